@@ -1,0 +1,31 @@
+/*
+ * bytes.h - hex, base64url, random bytes, and comparing secrets.
+ */
+#ifndef GW_BASE_BYTES_H
+#define GW_BASE_BYTES_H
+
+#include "base/buf.h"
+#include "base/gw.h"
+
+#define GW_HEX_LEN(n) ((n) * 2 + 1)
+
+void gw_hex(char *out /* GW_HEX_LEN(n), NUL-terminated */, const void *bytes, size_t n);
+/* Exactly 2*n hex digits, either case.  false: anything else. */
+bool gw_unhex(void *out, size_t n, struct gw_str hex);
+
+/* base64url without padding (RFC 4648 section 5); decoding refuses padding, blanks and loose bits. */
+void gw_b64_add(struct gw_buf *out, const void *bytes, size_t n);
+bool gw_b64_decode(struct gw_buf *out, struct gw_str text);
+
+void gw_random(void *out, size_t n);                     /* getrandom(2); aborts if the kernel cannot */
+/* prefix + 43 base64url characters of 32 random bytes: "tgk_…".  out is NUL-terminated. */
+void gw_token_new(char out[64], const char *prefix);
+
+bool gw_secret_eq(struct gw_str a, struct gw_str b);     /* time depends on the lengths only */
+void gw_secret_wipe(void *p, size_t n);                  /* explicit_bzero */
+
+void gw_sha256(uint8_t out[32], struct gw_str s);
+void gw_sha256_2(uint8_t out[32], struct gw_str a, struct gw_str b); /* of a followed by b */
+void gw_hmac_sha256(uint8_t out[32], struct gw_str key, struct gw_str s);
+
+#endif

@@ -1,0 +1,22 @@
+# Every library that we link, named once.  A target tg::<name> each.
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+foreach(pair IN ITEMS
+    "jansson;jansson" "uv;libuv" "ssl;libssl" "crypto;libcrypto" "sqlite;sqlite3" "mhd;libmicrohttpd"
+    "lws;libwebsockets" "jwt;libjwt" "pcre2;libpcre2-8" "zlib;zlib" "hiredis;hiredis")
+  list(GET pair 0 name)
+  list(GET pair 1 module)
+  pkg_check_modules(dep_${name} REQUIRED IMPORTED_TARGET ${module})
+  add_library(tg::${name} ALIAS PkgConfig::dep_${name})
+endforeach()
+
+# Debian ships llhttp as C sources.  Strict mode is a compile-time choice that every file must share.
+find_path(LLHTTP_INCLUDE llhttp.h PATHS /usr/share/include/llhttp /usr/include/llhttp /usr/include NO_DEFAULT_PATH)
+find_path(LLHTTP_SOURCE llhttp.c PATHS /usr/share/llhttp NO_DEFAULT_PATH)
+if(NOT LLHTTP_INCLUDE OR NOT LLHTTP_SOURCE)
+  message(FATAL_ERROR "llhttp sources not found: install the package node-llhttp")
+endif()
+add_library(tg_llhttp STATIC ${LLHTTP_SOURCE}/api.c ${LLHTTP_SOURCE}/http.c ${LLHTTP_SOURCE}/llhttp.c)
+target_include_directories(tg_llhttp SYSTEM PUBLIC ${LLHTTP_INCLUDE})
+target_compile_definitions(tg_llhttp PUBLIC LLHTTP_STRICT_MODE=1)
+target_compile_options(tg_llhttp PRIVATE -O2 ${tg_san})

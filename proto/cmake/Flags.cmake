@@ -1,0 +1,42 @@
+# Compiler and linker flags of the whole project, as one interface target.
+set(CMAKE_C_STANDARD 11)
+set(CMAKE_C_STANDARD_REQUIRED ON)
+set(CMAKE_C_EXTENSIONS ON) # POSIX and Linux interfaces (accept4, SO_REUSEPORT, explicit_bzero)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+
+add_library(tg_flags INTERFACE)
+target_compile_definitions(tg_flags INTERFACE _GNU_SOURCE TIDEGATE_VERSION="${PROJECT_VERSION}")
+target_compile_options(tg_flags INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Werror -Wstrict-prototypes -Wmissing-prototypes
+  -Wpointer-arith -Wwrite-strings -Wvla -fno-common -fstack-protector-strong)
+target_link_options(tg_flags INTERFACE -Wl,-z,relro,-z,now -Wl,--as-needed)
+
+if(CMAKE_C_COMPILER_ID MATCHES Clang)
+  target_compile_options(tg_flags INTERFACE -Wno-gnu-zero-variadic-macro-arguments -Wno-gnu-statement-expression)
+endif()
+
+if(TIDEGATE_SANITIZE STREQUAL "address")
+  set(tg_san -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g)
+elseif(TIDEGATE_SANITIZE STREQUAL "thread")
+  set(tg_san -fsanitize=thread -fno-omit-frame-pointer -g)
+elseif(NOT TIDEGATE_SANITIZE STREQUAL "")
+  message(FATAL_ERROR "TIDEGATE_SANITIZE is '${TIDEGATE_SANITIZE}'; it takes address, thread or nothing")
+endif()
+if(tg_san)
+  target_compile_options(tg_flags INTERFACE ${tg_san})
+  target_link_options(tg_flags INTERFACE ${tg_san})
+elseif(CMAKE_BUILD_TYPE STREQUAL "Release")
+  target_compile_options(tg_flags INTERFACE -g1)
+  target_compile_definitions(tg_flags INTERFACE _FORTIFY_SOURCE=2)
+  if(TIDEGATE_LTO)
+    include(CheckIPOSupported)
+    check_ipo_supported(RESULT tg_lto OUTPUT tg_lto_why LANGUAGES C)
+    if(tg_lto)
+      set(CMAKE_INTERPROCEDURAL_OPTIMIZATION ON)
+    endif()
+  endif()
+endif()
+# Our asserts guard our own invariants and stay in the shipped binary.
+string(REPLACE "-DNDEBUG" "" CMAKE_C_FLAGS_RELEASE "${CMAKE_C_FLAGS_RELEASE}")
+string(REPLACE "-O3" "-O2" CMAKE_C_FLAGS_RELEASE "${CMAKE_C_FLAGS_RELEASE}")

@@ -1,0 +1,40 @@
+/*
+ * json.h - the door to jansson; nobody else includes it.
+ *
+ * jansson is for configuration, wire messages and other small documents.  Requests and answers of applications
+ * never pass through it (it is 40 times slower than a scanner and rewrites numbers): see dataplane/codec.
+ * Parsing here always refuses duplicate members, and is bounded in bytes, depth and nodes, because jansson's heap
+ * grows up to 79 bytes for a byte of input.
+ */
+#ifndef GW_PROTO_JSON_H
+#define GW_PROTO_JSON_H
+
+#include <jansson.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/gw.h"
+
+#define GW_JSON_MAX_DEPTH 64
+
+/* Once per process, before the first object: seeds jansson's hash from the kernel. */
+void gw_json_setup(void);
+
+/* *out is owned: json_decref().  err->text says line and column in plain words.  GW_TOOBIG above max_bytes. */
+enum gw_rc gw_json_parse(json_t **out, struct gw_str text, size_t max_bytes, struct gw_error *err) GW_MUST_CHECK;
+
+/* Compact; `sorted` gives the canonical form (members by name, no blanks, integers only as such). */
+enum gw_rc gw_json_write(struct gw_buf *out, const json_t *v, bool sorted) GW_MUST_CHECK;
+
+/* Members with a type; absent or null gives false without error; a wrong type fails with err->path "/name". */
+enum gw_rc gw_json_text(const json_t *o, const char *name, struct gw_str *out, struct gw_error *err);
+enum gw_rc gw_json_int(const json_t *o, const char *name, int64_t min, int64_t max, int64_t *out, struct gw_error *err);
+enum gw_rc gw_json_bool(const json_t *o, const char *name, bool *out, struct gw_error *err);
+struct gw_str gw_json_str(const json_t *v);                    /* {NULL,0} unless it is a string; borrowed from v */
+void gw_json_set_str(json_t *o, const char *name, struct gw_str s); /* replaced by U+FFFD where not UTF-8 */
+void gw_json_set_time(json_t *o, const char *name, int64_t unix_ms);  /* 0 gives null */
+
+/* RFC 7396 merge patch: the result is new and owned; both inputs stay as they are. */
+json_t *gw_json_merge(const json_t *target, const json_t *patch);
+
+#endif

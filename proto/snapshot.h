@@ -1,0 +1,222 @@
+/*
+ * snapshot.h - everything a worker needs to serve, as one immutable value.
+ *
+ * The control plane builds and encodes it; a worker decodes it, tries it on, answers ACK or NACK(path, text), and
+ * only then serves from it.  Nothing in here does I/O, reads a clock or keeps a global.
+ *
+ * The bytes (format 1), canonical: members sorted, no insignificant space, secrets sealed:
+ *
+ *   {"epoch":"<hex16>","format":1,"objects":{"consumers":{"app1":{…}},"global-plugins":{…},"providers":{…},
+ *    "routes":{…},"settings":{"settings":{…}}},"pepper":{"sealed":"…"},"revision":12}
+ *
+ * Each object is what the admin API shows, without `name` and the read-only members, defaults left out or in; a
+ * consumer carries "keys":[{"id","hash":"<hex sha256(pepper|key)>","enabled","expires_at"}]; a provider's
+ * "api_keys":[{"name","value":{"sealed":…},"weight"}].  Objects with "enabled":false do travel: a disabled route
+ * must not match, a disabled consumer's key must be refused with the right reason.
+ *
+ * Compatibility: unknown members are ignored and counted (a newer control plane must not kill an older worker).
+ * A known member that breaks its schema fails the whole snapshot: a worker never serves half a configuration.
+ * Every format ever released stays in tests/fixtures/snapshot/ and must decode.
+ */
+#ifndef GW_PROTO_SNAPSHOT_H
+#define GW_PROTO_SNAPSHOT_H
+
+#include "field.h"
+#include "kind.h"
+
+#define GW_SNAPSHOT_FORMAT 1 /* bump only when an old worker would misread, not when it would ignore */
+#define GW_SNAPSHOT_MAX_BYTES (256u << 20)
+
+struct gw_snapshot;          /* immutable, shared by threads, counted (atomically) */
+
+struct gw_digest { uint8_t sha256[32]; };
+
+/* ---- views: plain, read-only; every pointer is arena of the snapshot ---- */
+
+struct gw_pair { struct gw_str name, value; };
+
+struct gw_binding {                  /* one plugin, switched on somewhere, with its settings */
+	struct gw_str plugin;
+	const struct gw_module *module;
+	const void *conf;            /* parsed through the plugin's field table */
+	bool fail_open;              /* plugin broke: true = go on, false = refuse the request */
+};
+
+struct gw_bindings { const struct gw_binding *v; size_t n; };
+
+struct gw_provider_key { struct gw_str name, value; int64_t weight; };
+struct gw_endpoint { struct gw_str url; int64_t weight; };
+
+enum gw_balance { GW_BALANCE_ROUND_ROBIN, GW_BALANCE_RANDOM, GW_BALANCE_LEAST_REQUESTS, GW_BALANCE_HASH };
+
+struct gw_timeouts { int64_t connect_ms, first_byte_ms, idle_ms, total_ms, queue_ms; };
+
+struct gw_provider {
+	struct gw_str name, type;
+	const struct gw_module *module;      /* the provider type; its conf stands in options */
+	const void *options;
+	bool enabled;
+	const struct gw_endpoint *endpoints; /* at least one: `endpoints`, else base_url, else the type's default */
+	size_t n_endpoints;
+	const struct gw_provider_key *keys;  /* none: a server that wants no credential */
+	size_t n_keys;
+	struct gw_strv models;               /* what the operator says it serves; empty: anything */
+	enum gw_balance balance;
+	struct gw_timeouts timeouts;
+	struct { bool enabled; int64_t failure_threshold, cooldown_ms; } key_failover;
+	struct { bool verify; struct gw_str ca_pem, server_name; } tls;
+	const struct gw_pair *headers;       /* added to every request to it */
+	size_t n_headers;
+	bool allow_private;                  /* loopback and private addresses may be dialled */
+};
+
+enum gw_match_type { GW_MATCH_EXACT, GW_MATCH_PREFIX, GW_MATCH_REGEX };
+
+struct gw_matcher {
+	enum gw_match_type type;
+	struct gw_str name;                  /* header or query name; absent for models */
+	struct gw_str value;
+	bool ignore_case;
+	const void *regex;                   /* compiled, for match.c only */
+};
+
+struct gw_target {
+	const struct gw_provider *provider;
+	struct gw_str model;                 /* absent: keep the client's, or look into the map */
+	const struct gw_pair *model_map;     /* exact, then longest `prefix*`, then `*`, sorted in that order */
+	size_t n_model_map;
+	int64_t weight;                      /* 0: never chosen as first target */
+	int64_t timeout_ms;                  /* first-byte limit of this target; 0: the provider's */
+};
+
+/* Conditions for retry and fallback, as bits.  "4xx"-like classes and exact codes stand in `codes`. */
+#define GW_ON_TABLE(X) \
+	X(CONNECT_ERROR, "connect_error") X(TIMEOUT, "timeout") X(RATE_LIMITED, "rate_limited") X(5XX, "5xx") X(4XX, "4xx")
+enum gw_on_bit {
+#define X(name, text) GW_ON_BIT_##name,
+	GW_ON_TABLE(X)
+#undef X
+};
+struct gw_on { uint32_t bits; const uint16_t *codes; size_t n_codes; };
+bool gw_on_status(const struct gw_on *on, unsigned http_status);
+static inline bool gw_on_has(const struct gw_on *on, enum gw_on_bit bit) { return on->bits >> bit & 1; }
+
+struct gw_route {
+	struct gw_str name;
+	bool enabled;
+	struct gw_strv hosts;                /* exact or "*.suffix"; empty: any */
+	struct gw_str path_prefix;           /* "/" by default; matches whole segments */
+	const struct gw_matcher *models; size_t n_models;
+	const struct gw_matcher *headers; size_t n_headers;
+	const struct gw_matcher *query; size_t n_query;
+	const struct gw_target *targets; size_t n_targets;   /* at least one; chosen by weight */
+	struct { bool enabled; struct gw_on on; const struct gw_target *targets; size_t n_targets; } fallback;
+	struct { int64_t attempts; struct gw_on on; } retry;
+	struct { bool required; struct gw_strv consumers, groups; } auth; /* both empty: every consumer */
+	int64_t total_timeout_ms;            /* over all attempts; 0: the providers' own */
+	struct gw_bindings plugins;          /* sorted by rank */
+};
+
+struct gw_consumer {
+	struct gw_str name;
+	bool enabled;
+	struct gw_strv groups;
+	struct gw_strv models;               /* globs over the client's and the served model; ["*"] = all */
+	struct gw_bindings plugins;
+};
+
+struct gw_consumer_key {
+	struct gw_str id;
+	uint8_t hash[32];
+	bool enabled;
+	int64_t expires_at_ms;               /* 0: never */
+	const struct gw_consumer *consumer;
+};
+
+/* settings.data_plane; the table gw_dp_fields is in settings.c and feeds openapi, manual and console. */
+struct gw_dp_settings {
+	int64_t max_body_bytes, max_header_bytes, max_headers, max_request_line_bytes, max_connections;
+	int64_t header_timeout_ms, body_timeout_ms, keepalive_idle_ms, write_stall_timeout_ms;
+	int64_t stream_buffer_bytes, sse_keepalive_ms, drain_timeout_ms;
+	struct gw_strv trusted_proxies;      /* CIDR */
+	struct gw_strv cors_origins;         /* "*" or origins; empty: no CORS answers */
+	struct gw_str public_url;            /* what the console shows in snippets; "" = derive */
+	int64_t access_log_enabled, access_log_prompts;
+};
+extern const struct gw_field gw_dp_fields[];      /* all but access_log */
+extern const struct gw_field gw_access_log_fields[]; /* nested object "access_log" */
+
+/* ---- control plane: make one ---- */
+
+struct gw_builder;
+
+/* `cat` is borrowed until seal or drop.  strict: unknown members are refused (operators), else ignored. */
+enum gw_rc gw_builder_open(struct gw_builder **out, const struct gw_catalog *cat, uint64_t revision,
+                           struct gw_str epoch, bool strict) GW_MUST_CHECK;
+/*
+ * One object.  Order does not matter; `spec` is borrowed.  Fails on the first broken member with err->path relative
+ * to the object ("/targets/0/provider").  Sealed secrets are accepted unopened.
+ */
+enum gw_rc gw_builder_add(struct gw_builder *b, enum gw_kind k, struct gw_str name, const json_t *spec,
+                          struct gw_error *err) GW_MUST_CHECK;
+/*
+ * Resolve references (route → provider, route → consumer), sort bindings by rank, index, freeze.  The builder is
+ * consumed either way.  A dangling reference fails with err->path "/routes/my-route/targets/0/provider".
+ */
+enum gw_rc gw_builder_seal(struct gw_builder **b, struct gw_snapshot **out, struct gw_error *err) GW_MUST_CHECK;
+void gw_builder_drop(struct gw_builder **b);                  /* consumed; NULL is fine */
+
+/* Legal but surely not meant: {"path","code","message"} each.  Shadowed route, weight 0, unreachable fallback,
+ * disabled or keyless provider behind a route, consumer allowed nowhere. */
+json_t *gw_snapshot_warnings(const struct gw_snapshot *s);    /* owned array */
+
+/*
+ * The canonical bytes of a set of objects, straight from their specs: what the publisher sends.  `objects` is
+ * {"routes":{…},…} with secrets sealed under the snapshot key already; borrowed.
+ */
+enum gw_rc gw_snapshot_encode(struct gw_buf *out, uint64_t revision, struct gw_str epoch, const json_t *objects,
+                              const json_t *sealed_pepper, struct gw_error *err) GW_MUST_CHECK;
+void gw_snapshot_digest_of(struct gw_digest *out, struct gw_str bytes);
+
+/* ---- worker: take one ---- */
+
+/*
+ * On GW_OK *out is owned: gw_snapshot_unref().  On failure *out is NULL and *err names the member by its pointer
+ * in the whole document.  `bytes` is borrowed and may be reused as soon as the call returns.  Work and memory are
+ * bounded by max_bytes.
+ */
+enum gw_rc gw_snapshot_decode(struct gw_snapshot **out, struct gw_str bytes, const uint8_t snapshot_key[32],
+                              const struct gw_catalog *cat, size_t max_bytes, struct gw_error *err) GW_MUST_CHECK;
+
+struct gw_snapshot *gw_snapshot_ref(struct gw_snapshot *s);   /* returns s */
+void gw_snapshot_unref(struct gw_snapshot **s);               /* consumed; NULL is fine */
+
+uint64_t gw_snapshot_revision(const struct gw_snapshot *s);   /* grows by one per commit within an epoch */
+struct gw_str gw_snapshot_epoch(const struct gw_snapshot *s); /* identity of the database; changes on restore */
+const struct gw_digest *gw_snapshot_digest(const struct gw_snapshot *s);
+size_t gw_snapshot_unknown(const struct gw_snapshot *s);      /* members we ignored */
+
+const struct gw_dp_settings *gw_snapshot_settings(const struct gw_snapshot *s);
+const struct gw_route *gw_snapshot_routes(const struct gw_snapshot *s, size_t *n);       /* most specific first */
+const struct gw_provider *gw_snapshot_providers(const struct gw_snapshot *s, size_t *n); /* by name */
+const struct gw_consumer *gw_snapshot_consumers(const struct gw_snapshot *s, size_t *n); /* by name */
+const struct gw_provider *gw_snapshot_provider(const struct gw_snapshot *s, struct gw_str name);   /* NULL: none */
+const struct gw_consumer *gw_snapshot_consumer(const struct gw_snapshot *s, struct gw_str name);
+const struct gw_binding *gw_snapshot_global_plugin(const struct gw_snapshot *s, struct gw_str plugin);
+/*
+ * Whose key is this?  One SHA-256 of pepper and key, one hash lookup whatever the number of consumers, then a
+ * constant-time compare.  NULL: nobody's.  Whether it is enabled, unexpired and its consumer enabled is the caller's.
+ */
+const struct gw_consumer_key *gw_snapshot_key(const struct gw_snapshot *s, struct gw_str secret);
+/* The plugins in force for route and consumer (either NULL): consumer's, else route's, else global's; by rank. */
+struct gw_bindings gw_snapshot_bindings(const struct gw_snapshot *s, const struct gw_route *r,
+                                        const struct gw_consumer *c, struct gw_arena *a);
+
+/* Client's model → what this target is asked for.  Borrowed from the target or from `model`. */
+struct gw_str gw_target_model(const struct gw_target *t, struct gw_str model);
+/* May this consumer use a model of this name?  Globs of consumer->models. */
+bool gw_consumer_allows(const struct gw_consumer *c, struct gw_str model);
+/* May this consumer call this route (auth.consumers, auth.groups)?  c NULL: only if auth is not required. */
+bool gw_route_allows(const struct gw_route *r, const struct gw_consumer *c);
+
+#endif

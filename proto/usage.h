@@ -1,0 +1,60 @@
+/*
+ * usage.h - the ledger's row: what one request was, who asked, what it cost.
+ *
+ * Every request of the data plane ends in exactly one record, made in the exchange's teardown whatever happened.
+ * Workers batch records to the control plane (wire.h, `usage`), which stores each exactly once by (boot id, seq).
+ */
+#ifndef GW_PROTO_USAGE_H
+#define GW_PROTO_USAGE_H
+
+#include "base/gw.h"
+#include "json.h"
+
+#define GW_END_TABLE(X)                                                                     \
+	X(COMPLETE,       "complete",       "the answer was delivered whole")               \
+	X(CLIENT_CLOSED,  "client_closed",  "the client went away first")                   \
+	X(UPSTREAM_ERROR, "upstream_error", "no provider gave a usable answer, or it broke") \
+	X(TIMEOUT,        "timeout",        "a limit of time was reached")                  \
+	X(BLOCKED,        "blocked",        "a plugin refused it")                          \
+	X(REJECTED,       "rejected",       "refused before any provider was asked")
+enum gw_end_reason {
+#define X(name, text, doc) GW_END_##name,
+	GW_END_TABLE(X)
+#undef X
+	GW_END_COUNT
+};
+const char *gw_end_name(enum gw_end_reason r);
+
+enum gw_usage_source { GW_USAGE_NONE, GW_USAGE_PROVIDER, GW_USAGE_ESTIMATED };
+const char *gw_usage_source_name(enum gw_usage_source s); /* "none" "provider" "estimated" */
+
+/* prompt includes cached and cache_write; completion includes reasoning (OpenAI's sense, whatever the vendor's). */
+struct gw_tokens { int64_t prompt, cached, cache_write, completion, reasoning; };
+
+/* X(C name): texts that go into JSON and SQL under the same name */
+#define GW_USAGE_TEXTS(X)                                                                              \
+	X(request_id) X(consumer) X(key_id) X(route) X(provider) X(requested_model) X(served_model)    \
+	X(operation) X(error_code)
+/* integers; *_ms are durations from the request's first byte, -1 = did not happen */
+#define GW_USAGE_INTS(X)                                                                               \
+	X(seq) X(started_at_ms) X(status) X(attempts) X(stream)                                        \
+	X(prompt_tokens) X(cached_tokens) X(cache_write_tokens) X(completion_tokens) X(reasoning_tokens) \
+	X(queue_ms) X(first_byte_ms) X(first_token_ms) X(total_ms) X(request_bytes) X(response_bytes)
+
+struct gw_usage_record {
+#define X(name) struct gw_str name;
+	GW_USAGE_TEXTS(X)
+#undef X
+#define X(name) int64_t name;
+	GW_USAGE_INTS(X)
+#undef X
+	enum gw_end_reason end_reason;
+	enum gw_usage_source usage_source;
+};
+
+/* {"request_id":…,…,"end_reason":"complete","usage_source":"provider"}; owned. */
+json_t *gw_usage_json(const struct gw_usage_record *r);
+/* Texts are borrowed from `v`.  Numbers are clamped to [-1, 2^53]; unknown members ignored. */
+enum gw_rc gw_usage_parse(struct gw_usage_record *out, const json_t *v, struct gw_error *err) GW_MUST_CHECK;
+
+#endif

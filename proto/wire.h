@@ -1,0 +1,84 @@
+/*
+ * wire.h - what control plane and workers say to each other over the WebSocket on :8002.
+ *
+ * TLS always; the worker checks that the chain ends in the CA whose SHA-256 stands in its join token, then sends the
+ * token as `Authorization: Bearer tgj_<id>.<secret>` with the upgrade; subprotocol "tidegate.v1".  Every text message is
+ * one JSON object with "type"; the one binary message is a snapshot: a JSON header line, '\n', then the bytes.
+ *
+ *  worker → control                                          control → worker
+ *   hello  {protocol,name,node_id,boot_id,version,formats,    welcome {node_id,epoch,heartbeat_ms,snapshot_key,
+ *           catalog_digest,listen,admin,pid,started_at,                control_version}
+ *           serving:{epoch,revision,digest}}                  snapshot (binary) {type,format,epoch,revision,digest,bytes}\n…
+ *   ack    {revision,digest,apply_ms,unknown}                 usage_ack {boot_id,seq}
+ *   nack   {revision,path,text}                               call  {id,op,args}   op: provider_test provider_models
+ *   heartbeat {revision,state,in_flight,requests,errors,                           provider_health drain
+ *           connections,rss_bytes,usage_dropped}              bye   {reason}
+ *   usage  {boot_id,records:[…]}   seq inside each record
+ *   result {id,ok,result|error:{code,text}}
+ *   bye    {reason}
+ *
+ * hello comes first and within 5 s; anything else before it closes the connection.  Unknown types and unknown members
+ * are ignored, so either side may be newer.  A worker whose `serving` equals the current revision gets no snapshot.
+ * A worker refuses a lower revision of the same epoch.  usage is resent until usage_ack covers it; the receiver
+ * drops what it has.  node_id is the worker's own, 32 hex digits, kept in its state directory.
+ */
+#ifndef GW_PROTO_WIRE_H
+#define GW_PROTO_WIRE_H
+
+#include "snapshot.h"
+#include "usage.h"
+
+#define GW_WIRE_PROTOCOL     1
+#define GW_WIRE_SUBPROTOCOL  "tidegate.v1"
+#define GW_WIRE_PATH         "/channel"
+#define GW_WIRE_MAX_TEXT     (4u << 20)
+#define GW_WIRE_USAGE_BATCH  500
+
+#define GW_WIRE_TABLE(X)                                                                               \
+	X(HELLO, "hello") X(WELCOME, "welcome") X(SNAPSHOT, "snapshot") X(ACK, "ack") X(NACK, "nack")  \
+	X(HEARTBEAT, "heartbeat") X(USAGE, "usage") X(USAGE_ACK, "usage_ack") X(CALL, "call")          \
+	X(RESULT, "result") X(BYE, "bye")
+enum gw_wire_type {
+#define X(name, text) GW_WIRE_##name,
+	GW_WIRE_TABLE(X)
+#undef X
+	GW_WIRE_UNKNOWN
+};
+const char *gw_wire_name(enum gw_wire_type t);
+
+/*
+ * A received message.  Texts and `args` are borrowed from `doc`; gw_wire_fini() releases doc.  Which members are
+ * filled depends on the type, see the table above; the rest is zero.
+ */
+struct gw_wire {
+	enum gw_wire_type type;
+	json_t *doc;
+	int64_t protocol, revision, heartbeat_ms, pid, started_at_ms, apply_ms, unknown, seq;
+	int64_t in_flight, requests, errors, connections, rss_bytes, usage_dropped;
+	struct gw_str name, node_id, boot_id, version, catalog_digest, listen, admin;
+	struct gw_str epoch, digest, path, text, reason, state, id, op, control_version;
+	struct gw_str serving_epoch, serving_digest;
+	int64_t serving_revision;
+	uint8_t snapshot_key[32]; bool has_snapshot_key;
+	json_t *args, *result, *records;      /* borrowed from doc */
+	bool ok;
+	struct gw_str payload;                /* SNAPSHOT: the bytes after the header line, borrowed from the input */
+};
+
+/* Parse a text message.  GW_INVALID with a sentence when a known type lacks or mistypes a member. */
+enum gw_rc gw_wire_parse(struct gw_wire *out, struct gw_str text, struct gw_error *err) GW_MUST_CHECK;
+/* Parse a binary message (snapshot).  Length and digest are checked against the header. */
+enum gw_rc gw_wire_parse_binary(struct gw_wire *out, struct gw_str bytes, struct gw_error *err) GW_MUST_CHECK;
+void gw_wire_fini(struct gw_wire *w);
+
+/* Build a message: an object with its type set; the caller adds members and writes it with gw_json_write(). */
+json_t *gw_wire_new(enum gw_wire_type t);                     /* owned */
+/* The header line of a snapshot message, '\n' included; the caller sends it and then the bytes as one message. */
+enum gw_rc gw_wire_snapshot_head(struct gw_buf *out, struct gw_str epoch, uint64_t revision,
+                                 const struct gw_digest *digest, size_t bytes) GW_MUST_CHECK;
+
+/* "tgj_<id>.<secret>.<fingerprint hex>" taken apart; false: not a join token.  Borrowed from `token`. */
+struct gw_join_token { struct gw_str id, secret, fingerprint; };
+bool gw_join_token_parse(struct gw_str token, struct gw_join_token *out);
+
+#endif
