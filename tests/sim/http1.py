@@ -30,6 +30,7 @@ class Request:
     connection: int          # counts connections: equal numbers mean the connection was used again
     at: float = field(default_factory=time.monotonic)
     status: int | None = None
+    sent: bytearray = field(default_factory=bytearray)   # the answer's body, without chunk framing
     complete: bool = False   # the whole answer was written
     gone_at: float | None = None   # when the other side was seen to close before that
 
@@ -191,6 +192,7 @@ class Answer:
         await self.raw(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
 
     async def write(self, data):
+        self.request.sent += data
         if self.chunked and data:
             data = b"%x\r\n%s\r\n" % (len(data), data)
         await self.raw(data)
@@ -202,6 +204,7 @@ class Answer:
 
     async def whole(self, status, headers, body):
         await self.begin(status, headers, len(body))
+        self.request.sent += body
         await self.raw(body)
         self.request.complete = True
 

@@ -191,7 +191,7 @@ class Sim:
         elif verb == "forget":
             self.forget()
         elif verb == "requests":
-            reply = [{**asdict(r), "head": r.head.decode("latin-1"), "body": r.body.decode("utf-8", "replace")}
+            reply = [{**asdict(r), "sent": r.sent.decode("utf-8", "replace"), "head": r.head.decode("latin-1"), "body": r.body.decode("utf-8", "replace")}
                      for r in self.requests]
         elif verb == "totals":
             reply = {"requests": len(self.requests), "violations": self.violations, **self.issued}
