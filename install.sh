@@ -338,6 +338,7 @@ build  cmd:cmake          cmake
 build  cmd:ninja          ninja-build
 build  cmd:pkg-config     pkgconf|pkg-config
 build  cmd:python3        python3
+build  py:yaml            python3-yaml
 build  cmd:xz             xz-utils
 build  pkg                libmicrohttpd-dev
 build  pkg                libwebsockets-dev
@@ -379,7 +380,7 @@ requirement_met() {
 	cmd:*) have "${test#cmd:}" && return 0 ;;
 	py:*) python3 -c "import ${test#py:}" 2>/dev/null && return 0 ;;
 	llhttp) llhttp_is_here && return 0 ;;
-	rt) have clang && [ -e "$(clang -print-file-name=libclang_rt.asan.a 2>/dev/null || true)" ] && return 0 ;;
+	rt) have clang && compgen -G "$(clang -print-resource-dir)/lib/*/libclang_rt.asan*" >/dev/null && return 0 ;;
 	esac
 	case $test in pkg | cmd:*) ;; *) return 1 ;; esac
 	for package in ${2//|/ }; do package_installed "$package" && return 0; done
@@ -429,7 +430,7 @@ install_dependencies() {
 	if [ ${#missing[@]} -gt 0 ]; then
 		have apt-get || die "apt-get is not here, so packages cannot be installed: ${missing[*]}"
 		need_root 'installing packages'
-		step "Installing packages: ${missing[*]%%|*}"
+		step 'Reading the package lists'
 		# A third-party source that does not answer must not stop us: what counts is whether our packages can be found.
 		apt update -qq >>"$LOGFILE" 2>&1 || warn "apt-get update reported errors (see $LOGFILE); going on with what it could read"
 		for line in "${missing[@]}"; do
@@ -441,6 +442,7 @@ install_dependencies() {
 			if [ -n "$chosen" ]; then wanted+=("$chosen"); else absent+=("$line"); fi
 		done
 		mapfile -t -O "${#wanted[@]}" wanted < <(node_packages "$sets")
+		step "Installing packages: ${wanted[*]-}"
 		install_packages ${wanted[@]+"${wanted[@]}"}
 	fi
 	handle_absent ${absent[@]+"${absent[@]}"}
@@ -604,7 +606,8 @@ stage() {
 	local lib=$PREFIX/lib/tidegate staged=$SCRATCH/stage
 	quietly 'collecting the programs' cmake --install "$BUILD" --prefix "$staged"
 	runtime_packages "$staged" >"$staged/share/tidegate/runtime-packages"
-	cp "$SRC/LICENSE" "$staged/share/tidegate/" 2>/dev/null || true
+	cp "$SRC/LICENSE" "$staged/share/tidegate/"
+	sed "s|/usr/local/|$PREFIX/|" "$SRC/deploy/systemd/tidegate-worker.service" >"$staged/share/tidegate/tidegate-worker.service"
 	OLD_RELEASE=$(readlink "$lib/current" 2>/dev/null || true)
 	if [ -n "$OLD_RELEASE" ] && diff -rq "$staged" "$lib/$OLD_RELEASE" >/dev/null 2>&1; then
 		CHANGED=''
