@@ -2,7 +2,8 @@
  * wire.h - what control plane and workers say to each other over the WebSocket on :8002.
  *
  * TLS always; the worker checks that the chain ends in the CA whose SHA-256 stands in its join token, then sends the
- * token as `Authorization: Bearer tgj_<id>.<secret>` with the upgrade; subprotocol "tidegate.v1".  Every text message is
+ * token as `Authorization: Bearer tgj_<id>.<secret>` with the upgrade; subprotocol "tidegate.v1", no Origin (such an
+ * upgrade is refused: browsers are not workers).  Every text message is
  * one JSON object with "type"; the one binary message is a snapshot: a JSON header line, '\n', then the bytes.
  *
  *  worker → control                                          control → worker
@@ -19,6 +20,7 @@
  *
  * hello comes first and within 5 s; anything else before it closes the connection.  Unknown types and unknown members
  * are ignored, so either side may be newer.  A worker whose `serving` equals the current revision gets no snapshot.
+ * At most one snapshot is on its way to a worker: the next one leaves when it was answered, and is then the newest.
  * A worker refuses a lower revision of the same epoch.  usage is resent until usage_ack covers it; the receiver
  * drops what it has.  node_id is the worker's own, 32 hex digits, kept in its state directory.
  */
