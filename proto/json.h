@@ -26,12 +26,16 @@ enum gw_rc gw_json_parse(json_t **out, struct gw_str text, size_t max_bytes, str
 /* Compact; `sorted` gives the canonical form (members by name, no blanks, integers only as such). */
 enum gw_rc gw_json_write(struct gw_buf *out, const json_t *v, bool sorted) GW_MUST_CHECK;
 
-/* Members with a type; absent or null gives false without error; a wrong type fails with err->path "/name". */
+/*
+ * Members with a type.  Absent or null: GW_OK, and *out stays as it was, so set it to the default before the call.
+ * A wrong type or a number out of range: GW_INVALID with err->path "/name".  Texts are borrowed from `o`.
+ */
 enum gw_rc gw_json_text(const json_t *o, const char *name, struct gw_str *out, struct gw_error *err);
 enum gw_rc gw_json_int(const json_t *o, const char *name, int64_t min, int64_t max, int64_t *out, struct gw_error *err);
 enum gw_rc gw_json_bool(const json_t *o, const char *name, bool *out, struct gw_error *err);
 struct gw_str gw_json_str(const json_t *v);                    /* {NULL,0} unless it is a string; borrowed from v */
-void gw_json_set_str(json_t *o, const char *name, struct gw_str s); /* replaced by U+FFFD where not UTF-8 */
+/* An absent string becomes null; bytes that are not UTF-8 become U+FFFD. */
+void gw_json_set_str(json_t *o, const char *name, struct gw_str s);
 void gw_json_set_time(json_t *o, const char *name, int64_t unix_ms);  /* 0 gives null */
 
 /* RFC 7396 merge patch: the result is new and owned; both inputs stay as they are. */

@@ -36,6 +36,8 @@ bool gw_str_int(struct gw_str s, int64_t min, int64_t max, int64_t *out);
 
 /* Valid UTF-8 by RFC 3629: no overlong forms, surrogates or values above U+10FFFF. */
 bool gw_utf8_valid(struct gw_str s);
+/* Bytes of the character at the front, 1 to 4; 0 when there is none or it is not valid. */
+size_t gw_utf8_len(struct gw_str s);
 
 /* `*` stands for any run of bytes, everything else for itself ("gpt-*").  Linear time. */
 bool gw_glob_match(struct gw_str pattern, struct gw_str s);
