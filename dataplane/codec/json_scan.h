@@ -1,0 +1,84 @@
+/*
+ * json_scan.h - one pass over a JSON object that arrives in pieces, remembering a few of its members.
+ *
+ * For request bodies: 32 MB with `model` at the end must neither become a tree nor stall a loop.  The scanner checks
+ * the whole grammar of RFC 8259 (UTF-8 included: overlong forms and surrogates are refused, also as escapes), records
+ * where the named top-level members stand, and refuses a body in which a watched name occurs twice, compared after
+ * unescaping.  While it is there it counts text for the token estimate (llm/tokens.h).
+ *
+ * Resumable at every byte, no recursion, no allocation.
+ */
+#ifndef DP_CODEC_JSON_SCAN_H
+#define DP_CODEC_JSON_SCAN_H
+
+#include "base/gw.h"
+
+#define DP_SCAN_MAX_DEPTH  128
+#define DP_SCAN_MAX_DIGITS 400
+#define DP_SCAN_NAMES      16    /* most names one scanner can watch */
+#define DP_SCAN_NAME_MAX   40    /* longest watched name */
+#define DP_SCAN_TEXT_MAX   256   /* longest string value that is decoded */
+
+enum dp_json_type {
+	DP_J_NONE, DP_J_NULL, DP_J_FALSE, DP_J_TRUE, DP_J_NUMBER, DP_J_STRING, DP_J_OBJECT, DP_J_ARRAY
+};
+
+struct dp_scan_name {
+	const char *name;
+	bool text;               /* decode it when it is a short string; one name per scanner */
+};
+
+struct dp_scan_member {
+	enum dp_json_type type;  /* DP_J_NONE: not there */
+	size_t key_at;           /* offset of the key's opening quote */
+	size_t at, n;            /* the value's bytes, quotes included */
+	struct gw_str text;      /* decoded, if asked for; absent when longer than DP_SCAN_TEXT_MAX */
+};
+
+/* Text statistics over string values, member names excluded. */
+struct dp_text_stat {
+	int64_t ascii;           /* bytes below 0x80 */
+	int64_t wide;            /* characters above it */
+	int64_t media;           /* bytes of strings that begin with "data:": pictures and files, not text */
+	int64_t objects;         /* objects opened below the top: messages, parts, tools */
+};
+
+enum dp_scan_state { DP_SCAN_MORE, DP_SCAN_DONE, DP_SCAN_BAD };
+enum dp_scan_fault { DP_SCAN_OK, DP_SCAN_SYNTAX, DP_SCAN_DEPTH, DP_SCAN_DUPLICATE };
+
+struct dp_scan {
+	const struct dp_scan_name *names;     /* borrowed, static */
+	size_t n_names;
+	struct dp_scan_member member[DP_SCAN_NAMES];
+	struct dp_text_stat stat;
+	size_t at;                            /* bytes taken so far */
+	size_t object_at, object_end;         /* offsets of '{' and, when DONE, just behind '}' */
+	bool empty;                           /* the object has no member: matters for insertions */
+	enum dp_scan_fault fault;
+	const char *fault_text;               /* why BAD, static, reads after "the body " */
+	struct gw_str duplicate;              /* which name occurs twice; static */
+
+	/* the machine; not for callers */
+	uint8_t state, depth, digits_left_hint, utf8_left, utf8_min, utf8_max;
+	uint8_t literal_at; const char *literal;
+	uint16_t digits, hex; uint8_t hex_n;
+	bool high_surrogate, key, media_string, string_any, key_long, text_on, text_long;
+	uint16_t high;
+	int8_t watching;                      /* index of the member whose value is being read, or -1 */
+	uint8_t key_n; char key_buf[DP_SCAN_NAME_MAX + 4];
+	uint16_t text_n; char text_buf[DP_SCAN_TEXT_MAX + 4];
+	size_t key_started;
+	uint64_t is_array[DP_SCAN_MAX_DEPTH / 64 + 1];
+	uint8_t prefix_n;
+};
+
+/* A scanner is a plain value; texts in its members point into it, so do not move it afterwards. */
+void dp_scan_init(struct dp_scan *s, const struct dp_scan_name *names, size_t n);
+/* Take a piece.  DONE: the object is closed (only blanks may follow).  BAD is final. */
+enum dp_scan_state dp_scan_feed(struct dp_scan *s, struct gw_str piece) GW_MUST_CHECK;
+/* No more pieces: DONE if one whole object was read, else BAD ("ends too early"). */
+enum dp_scan_state dp_scan_end(struct dp_scan *s) GW_MUST_CHECK;
+/* NULL: not among the names or not in the body. */
+const struct dp_scan_member *dp_scan_get(const struct dp_scan *s, const char *name);
+
+#endif

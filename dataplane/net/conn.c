@@ -1,0 +1,371 @@
+/* conn.c - byte streams over uv_tcp_t: reading, the write queue, ending. */
+#include "net/impl.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "base/log.h"
+
+#define GONE_POLL_MS 400
+#define LINGER_SWALLOW_MAX (1u << 20)
+
+static void on_timer(struct dp_timer *t);
+
+struct dp_conn *dp_conn_new(struct dp_loop *l)
+{
+	struct dp_conn *c = gw_alloc(sizeof *c);
+
+	c->magic = DP_CONN_MAGIC;
+	c->loop = l;
+	c->mark = DP_CONN_MARK;
+	uv_tcp_init(&l->uv, &c->tcp);
+	c->tcp.data = c;
+	dp_timer_init(&c->timer, on_timer);
+	atomic_fetch_add_explicit(&dp_net_open_fds, 1, memory_order_relaxed);
+	return c;
+}
+
+/* ---- reading ---- */
+
+static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *buf)
+{
+	struct dp_conn *c = h->data;
+
+	(void)suggested;
+	buf->base = c->loop->read_buf;
+	buf->len = sizeof c->loop->read_buf;
+}
+
+void dp_conn_deliver_end(struct dp_conn *c, enum dp_net_end how, const char *text)
+{
+	if (c->ended)
+		return;
+	c->ended = true;
+	c->broken = how == DP_NET_END_RESET;
+	dp_timer_stop(&c->timer);
+	uv_read_stop((uv_stream_t *)&c->tcp);
+	c->reading = false;
+	if (gw_log_on(GW_LOG_DEBUG) && text)
+		gw_log(GW_LOG_DEBUG, "connection", GW_STR_NONE, "ended", "%s", text);
+	if (c->lingering) {
+		struct dp_conn *self = c;
+
+		if (c->broken || dp_conn_queued(c) == 0)
+			dp_conn_close(&self);
+	} else if (c->ops) {
+		c->ops->on_end(c->arg, how);
+	}
+}
+
+static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
+{
+	struct dp_conn *c = s->data;
+
+	GW_CHECK(c, DP_CONN_MAGIC);
+	if (n == 0)
+		return;
+	if (n < 0) {
+		enum dp_net_end how = n == UV_EOF ? DP_NET_END_FIN : DP_NET_END_RESET;
+
+		if (how == DP_NET_END_FIN && c->tls && !dp_tls_saw_close(c))
+			how = DP_NET_END_TRUNCATED;
+		dp_conn_deliver_end(c, how, uv_strerror((int)n));
+		return;
+	}
+	if (c->lingering) {
+		c->swallowed += (size_t)n; /* a peer that keeps talking is not listened to for ever */
+		if (c->swallowed > LINGER_SWALLOW_MAX) {
+			struct dp_conn *self = c;
+
+			dp_conn_close(&self);
+		}
+	} else if (c->tls) {
+		dp_tls_input(c, (struct gw_str){ buf->base, (size_t)n });
+	} else if (c->ops) {
+		c->ops->on_read(c->arg, (struct gw_str){ buf->base, (size_t)n });
+	}
+}
+
+void dp_conn_start_reading(struct dp_conn *c)
+{
+	if (!c->reading && !c->ended && !c->paused) {
+		c->reading = true;
+		uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read);
+	}
+}
+
+void dp_conn_bind(struct dp_conn *c, const struct dp_conn_ops *ops, void *arg)
+{
+	GW_CHECK(c, DP_CONN_MAGIC);
+	c->ops = ops;
+	c->arg = arg;
+	dp_conn_start_reading(c);
+}
+
+void dp_conn_pause(struct dp_conn *c)
+{
+	GW_CHECK(c, DP_CONN_MAGIC);
+	if (c->paused || c->ended)
+		return;
+	c->paused = true;
+	c->reading = false;
+	uv_read_stop((uv_stream_t *)&c->tcp);
+	dp_loop_timer(c->loop, &c->timer, GONE_POLL_MS);
+}
+
+void dp_conn_resume(struct dp_conn *c)
+{
+	GW_CHECK(c, DP_CONN_MAGIC);
+	if (!c->paused)
+		return;
+	c->paused = false;
+	dp_timer_stop(&c->timer);
+	dp_conn_start_reading(c);
+}
+
+static int fd_of(const struct dp_conn *c)
+{
+	uv_os_fd_t fd = -1;
+
+	return uv_fileno((const uv_handle_t *)&c->tcp, &fd) == 0 ? fd : -1;
+}
+
+/* A paused socket is not polled, so its state has to be asked for: CLOSE_WAIT and CLOSE mean the peer went. */
+static void look_whether_gone(struct dp_conn *c)
+{
+	struct tcp_info ti;
+	socklen_t n = sizeof ti;
+
+	if (getsockopt(fd_of(c), IPPROTO_TCP, TCP_INFO, &ti, &n) == 0 && ti.tcpi_state != TCP_ESTABLISHED)
+		dp_conn_deliver_end(c, ti.tcpi_state == TCP_CLOSE ? DP_NET_END_RESET : DP_NET_END_FIN, "gone while paused");
+	else
+		dp_loop_timer(c->loop, &c->timer, GONE_POLL_MS);
+}
+
+static void on_timer(struct dp_timer *t)
+{
+	struct dp_conn *c = GW_CONTAINER(t, struct dp_conn, timer);
+
+	GW_CHECK(c, DP_CONN_MAGIC);
+	if (c->lingering)
+		dp_conn_close(&c);
+	else if (c->paused)
+		look_whether_gone(c);
+}
+
+bool dp_conn_quiet(const struct dp_conn *c)
+{
+	char byte;
+	ssize_t n;
+
+	GW_CHECK(c, DP_CONN_MAGIC);
+	if (c->ended || c->broken)
+		return false;
+	n = recv(fd_of(c), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+	return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+}
+
+/* ---- writing ---- */
+
+static void out_add(struct dp_out *o, const char *p, size_t n)
+{
+	if (n == 0)
+		return;
+	if (o->n + n > o->cap) {
+		size_t cap = o->cap ? o->cap : 4096;
+
+		while (cap < o->n + n)
+			cap *= 2;
+		o->p = gw_realloc(o->p, cap);
+		o->cap = cap;
+	}
+	memcpy(o->p + o->n, p, n);
+	o->n += n;
+}
+
+static void out_drop(struct dp_out *o)
+{
+	free(o->p);
+	*o = (struct dp_out){ 0 };
+}
+
+size_t dp_conn_queued(const struct dp_conn *c)
+{
+	return uv_stream_get_write_queue_size((const uv_stream_t *)&c->tcp) + c->pending.n;
+}
+
+uint64_t dp_conn_sent(const struct dp_conn *c)
+{
+	/* What libuv still holds of the buffer in flight has not been sent. */
+	return c->sent - uv_stream_get_write_queue_size((const uv_stream_t *)&c->tcp);
+}
+
+static void launch(struct dp_conn *c);
+static void say_goodbye(struct dp_conn *c);
+
+static void on_written(uv_write_t *w, int status)
+{
+	struct dp_conn *c = w->handle->data;
+
+	c->writing = false;
+	out_drop(&c->flight);
+	if (c->magic != DP_CONN_MAGIC)
+		return;
+	if (status < 0) {
+		dp_conn_deliver_end(c, DP_NET_END_RESET, uv_strerror(status));
+		return;
+	}
+	if (c->pending.n > 0)
+		launch(c);
+	if (c->magic != DP_CONN_MAGIC)
+		return;
+	if (c->lingering) {
+		if (!c->writing)
+			say_goodbye(c);
+		return;
+	}
+	if (c->over_mark && dp_conn_queued(c) <= c->mark / 2) {
+		c->over_mark = false;
+		if (c->ops && c->ops->on_drain && !c->lingering)
+			c->ops->on_drain(c->arg);
+	}
+}
+
+static void launch(struct dp_conn *c)
+{
+	uv_buf_t b;
+
+	c->flight = c->pending;
+	c->pending = (struct dp_out){ 0 };
+	b = uv_buf_init(c->flight.p, (unsigned)c->flight.n);
+	c->sent += c->flight.n;
+	c->writing = true;
+	if (uv_write(&c->req.write, (uv_stream_t *)&c->tcp, &b, 1, on_written) != 0) {
+		c->writing = false;
+		out_drop(&c->flight);
+		c->broken = true;
+	}
+}
+
+bool dp_conn_raw_write(struct dp_conn *c, const uv_buf_t *v, unsigned n)
+{
+	size_t done = 0;
+
+	if (c->broken)
+		return false;
+	if (!c->writing) {
+		int r = uv_try_write((uv_stream_t *)&c->tcp, v, n);
+
+		if (r > 0)
+			done = (size_t)r;
+		else if (r < 0 && r != UV_EAGAIN) {
+			c->broken = true; /* reading tells the owner; if it does not read, closing does */
+			return false;
+		}
+		c->sent += done;
+	}
+	for (unsigned i = 0; i < n; i++) {
+		size_t skip = done < v[i].len ? done : v[i].len;
+
+		out_add(&c->pending, v[i].base + skip, v[i].len - skip);
+		done -= skip;
+	}
+	if (c->pending.n > 0 && !c->writing)
+		launch(c);
+	if (c->broken)
+		return false;
+	if (dp_conn_queued(c) > c->mark)
+		c->over_mark = true;
+	return !c->over_mark;
+}
+
+bool dp_conn_write(struct dp_conn *c, const struct gw_str *v, size_t n)
+{
+	uv_buf_t b[8];
+
+	GW_CHECK(c, DP_CONN_MAGIC);
+	assert(n <= GW_COUNT(b));
+	if (c->tls)
+		return dp_tls_write(c, v, n);
+	for (size_t i = 0; i < n; i++)
+		b[i] = uv_buf_init((char *)(uintptr_t)v[i].p, (unsigned)v[i].n);
+	return dp_conn_raw_write(c, b, (unsigned)n);
+}
+
+void dp_conn_set_mark(struct dp_conn *c, size_t bytes)
+{
+	c->mark = bytes;
+}
+
+/* ---- ending ---- */
+
+static void on_closed(uv_handle_t *h)
+{
+	struct dp_conn *c = h->data;
+
+	assert(c->magic == DP_CONN_DEAD);
+	atomic_fetch_sub_explicit(&dp_net_open_fds, 1, memory_order_relaxed);
+	out_drop(&c->flight);
+	out_drop(&c->pending);
+	dp_tls_free(&c->tls);
+	c->magic = 0;
+	free(c);
+}
+
+void dp_conn_close(struct dp_conn **cp)
+{
+	struct dp_conn *c = *cp;
+
+	if (!c)
+		return;
+	*cp = NULL;
+	GW_CHECK(c, DP_CONN_MAGIC);
+	dp_timer_stop(&c->timer);
+	if (c->tls && !c->broken && !c->ended)
+		dp_tls_shutdown(c);
+	c->magic = DP_CONN_DEAD;
+	c->ops = NULL;
+	uv_close((uv_handle_t *)&c->tcp, on_closed);
+}
+
+static void on_shutdown(uv_shutdown_t *r, int status)
+{
+	(void)r;
+	(void)status;
+}
+
+/* The queue is empty: half-close and wait for the peer's end, or close when that has come. */
+static void say_goodbye(struct dp_conn *c)
+{
+	if (c->ended || uv_shutdown(&c->req.shutdown, (uv_stream_t *)&c->tcp, on_shutdown) != 0)
+		dp_conn_close(&c);
+}
+
+void dp_conn_finish(struct dp_conn **cp, int64_t max_ms)
+{
+	struct dp_conn *c = *cp;
+
+	if (!c)
+		return;
+	GW_CHECK(c, DP_CONN_MAGIC);
+	if (c->broken) {
+		dp_conn_close(cp);
+		return;
+	}
+	*cp = NULL;
+	if (c->tls)
+		dp_tls_shutdown(c);
+	c->lingering = true;
+	c->ops = NULL;
+	c->paused = false;
+	dp_conn_start_reading(c);
+	dp_loop_timer(c->loop, &c->timer, max_ms);
+	if (!c->writing)
+		say_goodbye(c);
+}
+
+struct dp_loop *dp_conn_loop(const struct dp_conn *c) { return c->loop; }
+const struct dp_addr *dp_conn_peer(const struct dp_conn *c) { return &c->peer; }

@@ -1,0 +1,35 @@
+/*
+ * guard.h - where outbound connections may go, judged on the resolved address.
+ *
+ * Names are never judged, only what they resolved to, and the very address that was judged is then dialled, so a
+ * name that changes its mind between two lookups gains nothing.  Every spelling that carries an IPv4 address inside
+ * an IPv6 one (mapped, compatible, NAT64, 6to4, Teredo) is judged as the IPv4 address as well.
+ */
+#ifndef DP_NET_GUARD_H
+#define DP_NET_GUARD_H
+
+#include "base/gw.h"
+
+enum dp_guard {
+	DP_GUARD_PUBLIC,    /* may be dialled */
+	DP_GUARD_PRIVATE,   /* loopback, RFC 1918, ULA, carrier NAT…: only where the operator allowed it */
+	DP_GUARD_NEVER,     /* metadata, link-local, unspecified, multicast, broadcast, reserved */
+};
+
+struct dp_addr {
+	uint8_t ip[16];     /* the first 4 bytes for v4 */
+	bool v6;
+	uint16_t port;
+};
+
+/* Pure. */
+enum dp_guard dp_guard_judge(const struct dp_addr *a);
+/* "127.0.0.1", "::1", without brackets or zone.  Only the canonical dotted quad: no octal, hex or short forms. */
+bool dp_addr_parse(struct gw_str text, uint16_t port, struct dp_addr *out);
+#define DP_ADDR_TEXT 64
+/* "10.0.0.7:80" or "[2001:db8::1]:80"; without the port when it is 0 and without brackets then. */
+const char *dp_addr_text(const struct dp_addr *a, char out[DP_ADDR_TEXT]);
+/* Is `a` inside "10.0.0.0/8", "::1", …?  A list entry that is no CIDR never matches. */
+bool dp_addr_in(const struct dp_addr *a, struct gw_str cidr);
+
+#endif

@@ -1,0 +1,97 @@
+/*
+ * impl.h - what the files of this folder share.  Nobody outside includes it: libuv's types end here.
+ *
+ * Closing a handle is asynchronous in libuv, so a dp_conn is two lives: until dp_conn_close() it has an owner and
+ * callbacks; after it the memory waits for libuv's close callback, with its magic changed so that a late use asserts.
+ */
+#ifndef DP_NET_IMPL_H
+#define DP_NET_IMPL_H
+
+#include <stdatomic.h>
+#include <uv.h>
+
+#include "net/conn.h"
+#include "net/loop.h"
+
+struct dp_tls;
+struct dp_dns;
+struct dp_tls_cache;
+
+struct dp_loop {
+	unsigned magic;
+#define DP_LOOP_MAGIC 0x10095a11u
+	unsigned index;
+	uv_loop_t uv;
+	uv_async_t async;
+	uv_timer_t clock;           /* drives the wheel; armed for its next slot */
+	uv_check_t check;           /* end of turn: deferred work */
+	uv_idle_t idle;             /* keeps the turn from sleeping while work is deferred */
+	uv_thread_t thread;
+	bool threaded, stopping;
+	int64_t armed_ms;           /* what `clock` is set to; INT64_MAX: not set */
+	struct dp_wheel wheel;
+	struct dp_deferred *deferred, **deferred_end;
+	uv_mutex_t lock;            /* guards the mailbox only */
+	struct dp_mail *mail, **mail_end;
+	bool mail_closed;
+	struct dp_dns *dns;
+	struct dp_tls_cache *tls;
+	void *data;
+	char read_buf[DP_LOOP_READ_BYTES];
+	char tls_buf[17 * 1024];
+};
+
+struct dp_out { char *p; size_t n, cap; };
+
+struct dp_conn {
+	unsigned magic;
+#define DP_CONN_MAGIC 0xc0117ec7u
+#define DP_CONN_DEAD  0xdeadc017u
+	uv_tcp_t tcp;
+	struct dp_loop *loop;
+	const struct dp_conn_ops *ops;
+	void *arg;
+	struct dp_addr peer;
+	struct dp_tls *tls;
+	union { uv_connect_t connect; uv_write_t write; uv_shutdown_t shutdown; } req; /* one after the other */
+	size_t swallowed;               /* bytes thrown away while lingering */
+	struct dp_out flight, pending;  /* in libuv's hands; waiting behind it */
+	size_t mark;                    /* soft ceiling of the write queue */
+	uint64_t sent;                  /* bytes the kernel took, for stall detection */
+	bool reading, paused, over_mark, ended, lingering, broken, writing;
+	struct dp_timer timer;          /* while paused: looks whether the peer went; while lingering: the deadline */
+};
+
+struct dp_tls_spec { struct gw_str host, server_name, ca_pem; uint16_t port; bool verify; };
+
+/* dns.c: `done` runs once, always from the loop and never from inside; n == 0: failed, text says why. */
+#define DP_DNS_MAX_ADDRS 16
+struct dp_dns_wait {
+	struct gw_node node;
+	void (*done)(struct dp_dns_wait *w, const struct dp_addr *v, size_t n, const char *text);
+	struct dp_deferred later;
+	struct dp_dns_entry *entry;
+};
+void dp_dns_ask(struct dp_loop *l, struct gw_str host, struct dp_dns_wait *w);
+void dp_dns_cancel(struct dp_dns_wait *w);           /* fine when it is over */
+
+extern atomic_size_t dp_net_open_fds;
+
+struct dp_conn *dp_conn_new(struct dp_loop *l);      /* handle initialised, no socket yet */
+void dp_conn_start_reading(struct dp_conn *c);
+bool dp_conn_raw_write(struct dp_conn *c, const uv_buf_t *v, unsigned n); /* below TLS */
+void dp_conn_deliver_end(struct dp_conn *c, enum dp_net_end how, const char *text);
+
+/* tls.c: bytes in from the socket; ends the connection itself when the peer breaks the protocol. */
+void dp_tls_input(struct dp_conn *c, struct gw_str bytes);
+bool dp_tls_write(struct dp_conn *c, const struct gw_str *v, size_t n);
+void dp_tls_shutdown(struct dp_conn *c);             /* sends close_notify */
+/* Brings TLS up on a connected socket.  `ready` runs once: text NULL when the peer is who it should be. */
+void dp_tls_start(struct dp_conn *c, const struct dp_tls_spec *spec,
+                  void (*ready)(void *arg, const char *text), void *arg);
+bool dp_tls_saw_close(const struct dp_conn *c);
+void dp_tls_free(struct dp_tls **t);
+void dp_tls_cache_close(struct dp_tls_cache **c);
+void dp_dns_close(struct dp_dns **d);
+
+#endif

@@ -1,0 +1,122 @@
+/*
+ * plugin.h - one policy in one file.
+ *
+ * A plugin is a constant.  It owns no thread, no socket and no global; whatever outlives a request lives behind a
+ * service of the host (the limiter) that survives a snapshot swap.  To add one, write plugins/<name>.c defining
+ * `const struct dp_plugin dp_plugin_<name>` and build: CMake collects it, the catalogue, the console's form and the
+ * manual page follow from `fields`.
+ *
+ * Order is decided here by rank, not by whoever edits the configuration: requests meet plugins top to bottom, replies
+ * bottom to top.
+ */
+#ifndef DP_PLUGIN_H
+#define DP_PLUGIN_H
+
+#include "base/str.h"
+#include "field.h"
+
+#define DP_PLUGIN_ABI 1
+
+#define DP_RANK_TABLE(X)                                               \
+	X(AUTHN,   "who is asking: api key, jwt, hmac")                \
+	X(AUTHZ,   "may they: route, model, consumer allow-lists")     \
+	X(LIMIT,   "how fast: requests and tokens per window")         \
+	X(QUOTA,   "how much: budget left")                            \
+	X(MASK,    "personal data replaced by tokens, restored after") \
+	X(GUARD,   "content safety, before and after the model")       \
+	X(PROMPT,  "templates, decorators, role mapping")              \
+	X(AUGMENT, "web search, retrieval")                            \
+	X(CACHE,   "exact and semantic cache")                         \
+	X(ROUTE,   "which targets, in which order, when to fall back")
+enum dp_rank {
+#define X(name, text) DP_RANK_##name,
+	DP_RANK_TABLE(X)
+#undef X
+	DP_RANK_COUNT
+};
+const char *dp_rank_name(enum dp_rank r);   /* "AUTHZ" */
+
+enum dp_verdict {
+	DP_NEXT,      /* nothing to object */
+	DP_ANSWERED,  /* a local reply was queued with dp_deny(); skip to the reply side */
+	DP_WAIT,      /* dp_resume(c, verdict) will be called later, exactly once */
+	DP_BROKEN,    /* the plugin itself failed; the binding's fail_open decides */
+};
+
+/* When hooks run; X(name, when). */
+#define DP_HOOK_TABLE(X)                                                               \
+	X(HEAD,    "head read, route and consumer known, body not yet")               \
+	X(BODY,    "body whole, model and estimate known")                            \
+	X(REPLY,   "head of the provider's final answer known")
+enum dp_hook {
+#define X(name, when) DP_HOOK_##name,
+	DP_HOOK_TABLE(X)
+#undef X
+	DP_HOOK_COUNT
+};
+
+struct dp_exchange;   /* the request in flight; opaque to plugins and to the host's pure half */
+
+/* How the request ended; complete when on_end runs. */
+struct dp_outcome {
+	unsigned status;             /* sent to the client; 0: it left before */
+	int64_t tokens;              /* prompt and completion, by the provider or estimated */
+	bool estimated;
+};
+
+/* Borrowed for the call, or until dp_resume() if the hook said DP_WAIT. */
+struct dp_call {
+	struct dp_exchange *x;
+	const void *conf;            /* read-only, shared by threads, arena of the snapshot x holds */
+	void *state;                 /* state_size zeroed bytes, arena of x, private to this plugin */
+	struct dp_running *running;  /* the host's own */
+};
+
+typedef enum dp_verdict (*dp_hook_fn)(struct dp_call *c);
+
+struct dp_plugin {
+	unsigned abi;
+	const char *name;            /* kebab-case, stable for ever */
+	const char *label, *label_zh;
+	enum dp_rank rank;
+	const char *doc, *doc_zh;
+	const struct gw_field *fields;
+	size_t conf_size, state_size;
+
+	/* Rules that span fields.  Pure; also runs when a worker tries a snapshot on.  NULL: none. */
+	enum gw_rc (*check)(const void *conf, struct gw_error *err);
+	/* Any hook may be NULL.  A plugin one of whose hooks ran is owed one on_end, whatever happens. */
+	dp_hook_fn on[DP_HOOK_COUNT];
+	void (*on_end)(struct dp_call *c, const struct dp_outcome *o);
+};
+
+/* ---- what the host offers; a plugin includes nothing else ---- */
+
+/*
+ * Queue a complete local reply in the client's own dialect.  `type` and `code` go into the error object; texts are
+ * copied.  retry_after_ms > 0 gives Retry-After, rounded up to whole seconds.  Return DP_ANSWERED afterwards.
+ */
+void dp_deny(struct dp_call *c, unsigned status, const char *type, const char *code, int64_t retry_after_ms,
+             const char *fmt, ...) GW_PRINTF(6, 7);
+/* A header for the client's answer, local or not; a later one of the same name replaces it.  Copied. */
+void dp_reply_header(struct dp_call *c, const char *name, struct gw_str value);
+/* End of a DP_WAIT, on the exchange's own loop. */
+void dp_resume(struct dp_call *c, enum dp_verdict v);
+
+/*
+ * The shared limiter: take n out of a window of `limit` per window_ms kept under `key` (copied).  Returns 0 when
+ * taken, else the milliseconds until it could be, and then nothing was taken.  *left (NULL allowed) is what remains.
+ * Windows outlive snapshots; changed limits apply to the same window at once.
+ */
+int64_t dp_limiter_take(struct dp_call *c, struct gw_str key, int64_t n, int64_t limit, int64_t window_ms,
+                        int64_t *left);
+void dp_limiter_give(struct dp_call *c, struct gw_str key, int64_t n, int64_t limit, int64_t window_ms);
+
+/* All borrowed from the exchange. */
+struct gw_str dp_consumer(const struct dp_call *c);        /* {NULL,0} if anonymous */
+struct gw_str dp_route(const struct dp_call *c);
+struct gw_str dp_model(const struct dp_call *c);           /* the client's; {NULL,0} before BODY */
+struct gw_str dp_client_ip(const struct dp_call *c);       /* "203.0.113.9", "2001:db8::1"; trusted proxies seen through */
+int64_t dp_estimate_tokens(const struct dp_call *c);       /* prompt estimate + max_tokens; 0 before BODY */
+
+#endif
