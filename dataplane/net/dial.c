@@ -38,7 +38,7 @@ struct dp_dial {
 
 static const char *const fault_names[] = {
 #define X(name, text, doc) [DP_NET_FAULT_##name] = text,
-	DP_FAULT_TABLE(X)
+	DP_NET_FAULT_TABLE(X)
 #undef X
 };
 
@@ -53,10 +53,8 @@ static void free_dial(struct dp_dial *d)
 		dp_dns_cancel(&d->wait);
 	dp_conn_close(&d->conn);
 	d->cancelled = true;
-	if (d->deferred || d->wait.later.fn == NULL) {
-		if (d->deferred)
-			return; /* the deferred call frees */
-	}
+	if (d->deferred)
+		return; /* the deferred call comes back here */
 	d->magic = 0;
 	free((char *)(uintptr_t)d->host.p);
 	free((char *)(uintptr_t)d->server_name.p);

@@ -9,9 +9,8 @@
 #define DP_NET_DIAL_H
 
 #include "net/conn.h"
-#include "net/url.h"
 
-#define DP_FAULT_TABLE(X)                                                              \
+#define DP_NET_FAULT_TABLE(X)                                                              \
 	X(NONE,        "none",           "no fault")                                   \
 	X(DNS,         "dns",            "the host name could not be resolved")        \
 	X(BLOCKED,     "blocked",        "the address may not be dialled")             \
@@ -21,7 +20,7 @@
 	X(BROKEN,      "broken",         "the connection broke")
 enum dp_net_fault {
 #define X(name, text, doc) DP_NET_FAULT_##name,
-	DP_FAULT_TABLE(X)
+	DP_NET_FAULT_TABLE(X)
 #undef X
 };
 const char *dp_net_fault_name(enum dp_net_fault f);

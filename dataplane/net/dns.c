@@ -17,7 +17,8 @@ struct dp_dns_entry {
 	struct gw_str name;           /* owned */
 	struct dp_dns *dns;
 	uv_getaddrinfo_t req;
-	bool asking;
+	bool asking, queued;          /* at the system; to be told at the end of the turn */
+	struct dp_deferred later;
 	int64_t expires_ms;
 	struct dp_addr addr[DP_DNS_MAX_ADDRS];
 	size_t n;
@@ -48,7 +49,7 @@ static void drop_expired(struct dp_dns *d)
 	while (n < GW_COUNT(old) && gw_map_next(d->map, &at, &key, &value)) {
 		struct dp_dns_entry *e = value;
 
-		if (!e->asking && gw_list_empty(&e->waiters) && e->expires_ms <= dp_loop_now(d->loop))
+		if (!e->asking && !e->queued && gw_list_empty(&e->waiters) && e->expires_ms <= dp_loop_now(d->loop))
 			old[n++] = e;
 	}
 	while (n > 0)
@@ -147,25 +148,23 @@ static struct dp_dns_entry *entry_for(struct dp_loop *l, struct gw_str host)
 
 static void from_cache(struct dp_deferred *d)
 {
-	struct dp_dns_wait *w = GW_CONTAINER(d, struct dp_dns_wait, later);
-	struct dp_dns_entry *e = w->entry;
+	struct dp_dns_entry *e = GW_CONTAINER(d, struct dp_dns_entry, later);
 
-	if (gw_list_empty(&w->node))
-		return; /* cancelled meanwhile */
-	gw_list_del(&w->node);
-	w->done(w, e->addr, e->n, e->text);
+	e->queued = false;
+	tell(e);
 }
 
 void dp_dns_ask(struct dp_loop *l, struct gw_str host, struct dp_dns_wait *w)
 {
 	struct dp_dns_entry *e = entry_for(l, host);
 
-	w->entry = e;
 	gw_list_add_tail(&e->waiters, &w->node);
 	if (!e->asking && e->expires_ms <= dp_loop_now(l))
 		ask_system(e);
-	if (!e->asking)
-		dp_loop_defer(l, &w->later, from_cache);
+	if (!e->asking && !e->queued) {
+		e->queued = true;
+		dp_loop_defer(l, &e->later, from_cache);
+	}
 }
 
 void dp_dns_cancel(struct dp_dns_wait *w)

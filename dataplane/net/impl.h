@@ -69,8 +69,6 @@ struct dp_tls_spec { struct gw_str host, server_name, ca_pem; uint16_t port; boo
 struct dp_dns_wait {
 	struct gw_node node;
 	void (*done)(struct dp_dns_wait *w, const struct dp_addr *v, size_t n, const char *text);
-	struct dp_deferred later;
-	struct dp_dns_entry *entry;
 };
 void dp_dns_ask(struct dp_loop *l, struct gw_str host, struct dp_dns_wait *w);
 void dp_dns_cancel(struct dp_dns_wait *w);           /* fine when it is over */

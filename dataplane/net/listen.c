@@ -169,7 +169,7 @@ enum gw_rc dp_listener_open(struct dp_listener **out, struct dp_loop *loop, cons
 {
 	struct dp_listener *l;
 	enum gw_rc rc;
-	int fd, r;
+	int fd = -1, r;
 
 	*out = NULL;
 	rc = open_socket(&fd, at, reuse, bound, err);
