@@ -70,7 +70,10 @@ struct gw_field {
 	{ nm, GW_T_LIST, fl, GW_OFF(S, m, struct gw_strv), 0, hi, 0, NULL, NULL, en, zh }
 #define GW_FIELD_END { NULL, GW_T_END, 0, 0, 0, 0, 0, NULL, NULL, NULL, NULL }
 
-/* Turns a sealed secret into its text (arena).  NULL means: secrets stay as they are, only their form is checked. */
+/*
+ * Turns a sealed secret into its text (arena, wiped when the arena closes).  NULL means: secrets stay as they are, only
+ * their form is checked; the conf then holds the sealed text itself, which is not empty and says nothing.
+ */
 struct gw_unseal {
 	const uint8_t *key; /* 32 bytes, borrowed */
 };
@@ -84,6 +87,7 @@ enum gw_rc gw_fields_read(const struct gw_field *fields, const json_t *object, b
                           const struct gw_unseal *unseal, struct gw_arena *a, void *conf,
                           size_t *unknown, struct gw_error *err) GW_MUST_CHECK;
 void gw_fields_defaults(const struct gw_field *fields, void *conf);
+const char *gw_field_type_name(enum gw_field_type t); /* "duration"; static */
 /* The table as it stands in catalog.json: [{"name","type","required","min","max","default","options","doc":{en,zh}}]. */
 json_t *gw_fields_json(const struct gw_field *fields); /* owned: json_decref */
 

@@ -256,3 +256,25 @@ json_t *gw_json_merge(const json_t *target, const json_t *patch)
 	}
 	return out;
 }
+
+void gw_json_pointer(char out[GW_POINTER_LEN], struct gw_str name)
+{
+	size_t n = 0;
+	while (name.n) {
+		size_t len = gw_utf8_len(name);
+		bool special = name.p[0] == '~' || name.p[0] == '/';
+		if (len == 0)
+			len = 1;
+		if (n + (special ? 2 : len) >= GW_POINTER_LEN)
+			break;
+		if (special) {
+			out[n++] = '~';
+			out[n++] = name.p[0] == '~' ? '0' : '1';
+		} else {
+			memcpy(out + n, name.p, len);
+			n += len;
+		}
+		name = gw_str_from(name, len);
+	}
+	out[n] = 0;
+}

@@ -38,6 +38,10 @@ struct gw_str gw_json_str(const json_t *v);                    /* {NULL,0} unles
 void gw_json_set_str(json_t *o, const char *name, struct gw_str s);
 void gw_json_set_time(json_t *o, const char *name, int64_t unix_ms);  /* 0 gives null */
 
+/* One member name as it stands in a JSON pointer (RFC 6901: ~ is ~0, / is ~1), cut off where it is too long. */
+#define GW_POINTER_LEN 96
+void gw_json_pointer(char out[GW_POINTER_LEN], struct gw_str name);
+
 /* RFC 7396 merge patch: the result is new and owned; both inputs stay as they are. */
 json_t *gw_json_merge(const json_t *target, const json_t *patch);
 

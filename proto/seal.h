@@ -23,10 +23,15 @@ bool gw_is_sealed(const json_t *v);
 /* GW_DENIED when the key is wrong or a byte was changed.  *out is arena. */
 enum gw_rc gw_unseal_value(const uint8_t key[32], const json_t *sealed, struct gw_arena *a,
                            struct gw_str *out, struct gw_error *err) GW_MUST_CHECK;
+/* A copy of a secret in an arena, wiped when the arena closes.  gw_unseal_value() makes such copies too. */
+struct gw_str gw_secret_copy(struct gw_arena *a, struct gw_str plain);
 /* HKDF-SHA-256 (RFC 5869) with an empty salt: one purpose, one label. */
 void gw_derive_key(uint8_t out[32], struct gw_str secret, const char *label);
 
-/* Replace every sealed secret inside `v`, at any depth, by one under another key.  In place. */
+/*
+ * Replace every sealed secret inside `v`, at any depth, by one under another key.  In place; when it fails, err->path
+ * says which one could not be opened and those before it are resealed already, so throw `v` away.
+ */
 enum gw_rc gw_reseal(json_t *v, const uint8_t from[32], const uint8_t to[32], struct gw_error *err) GW_MUST_CHECK;
 
 #endif

@@ -54,7 +54,11 @@ struct gw_usage_record {
 
 /* {"request_id":…,…,"end_reason":"complete","usage_source":"provider"}; owned. */
 json_t *gw_usage_json(const struct gw_usage_record *r);
-/* Texts are borrowed from `v`.  Numbers are clamped to [-1, 2^53]; unknown members ignored. */
+/*
+ * Texts are borrowed from `v`; absent ones are {NULL,0}, absent numbers 0.  Numbers are clamped to [-1, 2^53]; unknown
+ * members are ignored.  Only `request_id` and `seq` are required.  A word for end_reason or usage_source that a newer
+ * worker made up is read as the nearest known one: a row of the ledger is worth more than its wording.
+ */
 enum gw_rc gw_usage_parse(struct gw_usage_record *out, const json_t *v, struct gw_error *err) GW_MUST_CHECK;
 
 #endif

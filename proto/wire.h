@@ -23,6 +23,10 @@
  * At most one snapshot is on its way to a worker: the next one leaves when it was answered, and is then the newest.
  * A worker refuses a lower revision of the same epoch.  usage is resent until usage_ack covers it; the receiver
  * drops what it has.  node_id is the worker's own, 32 hex digits, kept in its state directory.
+ *
+ * Forms: epoch is 16 hex digits, digest 64, snapshot_key 64; started_at a time as in the admin API; id, name, boot_id and
+ * the like any text; numbers whole and not negative.  In a struct gw_wire, `error` of a result is `reason` (its code)
+ * and `text`; `serving` of hello may be absent or null: the worker has nothing yet.
  */
 #ifndef GW_PROTO_WIRE_H
 #define GW_PROTO_WIRE_H
@@ -79,7 +83,10 @@ json_t *gw_wire_new(enum gw_wire_type t);                     /* owned */
 enum gw_rc gw_wire_snapshot_head(struct gw_buf *out, struct gw_str epoch, uint64_t revision,
                                  const struct gw_digest *digest, size_t bytes) GW_MUST_CHECK;
 
-/* "tgj_<id>.<secret>.<fingerprint hex>" taken apart; false: not a join token.  Borrowed from `token`. */
+/*
+ * "tgj_<id>.<secret>.<fingerprint hex>" taken apart; false: not a join token.  Borrowed from `token`.  The id comes
+ * without "tgj_"; id and secret consist of letters, digits, '-' and '_'.
+ */
 struct gw_join_token { struct gw_str id, secret, fingerprint; };
 bool gw_join_token_parse(struct gw_str token, struct gw_join_token *out);
 

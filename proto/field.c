@@ -1,0 +1,293 @@
+/*
+ * field.c - reading a flat JSON object through a field table, and the table as JSON.
+ */
+#include "field.h"
+#include "base/str.h"
+#include "base/time.h"
+#include "seal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define LIST_ITEM_MAX 4096
+
+static const char *const type_names[] = {
+	"",
+#define X(name, text, c) text,
+	GW_FIELD_TYPE_TABLE(X)
+#undef X
+};
+
+const char *gw_field_type_name(enum gw_field_type t)
+{
+	assert((size_t)t < GW_COUNT(type_names));
+	return type_names[t];
+}
+
+static enum gw_rc refuse(struct gw_error *err, const struct gw_field *f, const char *fmt, ...)
+    GW_PRINTF(3, 4);
+static enum gw_rc refuse(struct gw_error *err, const struct gw_field *f, const char *fmt, ...)
+{
+	char what[256], path[GW_POINTER_LEN + 1] = "/";
+	va_list ap;
+	va_start(ap, fmt);
+	vsnprintf(what, sizeof what, fmt, ap);
+	va_end(ap);
+	gw_json_pointer(path + 1, gw_str_c(f->name));
+	return gw_fail(err, GW_INVALID, path, "`%s` %s", f->name, what);
+}
+
+static enum gw_rc read_int(const struct gw_field *f, const json_t *v, int64_t *out, struct gw_error *err)
+{
+	if (!json_is_integer(v) || json_integer_value(v) < f->min || json_integer_value(v) > f->max) {
+		if (f->max == INT64_MAX)
+			return refuse(err, f, "must be a number, at least %lld", (long long)f->min);
+		return refuse(err, f, "must be a number from %lld to %lld", (long long)f->min,
+		    (long long)f->max);
+	}
+	*out = json_integer_value(v);
+	return GW_OK;
+}
+
+static enum gw_rc read_ms(const struct gw_field *f, const json_t *v, int64_t *out, struct gw_error *err)
+{
+	int64_t ms;
+	if (!json_is_string(v) || !gw_duration_parse(gw_json_str(v), &ms) || ms < f->min || ms > f->max) {
+		char low[GW_DURATION_LEN], high[GW_DURATION_LEN];
+		gw_duration_format(low, f->min);
+		gw_duration_format(high, f->max);
+		if (f->max == INT64_MAX)
+			return refuse(err, f, "must be a duration such as \"30s\", at least %s", low);
+		return refuse(err, f, "must be a duration such as \"30s\", from %s to %s", low, high);
+	}
+	*out = ms;
+	return GW_OK;
+}
+
+static enum gw_rc read_enum(const struct gw_field *f, const json_t *v, int64_t *out, struct gw_error *err)
+{
+	struct gw_str word = gw_json_str(v);
+	char all[160] = "";
+	size_t n = 0;
+	for (int64_t i = 0; f->options[i]; i++) {
+		if (word.p && gw_str_is(word, f->options[i])) {
+			*out = i;
+			return GW_OK;
+		}
+		int more = snprintf(all + n, sizeof all - n, "%s%s", i ? ", " : "", f->options[i]);
+		n += more < 0 ? 0 : (size_t)more;
+		if (n >= sizeof all)
+			n = sizeof all - 1;
+	}
+	return refuse(err, f, "must be one of: %s", all);
+}
+
+static enum gw_rc read_text(const struct gw_field *f, const json_t *v, struct gw_arena *a,
+    struct gw_str *out, struct gw_error *err)
+{
+	struct gw_str s = gw_json_str(v);
+	if (!s.p)
+		return refuse(err, f, "must be a text");
+	if ((f->max > 0 && s.n > (uint64_t)f->max) || s.n < (uint64_t)f->min)
+		return refuse(err, f, "must have %lld to %lld bytes", (long long)f->min, (long long)f->max);
+	if (s.n == 0 && f->flags & GW_F_REQUIRED)
+		return refuse(err, f, "must not be empty");
+	*out = gw_arena_copy(a, s);
+	return GW_OK;
+}
+
+static enum gw_rc read_secret(const struct gw_field *f, const json_t *v, const struct gw_unseal *unseal,
+    struct gw_arena *a, struct gw_str *out, struct gw_error *err)
+{
+	struct gw_str s = gw_json_str(v);
+	if (!s.p && !gw_is_sealed(v))
+		return refuse(err, f, "must be a text: what a secret is shown as cannot be sent back");
+	if (s.p) {
+		s = gw_secret_copy(a, s);
+	} else if (unseal) {
+		enum gw_rc rc = gw_unseal_value(unseal->key, v, a, &s, err);
+		if (rc != GW_OK) {
+			gw_error_prefix(err, "/%s", f->name);
+			return rc;
+		}
+	} else {
+		/* Not opened here; what it says is nobody's business. */
+		*out = gw_arena_copy(a, gw_json_str(json_object_get(v, "sealed")));
+		return GW_OK;
+	}
+	if (f->max > 0 && s.n > (uint64_t)f->max)
+		return refuse(err, f, "must have at most %lld bytes", (long long)f->max);
+	if (s.n == 0 && f->flags & GW_F_REQUIRED)
+		return refuse(err, f, "must not be empty");
+	*out = s;
+	return GW_OK;
+}
+
+static enum gw_rc read_list(const struct gw_field *f, const json_t *v, struct gw_arena *a,
+    struct gw_strv *out, struct gw_error *err)
+{
+	size_t n = json_array_size(v), i;
+	json_t *item;
+	if (!json_is_array(v) || (f->max > 0 && n > (uint64_t)f->max))
+		return refuse(err, f, "must be a list of at most %lld texts", (long long)f->max);
+	if (n == 0 && f->flags & GW_F_REQUIRED)
+		return refuse(err, f, "must not be empty");
+	struct gw_str *list = gw_arena_array(a, n, sizeof *list);
+	json_array_foreach(v, i, item) {
+		struct gw_str s = gw_json_str(item);
+		if (!s.p || s.n == 0 || s.n > LIST_ITEM_MAX) {
+			char path[GW_POINTER_LEN + 32];
+			snprintf(path, sizeof path, "/%s/%zu", f->name, i);
+			return gw_fail(err, GW_INVALID, path,
+			    "each entry of `%s` must be a text of 1 to %d bytes", f->name, LIST_ITEM_MAX);
+		}
+		list[i] = gw_arena_copy(a, s);
+	}
+	*out = (struct gw_strv){ list, n };
+	return GW_OK;
+}
+
+static enum gw_rc read_one(const struct gw_field *f, const json_t *v, const struct gw_unseal *unseal,
+    struct gw_arena *a, void *at, struct gw_error *err)
+{
+	switch (f->type) {
+	case GW_T_BOOL:
+		if (!json_is_boolean(v))
+			return refuse(err, f, "must be true or false");
+		*(int64_t *)at = json_is_true(v);
+		return GW_OK;
+	case GW_T_INT:
+		return read_int(f, v, at, err);
+	case GW_T_MS:
+		return read_ms(f, v, at, err);
+	case GW_T_ENUM:
+		return read_enum(f, v, at, err);
+	case GW_T_TEXT:
+		return read_text(f, v, a, at, err);
+	case GW_T_SECRET:
+		return read_secret(f, v, unseal, a, at, err);
+	case GW_T_LIST:
+		return read_list(f, v, a, at, err);
+	case GW_T_END:
+		break;
+	}
+	abort();
+}
+
+void gw_fields_defaults(const struct gw_field *fields, void *conf)
+{
+	for (const struct gw_field *f = fields; f->type != GW_T_END; f++) {
+		void *at = (char *)conf + f->offset;
+		switch (f->type) {
+		case GW_T_TEXT:
+			*(struct gw_str *)at = gw_str_c(f->def_text ? f->def_text : "");
+			break;
+		case GW_T_SECRET:
+			*(struct gw_str *)at = GW_STR("");
+			break;
+		case GW_T_LIST:
+			*(struct gw_strv *)at = (struct gw_strv){ NULL, 0 };
+			break;
+		default:
+			*(int64_t *)at = f->def;
+		}
+	}
+}
+
+static bool known(const struct gw_field *fields, const char *name)
+{
+	for (const struct gw_field *f = fields; f->type != GW_T_END; f++)
+		if (strcmp(f->name, name) == 0)
+			return true;
+	return false;
+}
+
+enum gw_rc gw_fields_read(const struct gw_field *fields, const json_t *object, bool strict,
+    const struct gw_unseal *unseal, struct gw_arena *a, void *conf, size_t *unknown,
+    struct gw_error *err)
+{
+	gw_fields_defaults(fields, conf);
+	if (object && !json_is_object(object))
+		return gw_fail(err, GW_INVALID, NULL, "this must be an object");
+	size_t used = 0;
+	for (const struct gw_field *f = fields; f->type != GW_T_END; f++) {
+		const json_t *v = json_object_get(object, f->name);
+		used += v != NULL;
+		if (!v || json_is_null(v)) {
+			if (f->flags & GW_F_REQUIRED)
+				return refuse(err, f, "is required");
+			continue;
+		}
+		enum gw_rc rc = read_one(f, v, unseal, a, (char *)conf + f->offset, err);
+		if (rc != GW_OK)
+			return rc;
+	}
+	if (used == json_object_size(object))
+		return GW_OK;
+	const char *name;
+	json_t *v;
+	json_object_foreach((json_t *)object, name, v) {
+		if (known(fields, name))
+			continue;
+		if (strict) {
+			char path[GW_POINTER_LEN + 1] = "/";
+			gw_json_pointer(path + 1, gw_str_c(name));
+			return gw_fail(err, GW_INVALID, path, "there is no member `%.60s` here", name);
+		}
+		if (unknown)
+			++*unknown;
+	}
+	return GW_OK;
+}
+
+/* A field's default in the form in which it would be sent. */
+static json_t *default_json(const struct gw_field *f)
+{
+	char text[GW_DURATION_LEN];
+	switch (f->type) {
+	case GW_T_BOOL:
+		return json_boolean(f->def);
+	case GW_T_INT:
+		return json_integer(f->def);
+	case GW_T_MS:
+		gw_duration_format(text, f->def);
+		return json_string(text);
+	case GW_T_TEXT:
+		return json_string(f->def_text ? f->def_text : "");
+	case GW_T_ENUM:
+		return json_string(f->options[f->def]);
+	case GW_T_LIST:
+		return json_array();
+	default:
+		return json_null();
+	}
+}
+
+static json_t *field_json(const struct gw_field *f)
+{
+	bool bounded = f->type != GW_T_BOOL && f->type != GW_T_ENUM;
+	json_t *options = json_array();
+	for (size_t i = 0; f->options && f->options[i]; i++)
+		json_array_append_new(options, json_string(f->options[i]));
+	json_t *o = json_object();
+	json_object_set_new(o, "name", json_string(f->name));
+	json_object_set_new(o, "type", json_string(gw_field_type_name(f->type)));
+	json_object_set_new(o, "required", json_boolean(f->flags & GW_F_REQUIRED));
+	json_object_set_new(o, "min", bounded ? json_integer(f->min) : json_null());
+	json_object_set_new(o, "max", bounded ? json_integer(f->max) : json_null());
+	json_object_set_new(o, "default", f->flags & GW_F_REQUIRED ? json_null() : default_json(f));
+	json_object_set_new(o, "options", options);
+	json_t *doc = json_object();
+	json_object_set_new(doc, "en", json_string(f->doc ? f->doc : ""));
+	json_object_set_new(doc, "zh", json_string(f->doc_zh ? f->doc_zh : ""));
+	json_object_set_new(o, "doc", doc);
+	return o;
+}
+
+json_t *gw_fields_json(const struct gw_field *fields)
+{
+	json_t *list = json_array();
+	for (const struct gw_field *f = fields; f->type != GW_T_END; f++)
+		json_array_append_new(list, field_json(f));
+	return list;
+}
