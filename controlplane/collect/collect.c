@@ -1,0 +1,297 @@
+/*
+ * collect.c - usage records and worker rows, from the channel into the store (see collect.h).
+ */
+#include "collect/collect.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "base/map.h"
+#include "base/str.h"
+#include "base/time.h"
+#include "store/usage_store.h"
+#include "usage.h"
+
+#define COLLECT_MAGIC  0x6370636fu
+#define RETRY_MS       1000
+#define TRIM_EVERY_MS  (10 * 60 * 1000)
+#define LAST_WORDS_MS  3000  /* how long closing may go on writing */
+#define NODE_EVERY_MS  200   /* worker rows wait this long, so that a burst of changes is one write */
+
+struct batch {
+	struct gw_node on;
+	uint64_t connection;
+	char *node, *boot_id;
+	json_t *records;
+	size_t n;
+};
+
+struct node_wait { /* a worker row that waits to be written */
+	struct gw_node on;
+	struct gw_arena *arena;
+	struct cp_node_row row;
+};
+
+struct cp_collect {
+	unsigned magic;
+	struct cp_collect_options o;
+	pthread_t thread;
+	pthread_mutex_t lock;   /* guards everything below */
+	pthread_cond_t wake;
+	struct gw_node batches, nodes;
+	size_t records;         /* in all batches */
+	bool stop;
+};
+
+static void batch_free(struct batch *b)
+{
+	free(b->node);
+	free(b->boot_id);
+	json_decref(b->records);
+	free(b);
+}
+
+static void node_wait_free(struct node_wait *w)
+{
+	struct gw_arena *a = w->arena; /* w stands in it */
+	gw_arena_close(&a);
+}
+
+static struct gw_str copy(struct gw_arena *a, struct gw_str s)
+{
+	return s.p ? gw_arena_copy(a, s) : GW_STR_NONE;
+}
+
+bool cp_collect_usage(struct cp_collect *c, uint64_t connection, struct gw_str node, struct gw_str boot_id,
+    json_t *records)
+{
+	GW_CHECK(c, COLLECT_MAGIC);
+	size_t n = json_array_size(records);
+	struct batch *b = gw_alloc(sizeof *b);
+	*b = (struct batch){ .connection = connection, .records = records, .n = n,
+		.node = gw_strdup_n(node.p, node.n), .boot_id = gw_strdup_n(boot_id.p, boot_id.n) };
+	pthread_mutex_lock(&c->lock);
+	bool fits = c->records + n <= c->o.max_records;
+	if (fits) {
+		c->records += n;
+		gw_list_add_tail(&c->batches, &b->on);
+		pthread_cond_signal(&c->wake);
+	}
+	pthread_mutex_unlock(&c->lock);
+	if (!fits)
+		batch_free(b);
+	return fits;
+}
+
+void cp_collect_node(struct cp_collect *c, const struct cp_node_row *row)
+{
+	GW_CHECK(c, COLLECT_MAGIC);
+	struct gw_arena *a = gw_arena_open(0);
+	struct node_wait *w = gw_arena_alloc(a, sizeof *w), *old = NULL;
+	w->arena = a;
+	w->row = *row;
+	w->row.id = copy(a, row->id);
+	w->row.name = copy(a, row->name);
+	w->row.version = copy(a, row->version);
+	w->row.address = copy(a, row->address);
+	w->row.listen = copy(a, row->listen);
+	w->row.last_error = copy(a, row->last_error);
+	pthread_mutex_lock(&c->lock);
+	for (struct gw_node *n = c->nodes.next; n != &c->nodes && !old; n = n->next) {
+		struct node_wait *other = GW_CONTAINER(n, struct node_wait, on);
+		if (gw_str_eq(other->row.id, w->row.id))
+			old = other;
+	}
+	if (old)
+		gw_list_del(&old->on);
+	gw_list_add_tail(&c->nodes, &w->on);
+	pthread_cond_signal(&c->wake);
+	pthread_mutex_unlock(&c->lock);
+	if (old)
+		node_wait_free(old);
+}
+
+/* ---- the thread ---- */
+
+/* Parse what can be parsed; a record that cannot is lost with a log line, since resending would not mend it. */
+static size_t parse_records(const struct batch *b, struct gw_usage_record *out, int64_t *last_seq)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < b->n; i++) {
+		struct gw_error err = { 0 };
+		const json_t *v = json_array_get(b->records, i);
+		json_t *seq = json_object_get(v, "seq");
+		if (json_is_integer(seq) && json_integer_value(seq) > *last_seq)
+			*last_seq = json_integer_value(seq);
+		if (gw_usage_parse(&out[n], v, &err) == GW_OK)
+			n++;
+		else
+			gw_log(GW_LOG_ERROR, "node", gw_str_c(b->node), "usage record cannot be read", "%s %s", err.path,
+			    err.text);
+	}
+	return n;
+}
+
+/* true: done with (stored, or never storable). */
+static bool store_batch(struct cp_collect *c, const struct batch *b)
+{
+	struct gw_error err = { 0 };
+	size_t stored = 0;
+	int64_t last_seq = -1;
+	struct gw_usage_record *records = gw_alloc((b->n + 1) * sizeof *records);
+	size_t n = parse_records(b, records, &last_seq);
+	enum gw_rc rc = n ? cp_usage_insert(c->o.store, gw_str_c(b->node), gw_str_c(b->boot_id), records, n, &stored,
+	    &err) : GW_OK;
+	free(records);
+	if (rc == GW_OK && last_seq >= 0)
+		c->o.stored(c->o.arg, b->connection, gw_str_c(b->boot_id), last_seq);
+	if (rc != GW_OK)
+		gw_log(GW_LOG_ERROR, "node", gw_str_c(b->node), "usage records cannot be stored, trying again", "%s",
+		    err.text);
+	return rc == GW_OK;
+}
+
+static void store_node(struct cp_collect *c, const struct cp_node_row *row)
+{
+	struct gw_error err = { 0 };
+	if (cp_node_put(c->o.store, row, &err) != GW_OK)
+		gw_log(GW_LOG_WARN, "node", row->name, "state of the worker cannot be stored", "%s", err.text);
+}
+
+static void trim(struct cp_collect *c)
+{
+	struct gw_error err = { 0 };
+	bool more = true;
+	if (c->o.keep_usage_ms <= 0)
+		return;
+	while (more)
+		if (cp_usage_trim(c->o.store, gw_now_ms() - c->o.keep_usage_ms, &more, &err) != GW_OK) {
+			gw_log(GW_LOG_WARN, NULL, GW_STR_NONE, "old usage rows cannot be removed", "%s", err.text);
+			return;
+		}
+}
+
+/* With the lock held: sleep until there is something to do or the time is over. */
+static void doze(struct cp_collect *c, int64_t ms)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	t.tv_sec += ms / 1000;
+	t.tv_nsec += ms % 1000 * 1000000;
+	if (t.tv_nsec >= 1000000000) {
+		t.tv_sec++;
+		t.tv_nsec -= 1000000000;
+	}
+	pthread_cond_timedwait(&c->wake, &c->lock, &t);
+}
+
+static void work_nodes(struct cp_collect *c)
+{
+	struct gw_node todo;
+	gw_list_init(&todo);
+	while (!gw_list_empty(&c->nodes)) {
+		struct gw_node *n = c->nodes.next;
+		gw_list_del(n);
+		gw_list_add_tail(&todo, n);
+	}
+	pthread_mutex_unlock(&c->lock);
+	while (!gw_list_empty(&todo)) {
+		struct node_wait *w = GW_CONTAINER(todo.next, struct node_wait, on);
+		gw_list_del(&w->on);
+		store_node(c, &w->row);
+		node_wait_free(w);
+	}
+	pthread_mutex_lock(&c->lock);
+}
+
+/* The batch stays at the head while it is written, so that its place in the order is kept when that fails. */
+static bool work_batch(struct cp_collect *c)
+{
+	struct batch *b = GW_CONTAINER(c->batches.next, struct batch, on);
+	pthread_mutex_unlock(&c->lock);
+	bool done = store_batch(c, b);
+	pthread_mutex_lock(&c->lock);
+	if (done) {
+		gw_list_del(&b->on);
+		c->records -= b->n;
+		batch_free(b);
+	}
+	return done;
+}
+
+static void *run(void *arg)
+{
+	struct cp_collect *c = arg;
+	int64_t next_trim = gw_mono_ms() + 60000, next_nodes = 0, give_up = 0;
+	pthread_setname_np(pthread_self(), "collect");
+	pthread_mutex_lock(&c->lock);
+	for (;;) {
+		int64_t now = gw_mono_ms();
+		if (c->stop && !give_up)
+			give_up = now + LAST_WORDS_MS;
+		if (!gw_list_empty(&c->nodes) && (c->stop || now >= next_nodes)) {
+			work_nodes(c);
+			next_nodes = now + NODE_EVERY_MS;
+		}
+		if (!gw_list_empty(&c->batches)) {
+			if (!work_batch(c) && !c->stop)
+				doze(c, RETRY_MS);
+			if (!c->stop || gw_mono_ms() < give_up)
+				continue;
+		}
+		if (c->stop)
+			break;
+		if (now >= next_trim) {
+			pthread_mutex_unlock(&c->lock);
+			trim(c);
+			pthread_mutex_lock(&c->lock);
+			next_trim = gw_mono_ms() + TRIM_EVERY_MS;
+		}
+		if (gw_list_empty(&c->batches) && !c->stop)
+			doze(c, gw_list_empty(&c->nodes) ? 60000 : NODE_EVERY_MS);
+	}
+	pthread_mutex_unlock(&c->lock);
+	return NULL;
+}
+
+struct cp_collect *cp_collect_open(const struct cp_collect_options *o)
+{
+	struct cp_collect *c = gw_alloc(sizeof *c);
+	pthread_condattr_t attr;
+	c->magic = COLLECT_MAGIC;
+	c->o = *o;
+	gw_list_init(&c->batches);
+	gw_list_init(&c->nodes);
+	pthread_mutex_init(&c->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&c->wake, &attr);
+	pthread_condattr_destroy(&attr);
+	if (pthread_create(&c->thread, NULL, run, c) != 0)
+		abort();
+	return c;
+}
+
+void cp_collect_close(struct cp_collect **out)
+{
+	struct cp_collect *c = *out;
+	if (!c)
+		return;
+	GW_CHECK(c, COLLECT_MAGIC);
+	*out = NULL;
+	pthread_mutex_lock(&c->lock);
+	c->stop = true;
+	pthread_cond_signal(&c->wake);
+	pthread_mutex_unlock(&c->lock);
+	pthread_join(c->thread, NULL);
+	while (!gw_list_empty(&c->batches)) {
+		struct batch *b = GW_CONTAINER(c->batches.next, struct batch, on);
+		gw_list_del(&b->on);
+		batch_free(b);
+	}
+	pthread_cond_destroy(&c->wake);
+	pthread_mutex_destroy(&c->lock);
+	free(c);
+}

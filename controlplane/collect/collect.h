@@ -1,0 +1,41 @@
+/*
+ * collect.h - what workers report, on its way into the store.
+ *
+ * The channel's thread hands over and goes on; one thread here writes.  Usage records are acknowledged only after
+ * their transaction committed, and in the order in which they came: when the store cannot write, the batch stays at
+ * the head and is tried again, so that an acknowledgement never covers a record that is not stored.  The queue is
+ * bounded; when it is full the channel drops the worker, which keeps its records and sends them again.
+ *
+ * Rows about workers are written here too: only the newest state of each, since they change with every message.
+ */
+#ifndef CP_COLLECT_COLLECT_H
+#define CP_COLLECT_COLLECT_H
+
+#include "json.h"
+#include "store/store.h"
+
+struct cp_collect; /* one per process; has a thread */
+
+struct cp_collect_options {
+	struct cp_store *store;      /* borrowed */
+	size_t max_records;          /* ceiling of the queue */
+	int64_t keep_usage_ms;       /* ledger rows older than this are trimmed; 0: never */
+	/* Everything of this boot up to `seq` is stored.  Called on the collector's thread. */
+	void (*stored)(void *arg, uint64_t connection, struct gw_str boot_id, int64_t seq);
+	void *arg;
+};
+
+struct cp_collect *cp_collect_open(const struct cp_collect_options *o);  /* owned */
+/* Writes what is queued (bounded time), ends the thread.  NULL is fine. */
+void cp_collect_close(struct cp_collect **c);
+
+/*
+ * From any thread, never blocks on the store.  `records` is the array of a `usage` message: consumed (json_decref'd
+ * here, also when refused).  false: the queue is full, nothing was taken.
+ */
+bool cp_collect_usage(struct cp_collect *c, uint64_t connection, struct gw_str node, struct gw_str boot_id,
+                      json_t *records);
+/* Copied; replaces a row of the same id that is still waiting. */
+void cp_collect_node(struct cp_collect *c, const struct cp_node_row *row);
+
+#endif
