@@ -33,6 +33,9 @@ enum cp_actor_type {
 };
 const char *cp_actor_name(enum cp_actor_type t);
 
+/* "provider", "consumer-key": how people, plans and audit actions name a kind; static. */
+const char *cp_kind_singular(enum gw_kind k);
+
 /* Borrowed until commit or abort; goes into every audit row.  Absent texts become null. */
 struct cp_actor {
 	enum cp_actor_type type;
