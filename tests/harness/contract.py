@@ -8,6 +8,7 @@ import jsonschema
 import yaml
 
 OPENAPI = Path(__file__).resolve().parents[2] / "proto/openapi.yaml"
+INTERNALS = re.compile(r"\b(SELECT|INSERT|UPDATE|DELETE FROM|sqlite|jansson|libmicrohttpd|errno)\b|\w+\.[ch]:\d+|0x[0-9a-f]{8}", re.I)
 METHODS = ("get", "put", "post", "patch", "delete", "head", "options")
 
 
@@ -66,6 +67,8 @@ def objections(response):
         return ["%s: no X-Request-Id" % place]
     if request.url.path.startswith("/api/") and response.headers.get("cache-control") != "no-store":
         return ["%s: Cache-Control is %r, not no-store" % (place, response.headers.get("cache-control"))]
+    if response.status_code >= 400 and INTERNALS.search(response.text):
+        return ["%s: an internal detail shows: %s" % (place, response.text[:300])]
     template, operation = find(request.method, request.url)
     if operation is None:
         return [] if response.status_code in (404, 405) else ["%s: openapi.yaml has no such operation" % place]

@@ -15,6 +15,7 @@ class Behaviour:
     line_end: str = "\n"         # how an event stream ends its lines
     hold: bool = False           # stop after the first content event until release() is called
     early_models: bool = False   # list no model in GET /models
+    no_stream_options: bool = False   # an old server: 400 for stream_options
 
 
 @dataclass

@@ -49,6 +49,7 @@ class Generation:
     finish: str = "stop"
     choices: int = 1
     id: str = ""
+    slow: bool = False               # the pace follows the simulator's, so that a test can end a long stream early
 
     @property
     def reasoning(self):
@@ -199,10 +200,13 @@ class Vendor:
         self.check_parameters(body)
         model = self.known_model(body["model"])
         self.check_chat(body, model)
+        if behaviour.no_stream_options and "stream_options" in body:
+            self.refuse(400, "Unrecognized request argument supplied: stream_options", "stream_options")
         fault = self.take_fault(sim, magic)
         if fault and fault.after_events is None and not await self.fail_early(answer, fault):
             return fault.kind in ("status", "html")
         gen = self.generate(body, model, behaviour)
+        gen.slow = changes is None
         sim.issued["prompt_tokens"] += gen.prompt
         send = self.send_stream if body.get("stream") else self.send_plain
         try:
@@ -376,8 +380,9 @@ class Vendor:
             sent += 1
             if sent == 2 and sim.behaviour.hold:
                 await sim._released.wait()
-            if behaviour.interval:
-                await asyncio.sleep(behaviour.interval)
+            pause = min(behaviour.interval, sim.behaviour.interval) if gen.slow else behaviour.interval
+            if pause:
+                await asyncio.sleep(pause)
         await self.maybe_cut(answer, fault, sent, end, sent)
         await answer.write(("data: [DONE]" + end * 2).encode())
         await answer.end()
