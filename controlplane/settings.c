@@ -111,19 +111,21 @@ static bool token_args(struct cp_settings *s, int argc, char **argv)
 	return true;
 }
 
-static bool restore_args(struct cp_settings *s, int argc, char **argv)
+static bool file_args(struct cp_settings *s, enum cp_command command, int argc, char **argv)
 {
+	const char *name = command == CP_BACKUP ? "output" : "file", *letter = command == CP_BACKUP ? "o" : "f";
 	const struct cp_arg table[] = {
 		DATA_DIR_ARG(s),
-		{ "file", "f", "FILE", NULL, "the backup", CP_ARG_TEXT, &s->file, 0, 0 },
+		{ name, letter, "FILE", NULL, "the backup", CP_ARG_TEXT, &s->file, 0, 0 },
 		{ "help", "h", NULL, NULL, "print this", CP_ARG_FLAG, &help_wanted, 0, 0 },
 	};
-	struct cp_args a = { .v = table, .n = GW_COUNT(table), .command = "tidegate-control restore" };
-	s->command = CP_RESTORE;
+	struct cp_args a = { .v = table, .n = GW_COUNT(table),
+		.command = command == CP_BACKUP ? "tidegate-control backup" : "tidegate-control restore" };
+	s->command = command;
 	if (!cp_args_parse(&a, argc, argv) || !finish(s))
 		return false;
-	if (s->command == CP_RESTORE && !s->file) {
-		gw_complain("restore needs -f FILE, a file made by `tidegate backup`");
+	if (s->command == command && !s->file) {
+		gw_complain("%s needs -%s FILE", a.command, letter);
 		return false;
 	}
 	return true;
@@ -140,8 +142,10 @@ bool cp_settings_parse(struct cp_settings *out, int argc, char **argv)
 		gw_complain("the only command after token is create: tidegate-control token create --role admin");
 		return false;
 	}
+	if (argc >= 2 && strcmp(argv[1], "backup") == 0)
+		return file_args(out, CP_BACKUP, argc - 1, argv + 1);
 	if (argc >= 2 && strcmp(argv[1], "restore") == 0)
-		return restore_args(out, argc - 1, argv + 1);
+		return file_args(out, CP_RESTORE, argc - 1, argv + 1);
 	return run_args(out, argc, argv, false);
 }
 
@@ -152,7 +156,8 @@ void cp_settings_help(const struct cp_settings *s)
 	     "Usage:\n"
 	     "  tidegate-control [options]\n"
 	     "  tidegate-control token create --role ROLE [--name NAME] [--expires 30d] [--data-dir DIR]\n"
-	     "  tidegate-control restore -f FILE [--data-dir DIR]\n\n"
+	     "  tidegate-control backup -o FILE [--data-dir DIR]     while stopped; `tidegate backup` works always\n"
+	     "  tidegate-control restore -f FILE [--data-dir DIR]    while stopped\n\n"
 	     "On one machine `tidegate up` starts this and the workers together.");
 	run_args(&copy, 0, NULL, true);
 	puts("\nEnvironment:\n"

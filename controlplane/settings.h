@@ -12,7 +12,7 @@
 
 #define CP_DEFAULT_DATA_DIR "/var/lib/tidegate"
 
-enum cp_command { CP_RUN, CP_TOKEN_CREATE, CP_RESTORE, CP_SHOW_HELP, CP_SHOW_VERSION };
+enum cp_command { CP_RUN, CP_TOKEN_CREATE, CP_BACKUP, CP_RESTORE, CP_SHOW_HELP, CP_SHOW_VERSION };
 
 /* Texts are borrowed from argv and the environment. */
 struct cp_settings {
@@ -27,7 +27,7 @@ struct cp_settings {
 	bool supervised;                 /* `tidegate up` speaks to the person, we do not */
 	int64_t answer_ms, hello_ms, heartbeat_ms; /* of the channel */
 	const char *role, *name, *expires; /* token create */
-	const char *file;                /* restore */
+	const char *file;                /* backup, restore */
 };
 
 /* false: a sentence was written to stderr, exit with 2. */

@@ -36,7 +36,7 @@ FILE_LEVELS = {
     "dataplane/plugin.h": 13, "dataplane/plugin_host.h": 13, "dataplane/plugin_host.c": 13,
     "dataplane/settings.h": 10, "dataplane/settings.c": 10,
     "controlplane/settings.h": 10, "controlplane/settings.c": 10,
-    "controlplane/args.h": 10, "controlplane/args.c": 10,
+    "controlplane/args.h": 10, "controlplane/args.c": 10, "controlplane/datadir.h": 10, "controlplane/datadir.c": 10,
     "controlplane/workers.h": 10,
 }
 PURE = ("dataplane/codec", "dataplane/http", "dataplane/llm")
