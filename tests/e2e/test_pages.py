@@ -1,0 +1,58 @@
+"""Every page in both languages, light and dark, wide and on a telephone: it draws, fits and can be used by everybody."""
+import pytest
+
+from harness.gateway import ADMIN, PASSWORD
+
+PAGES = ["/", "/providers", "/providers/new", "/providers/p0", "/routes", "/routes/new", "/routes/r0", "/consumers",
+         "/consumers/app1", "/plugins", "/workers", "/revisions", "/audit", "/settings/data-plane"]
+
+
+@pytest.fixture(scope="module")
+def furnished(shared_gateway):
+    """A gateway with one of everything."""
+    admin = shared_gateway.admin
+    admin.post("providers", {"name": "p0", "type": "deepseek", "api_keys": [{"name": "main", "value": "sk-canary-e2e-0123456789"}]})
+    admin.post("routes", {"name": "r0", "match": {"models": [{"type": "exact", "value": "m"}]}, "targets": [{"provider": "p0"}]})
+    admin.post("consumers", {"name": "app1"})
+    admin.post("consumers/app1/keys", {"name": "main"})
+    return shared_gateway
+
+
+def logged_in(window):
+    window.expected.add(401)
+    window.open().fill("login-username", ADMIN).fill("login-password", PASSWORD).click("login-submit")
+    window.get("overview-state").wait_for()
+    window.expected.clear()
+    return window
+
+
+@pytest.mark.parametrize("language, width, scheme", [("en", 1280, "light"), ("zh", 400, "light"), ("zh", 1280, "dark"), ("en", 400, "dark")])
+def test_pages(furnished, open_window, watch, language, width, scheme):
+    watch.gateways.append(furnished)
+    window = logged_in(open_window(furnished, language, width, scheme))
+    faults = []
+    for path in PAGES:
+        window.open(path)
+        window.page.locator("main h1").first.wait_for()
+        window.page.wait_for_load_state("networkidle")
+        window.picture(path.strip("/").replace("/", "-") or "overview")
+        wide = window.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        if wide > 0:
+            faults.append("%s is %d px too wide" % (path, wide))
+        faults += ["%s: %s" % (path, fault) for fault in window.axe()]
+    assert window.page.locator("html").get_attribute("data-theme") == scheme
+    assert not faults, "\n".join(faults)
+
+
+def test_headers_of_the_console(furnished):
+    import httpx
+    page = httpx.get(furnished.console_url + "/", trust_env=False, headers={"Accept-Encoding": "gzip, br"})
+    assert page.status_code == 200 and page.headers["content-type"].startswith("text/html")
+    assert "default-src" in page.headers["content-security-policy"] and "unsafe-eval" not in page.headers["content-security-policy"]
+    assert page.headers["x-content-type-options"] == "nosniff" and page.headers["etag"]
+    again = httpx.get(furnished.console_url + "/", trust_env=False, headers={"If-None-Match": page.headers["etag"]})
+    assert again.status_code == 304 and again.content == b""
+    deep = httpx.get(furnished.console_url + "/routes/r0", trust_env=False, headers={"Accept": "text/html"})
+    assert deep.status_code == 200 and deep.text == httpx.get(furnished.console_url + "/", trust_env=False).text
+    for path in ("/../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "/assets/../../tidegate.db", "/assets/nothing.js"):
+        assert httpx.get(furnished.console_url + path, trust_env=False, headers={"Accept": "*/*"}).status_code in (400, 404), path
