@@ -14,7 +14,7 @@ umask 022
 # ---------------------------------------------------------------------------------------------------------------------------
 # What can be chosen
 
-PREFIX='' DATA_DIR='' HTTP_PORT='' CONSOLE_PORT='' CONTROL_PORT='' ADMIN_PORT='' WORKERS='' BIND=''
+PREFIX='' DATA_DIR='' HTTP_PORT='' CONSOLE_PORT='' CONTROL_PORT='' ADMIN_PORT='' WORKERS='' BIND='' SERVICE_USER=''
 START=yes DEPS_ONLY='' UNINSTALL='' PURGE='' INTERACTIVE=yes VERBOSE=''
 PROVIDER_TYPES=() PROVIDER_KEYS=()
 SRC='' BUILD='' RELEASE='' LOGFILE='' SCRATCH='' SERVICE='' OWNER='' USE_SUDO='' GUARD='' STARTED_AT=$SECONDS
@@ -41,6 +41,8 @@ Where and how
   --provider TYPE=KEY       after the start, create the provider TYPE with this key; repeatable.
                             --provider TYPE alone takes the key from TIDEGATE_PROVIDER_<TYPE>_KEY,
                             or asks for it, hidden, when there is a terminal
+  --user NAME               account that the service runs as; created when it is missing
+                            (default: tidegate; or you, when you are not root and need no root)
   --no-start                install, but do not start anything
   --non-interactive         never ask, not even for a sudo password
 
@@ -58,6 +60,7 @@ Environment
   TIDEGATE_ARCHIVE_SHA256   its SHA-256, checked before anything in it is used
   TIDEGATE_BUILD_DIR        build tree to use; when it already holds the programs nothing is compiled
   TIDEGATE_PROVIDER_<TYPE>_KEY   key of a provider, as with --provider TYPE=KEY
+  TIDEGATE_HEALTH_TIMEOUT   seconds to wait for health before going back (default 30)
 
 Options that an earlier run was given are remembered: running the script again upgrades that installation.
 TEXT
@@ -204,6 +207,12 @@ parse_options() {
 			want_value "$@"
 			[[ $2 =~ ^[0-9A-Fa-f.:]+$ ]] || die_usage "--bind takes an IP address, not '$2'"
 			BIND=$2
+			shift
+			;;
+		--user)
+			want_value "$@"
+			[[ $2 =~ ^[a-z_][a-z0-9_-]{0,31}$ ]] || die_usage "--user takes the name of an account, not '$2'"
+			SERVICE_USER=$2
 			shift
 			;;
 		--provider) want_value "$@" && providers+=("$2") && shift ;;
@@ -653,7 +662,7 @@ switch_release() {
 # ---------------------------------------------------------------------------------------------------------------------------
 # What an earlier run chose
 
-readonly REMEMBERED='DATA_DIR HTTP_PORT CONSOLE_PORT CONTROL_PORT ADMIN_PORT WORKERS BIND'
+readonly REMEMBERED='DATA_DIR HTTP_PORT CONSOLE_PORT CONTROL_PORT ADMIN_PORT WORKERS BIND SERVICE_USER'
 
 recall() {
 	local key value
@@ -689,7 +698,11 @@ writable() {
 # their own gets everything under their own name and needs no root at all.
 choose_service() {
 	SERVICE=background OWNER=root
-	if [ "$(id -u)" -ne 0 ] && writable "$PREFIX/lib/tidegate" && writable "$DATA_DIR"; then
+	if [ -z "$SERVICE_USER" ] && [ "$(id -u)" -ne 0 ] && writable "$PREFIX/lib/tidegate" && writable "$DATA_DIR"; then
+		SERVICE_USER=$(id -un)
+	fi
+	SERVICE_USER=${SERVICE_USER:-tidegate}
+	if [ "$SERVICE_USER" = "$(id -un)" ]; then
 		OWNER=self
 	elif [ -d /run/systemd/system ] && [ -z "${TIDEGATE_NO_SYSTEMD:-}" ]; then
 		SERVICE=systemd
@@ -703,15 +716,15 @@ in_data() { if [ "$OWNER" = root ]; then as_root "$@"; else "$@"; fi; }
 
 prepare_host() {
 	if [ "$OWNER" = root ]; then
-		getent passwd tidegate >/dev/null ||
-			as_root useradd --system --user-group --no-create-home --home-dir "$DATA_DIR" --shell /usr/sbin/nologin tidegate
+		getent passwd "$SERVICE_USER" >/dev/null ||
+			as_root useradd --system --user-group --no-create-home --home-dir "$DATA_DIR" --shell /usr/sbin/nologin "$SERVICE_USER"
 		as_root install -d -m 0700 "$DATA_DIR"
-		as_root chown -R tidegate:tidegate "$DATA_DIR"
+		as_root chown -R "$SERVICE_USER:" "$DATA_DIR"
 	else
 		install -d -m 0700 "$DATA_DIR"
 	fi
 	[ "$SERVICE" = systemd ] || return 0
-	sed -e "s|@PREFIX@|$PREFIX|g" -e "s|@DATA_DIR@|$DATA_DIR|g" -e "s|@ARGUMENTS@|$(up_arguments)|g" \
+	sed -e "s|@PREFIX@|$PREFIX|g" -e "s|@DATA_DIR@|$DATA_DIR|g" -e "s|@ARGUMENTS@|$(up_arguments)|g" -e "s|@USER@|$SERVICE_USER|g" \
 		-e "s|@CAPABILITIES@|$([ "$(lowest_port)" -ge 1024 ] || echo CAP_NET_BIND_SERVICE)|g" \
 		"$SRC/deploy/systemd/tidegate.service.in" >"$SCRATCH/tidegate.service"
 	as_root install -m 0644 "$SCRATCH/tidegate.service" "$UNIT"
@@ -788,7 +801,7 @@ start_service() {
 	done
 	launch+=(setsid)
 	if [ "$OWNER" = root ]; then
-		launch+=(setpriv --reuid tidegate --regid tidegate --init-groups)
+		launch+=(setpriv --reuid "$SERVICE_USER" --regid "$(id -g "$SERVICE_USER")" --init-groups)
 		[ "$(lowest_port)" -ge 1024 ] || launch+=(--inh-caps +net_bind_service --ambient-caps +net_bind_service)
 	fi
 	# shellcheck disable=SC2206,SC2207 # paths hold no white space, see check_directory
@@ -811,11 +824,10 @@ healthy() {
 }
 
 wait_healthy() {
-	local tries=0
+	local begun=$SECONDS
 	until healthy; do
-		tries=$((tries + 1))
-		[ $tries -lt 150 ] || return 1
-		[ $tries -lt 25 ] || [ -n "$(service_main_pid)" ] || return 1
+		[ $((SECONDS - begun)) -lt "${TIDEGATE_HEALTH_TIMEOUT:-30}" ] || return 1
+		[ $((SECONDS - begun)) -lt 3 ] || [ -n "$(service_main_pid)" ] || return 1
 		sleep 0.2
 	done
 }
@@ -839,7 +851,7 @@ back_up() {
 	step "Backing up the database to $file"
 	in_data mkdir -p -m 0700 "$DATA_DIR/backups"
 	quietly 'the backup' in_data "$PREFIX/bin/tidegate" backup --data-dir "$DATA_DIR" -o "$file"
-	if [ "$OWNER" = root ]; then as_root chown -R tidegate:tidegate "$DATA_DIR/backups"; fi
+	if [ "$OWNER" = root ]; then as_root chown -R "$SERVICE_USER:" "$DATA_DIR/backups"; fi
 }
 
 # With the daemons stopped the files themselves are a consistent copy: the way back when the new programs fail, because a
@@ -856,7 +868,7 @@ keep_database() {
 roll_back() {
 	show_service_log
 	if [ -z "$OLD_RELEASE" ] || [ "$OLD_RELEASE" = "$RELEASE" ]; then
-		die "Tidegate was installed but did not become healthy within 30 s; its last log lines are above"
+		die "Tidegate was installed but did not become healthy; its last log lines are above"
 	fi
 	warn 'the new version did not become healthy (its last log lines are above); going back to the previous one'
 	stop_service
@@ -949,7 +961,10 @@ purge_data() {
 	fi
 	in_data rm -rf "$DATA_DIR"
 	say "Removed $DATA_DIR"
-	if [ "$OWNER" = root ] && getent passwd tidegate >/dev/null; then as_root userdel tidegate >/dev/null 2>&1 || true; fi
+	# Only the account that this script made by itself goes with the data.
+	if [ "$OWNER" = root ] && [ "$SERVICE_USER" = tidegate ] && getent passwd tidegate >/dev/null; then
+		as_root userdel tidegate >/dev/null 2>&1 || true
+	fi
 }
 
 uninstall() {
