@@ -133,14 +133,20 @@ static int fd_of(const struct dp_conn *c)
 	return uv_fileno((const uv_handle_t *)&c->tcp, &fd) == 0 ? fd : -1;
 }
 
-/* A paused socket is not polled, so its state has to be asked for: CLOSE_WAIT and CLOSE mean the peer went. */
+/*
+ * A paused socket is not polled, so its state has to be asked for: CLOSE is a reset, anything else but ESTABLISHED a
+ * FIN.  Bytes that came before the FIN keep an upstream alive: they are read when the pause ends.
+ */
 static void look_whether_gone(struct dp_conn *c)
 {
 	struct tcp_info ti;
 	socklen_t n = sizeof ti;
+	bool asked = getsockopt(fd_of(c), IPPROTO_TCP, TCP_INFO, &ti, &n) == 0;
 
-	if (getsockopt(fd_of(c), IPPROTO_TCP, TCP_INFO, &ti, &n) == 0 && ti.tcpi_state != TCP_ESTABLISHED)
-		dp_conn_deliver_end(c, ti.tcpi_state == TCP_CLOSE ? DP_NET_END_RESET : DP_NET_END_FIN, "gone while paused");
+	if (asked && ti.tcpi_state == TCP_CLOSE)
+		dp_conn_deliver_end(c, DP_NET_END_RESET, "reset while paused");
+	else if (asked && ti.tcpi_state != TCP_ESTABLISHED && c->ops && c->ops->fin_is_gone)
+		dp_conn_deliver_end(c, DP_NET_END_FIN, "gone while paused");
 	else
 		dp_loop_timer(c->loop, &c->timer, GONE_POLL_MS);
 }

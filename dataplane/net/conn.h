@@ -33,6 +33,11 @@ struct dp_conn_ops {
 	/* Once, and nothing is read after it.  The owner still has to close. */
 	void (*on_end)(void *arg, enum dp_net_end how);
 	void (*on_drain)(void *arg);                 /* the queue fell below half its mark; NULL: not wanted */
+	/*
+	 * What a FIN means while reading is paused.  false (an upstream): the peer finished; the bytes before its FIN
+	 * are still wanted, on_end comes after they were read.  true (a client): it is gone, on_end comes at once.
+	 */
+	bool fin_is_gone;
 };
 
 /* From now on `ops` hear of this connection.  Reading starts with the first call. */
