@@ -59,17 +59,21 @@ struct dp_scan {
 	struct gw_str duplicate;              /* which name occurs twice; static */
 
 	/* the machine; not for callers */
-	uint8_t state, depth, digits_left_hint, utf8_left, utf8_min, utf8_max;
-	uint8_t literal_at; const char *literal;
-	uint16_t digits, hex; uint8_t hex_n;
-	bool high_surrogate, key, media_string, string_any, key_long, text_on, text_long;
-	uint16_t high;
+	uint8_t state, depth;
+	bool key;                             /* the string being read is a member's name */
+	bool key_long, text_on, text_long;
+	uint8_t utf8_left, utf8_min, utf8_max;
+	uint8_t hex_n;
+	uint16_t hex, high;                   /* \uXXXX so far; a high surrogate that waits for its low one */
+	uint16_t digits;
+	const char *literal;                  /* what is left of true, false or null */
+	uint8_t prefix_n;                     /* how much of "data:" the string began with */
 	int8_t watching;                      /* index of the member whose value is being read, or -1 */
-	uint8_t key_n; char key_buf[DP_SCAN_NAME_MAX + 4];
-	uint16_t text_n; char text_buf[DP_SCAN_TEXT_MAX + 4];
-	size_t key_started;
+	size_t string_ascii, string_wide, key_started;
+	uint8_t key_n;
+	uint16_t text_n;
+	char key_buf[DP_SCAN_NAME_MAX + 4], text_buf[DP_SCAN_TEXT_MAX + 4];
 	uint64_t is_array[DP_SCAN_MAX_DEPTH / 64 + 1];
-	uint8_t prefix_n;
 };
 
 /* A scanner is a plain value; texts in its members point into it, so do not move it afterwards. */

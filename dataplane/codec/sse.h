@@ -22,6 +22,7 @@ struct dp_sse {
 	bool ended;              /* ... and that CR ended a block */
 	bool begun;              /* past the first block: no BOM any more */
 	bool give_back;          /* tail was handed out and must be cleared first */
+	bool dead;               /* an event was too big: nothing more comes out */
 };
 
 /* Borrowed until the next call with the same splitter; `raw` may also point into the input. */

@@ -35,8 +35,8 @@ bool dp_request_header_passes(const struct gw_pair *h, size_t n, struct gw_str n
 bool dp_response_header_passes(struct gw_str name);
 
 /*
- * The consumer's credential: Authorization: Bearer, x-api-key, api-key, x-goog-api-key, in this order; the first
- * that is present counts.  Absent: {NULL,0}.  Two different ones are no reason to guess: *conflict is set.
+ * The consumer's credential: Authorization: Bearer, x-api-key, api-key or x-goog-api-key; the first that stands in the
+ * request counts.  Absent: {NULL,0}.  Two different ones are no reason to guess: *conflict is set.
  */
 struct gw_str dp_credential(const struct gw_pair *h, size_t n, bool *conflict);
 

@@ -1,0 +1,197 @@
+/* multipart.c - watch a form go by, keep one small field. */
+#include "codec/multipart.h"
+
+#include "base/buf.h"
+#include "base/str.h"
+#include "http/headers.h"
+
+enum { M_PREAMBLE, M_AFTER, M_AFTER_LF, M_AFTER_DASH, M_HEAD, M_BODY, M_END, M_BAD };
+
+bool dp_multipart_init(struct dp_multipart *m, struct gw_str content_type, const char *wanted)
+{
+	char buf[DP_MP_BOUNDARY_MAX + 1];
+	struct gw_str b = dp_media_param(content_type, "boundary", buf, sizeof buf);
+
+	*m = (struct dp_multipart){ .wanted = wanted, .state = M_PREAMBLE };
+	if (!b.n || b.n > DP_MP_BOUNDARY_MAX)
+		return false;
+	for (size_t i = 0; i < b.n; i++)
+		if (b.p[i] < 0x20 || b.p[i] > 0x7e)
+			return false;
+	memcpy(m->boundary, "\r\n--", 4);
+	memcpy(m->boundary + 4, b.p, b.n);
+	m->boundary_n = b.n + 4;
+	m->match = 2; /* the first boundary may stand at the very start, without a CRLF before it */
+	return true;
+}
+
+static bool bad(struct dp_multipart *m, const char *why)
+{
+	m->state = M_BAD;
+	m->fault_text = why;
+	return false;
+}
+
+/* A byte of a part's content that is no boundary. */
+static bool content(struct dp_multipart *m, const char *p, size_t n)
+{
+	if (m->state != M_BODY)
+		return true;
+	if (!m->file)
+		m->text_bytes += (int64_t)n;
+	if (!m->take)
+		return true;
+	if (m->value_fill + n > DP_MP_VALUE_MAX)
+		return bad(m, "has a `model` field that is longer than 256 bytes");
+	memcpy(m->value_buf + m->value_fill, p, n);
+	m->value_fill += n;
+	return true;
+}
+
+static void part_over(struct dp_multipart *m)
+{
+	if (m->state == M_BODY && m->take) {
+		m->found = true;
+		m->value = (struct gw_str){ m->value_buf, m->value_fill };
+		m->value_n = m->value_fill;
+	}
+	m->take = m->file = false;
+	m->match = 0;
+	m->state = M_AFTER;
+}
+
+/*
+ * Look for the boundary in preamble and bodies.  The boundary holds CR only at its first place, so after a mismatch the
+ * bytes that had matched are content, and only the present byte can begin a new match.
+ */
+static bool scan_byte(struct dp_multipart *m, char c)
+{
+	size_t had = m->match;
+
+	if (c == m->boundary[m->match]) {
+		if (++m->match == m->boundary_n)
+			part_over(m);
+		return true;
+	}
+	m->match = 0;
+	if (had && !content(m, m->boundary, had))
+		return false;
+	if (c == '\r') {
+		m->match = 1;
+		return true;
+	}
+	return content(m, &c, 1);
+}
+
+static bool is_wanted(struct gw_str disposition, const char *wanted, bool *file)
+{
+	char buf[128], other[8];
+	struct gw_str name = dp_media_param(disposition, "name", buf, sizeof buf);
+
+	*file = dp_media_param(disposition, "filename", other, sizeof other).p != NULL ||
+	        gw_str_find(disposition, GW_STR("filename"), &(size_t){ 0 });
+	return gw_str_ieq(dp_media_type(disposition), GW_STR("form-data")) && gw_str_is(name, wanted);
+}
+
+/* The header of a part is whole, without its final blank line. */
+static bool part_begins(struct dp_multipart *m, size_t body_at)
+{
+	struct gw_str rest = { m->head, m->head_n };
+	bool wanted = false;
+
+	m->state = M_BODY;
+	if (++m->parts > DP_MP_PARTS_MAX)
+		return bad(m, "has more than 256 parts");
+	while (rest.n) {
+		struct gw_str line = gw_str_cut(&rest, '\n'), value = line, name = gw_str_cut(&value, ':');
+
+		if (gw_str_ieq(gw_str_trim(name), GW_STR("content-disposition")))
+			wanted |= is_wanted(gw_str_trim(value), m->wanted, &m->file);
+	}
+	if (!wanted)
+		return true;
+	if (m->found) {
+		m->duplicate = true;
+		return bad(m, "has the field twice");
+	}
+	m->take = true;
+	m->value_at = body_at;
+	return true;
+}
+
+static bool head_byte(struct dp_multipart *m, char c)
+{
+	if (m->head_n == DP_MP_HEAD_MAX)
+		return bad(m, "has a part with a header larger than 4 KiB");
+	m->head[m->head_n++] = c;
+	if (m->head_n == 2 && memcmp(m->head, "\r\n", 2) == 0) {
+		m->head_n = 0;
+		return part_begins(m, m->at + 1);
+	}
+	if (m->head_n >= 4 && memcmp(m->head + m->head_n - 4, "\r\n\r\n", 4) == 0) {
+		m->head_n -= 4;
+		return part_begins(m, m->at + 1);
+	}
+	return true;
+}
+
+static bool one_byte(struct dp_multipart *m, char c)
+{
+	switch (m->state) {
+	case M_PREAMBLE:
+	case M_BODY:
+		return scan_byte(m, c);
+	case M_AFTER:
+		if (c == '-')
+			m->state = M_AFTER_DASH;
+		else if (c == '\r')
+			m->state = M_AFTER_LF;
+		else if (c != ' ' && c != '\t')
+			return bad(m, "has a boundary that runs on");
+		return true;
+	case M_AFTER_LF:
+		m->head_n = 0;
+		m->state = M_HEAD;
+		return c == '\n' || bad(m, "has a boundary line that does not end in CRLF");
+	case M_AFTER_DASH:
+		m->state = M_END;
+		return c == '-' || bad(m, "has a boundary that runs on");
+	case M_HEAD:
+		return head_byte(m, c);
+	default:
+		return true; /* epilogue */
+	}
+}
+
+enum dp_mp_state dp_multipart_feed(struct dp_multipart *m, struct gw_str piece)
+{
+	while (piece.n && m->state != M_BAD) {
+		size_t n = 1;
+
+		/* Inside a part only a CR can begin a boundary: jump from one to the next. */
+		if ((m->state == M_BODY || m->state == M_PREAMBLE) && m->match == 0) {
+			const char *cr = memchr(piece.p, '\r', piece.n);
+
+			n = cr ? (size_t)(cr - piece.p) : piece.n;
+			if (!n)
+				n = 1, one_byte(m, *piece.p);
+			else
+				content(m, piece.p, n);
+		} else {
+			one_byte(m, *piece.p);
+		}
+		m->at += n;
+		piece.p += n;
+		piece.n -= n;
+	}
+	return m->state == M_BAD ? DP_MP_BAD : m->state == M_END ? DP_MP_DONE : DP_MP_MORE;
+}
+
+enum dp_mp_state dp_multipart_end(struct dp_multipart *m)
+{
+	if (m->state == M_END)
+		return DP_MP_DONE;
+	if (m->state != M_BAD)
+		bad(m, "ends before its last boundary");
+	return DP_MP_BAD;
+}

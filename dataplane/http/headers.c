@@ -1,0 +1,218 @@
+/* headers.c - header lists: finding, splitting, and the two pass-through filters. */
+#include "http/headers.h"
+
+#include "base/str.h"
+#include "http/ctype.h"
+
+bool dp_token_ok(struct gw_str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (!dp_is_token_byte((unsigned char)s.p[i]))
+			return false;
+	return s.n > 0;
+}
+
+static bool blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+bool dp_value_ok(struct gw_str s)
+{
+	if (s.n && (blank(s.p[0]) || blank(s.p[s.n - 1])))
+		return false;
+	for (size_t i = 0; i < s.n; i++)
+		if (!dp_is_value_byte((unsigned char)s.p[i]))
+			return false;
+	return true;
+}
+
+bool dp_header_ok(struct gw_str name, struct gw_str value)
+{
+	return dp_token_ok(name) && dp_value_ok(value);
+}
+
+struct gw_str dp_header_find(const struct gw_pair *h, size_t n, const char *name)
+{
+	struct gw_str want = gw_str_c(name);
+
+	for (size_t i = 0; i < n; i++)
+		if (gw_str_ieq(h[i].name, want))
+			return h[i].value;
+	return GW_STR_NONE;
+}
+
+size_t dp_header_count(const struct gw_pair *h, size_t n, const char *name)
+{
+	struct gw_str want = gw_str_c(name);
+	size_t count = 0;
+
+	for (size_t i = 0; i < n; i++)
+		count += gw_str_ieq(h[i].name, want);
+	return count;
+}
+
+static bool list_has(struct gw_str list, struct gw_str element)
+{
+	while (list.p)
+		if (gw_str_ieq(gw_str_trim(gw_str_cut(&list, ',')), element))
+			return true;
+	return false;
+}
+
+bool dp_header_has(const struct gw_pair *h, size_t n, const char *name, const char *element)
+{
+	for (size_t i = 0; i < n; i++)
+		if (gw_str_ieq(h[i].name, gw_str_c(name)) && list_has(h[i].value, gw_str_c(element)))
+			return true;
+	return false;
+}
+
+struct gw_str dp_media_type(struct gw_str content_type)
+{
+	struct gw_str rest = content_type;
+
+	return content_type.p ? gw_str_trim(gw_str_cut(&rest, ';')) : GW_STR_NONE;
+}
+
+/* A quoted-string's content; copied into buf only when it holds escapes. */
+static struct gw_str unquote(struct gw_str s, size_t *end, char *buf, size_t cap)
+{
+	size_t i, n = 0;
+	bool escaped = false;
+
+	for (i = 1; i < s.n && s.p[i] != '"'; i++) {
+		if (s.p[i] == '\\' && i + 1 < s.n) {
+			escaped = true;
+			i++;
+		}
+		if (n == cap)
+			return GW_STR_NONE;
+		buf[n++] = s.p[i];
+	}
+	if (i >= s.n)
+		return GW_STR_NONE;
+	*end = i + 1;
+	return escaped ? (struct gw_str){ buf, n } : (struct gw_str){ s.p + 1, i - 1 };
+}
+
+struct gw_str dp_media_param(struct gw_str ct, const char *name, char *buf, size_t cap)
+{
+	size_t at = 0, end;
+
+	while (at < ct.n && ct.p[at] != ';')
+		at++;
+	while (at < ct.n) {
+		struct gw_str key, value, rest;
+
+		at++;
+		while (at < ct.n && (blank(ct.p[at]) || ct.p[at] == ';'))
+			at++;
+		for (end = at; end < ct.n && dp_is_token_byte((unsigned char)ct.p[end]); end++)
+			;
+		key = (struct gw_str){ ct.p + at, end - at };
+		if (end >= ct.n || ct.p[end] != '=')
+			return GW_STR_NONE;
+		rest = gw_str_from(ct, end + 1);
+		if (rest.n && rest.p[0] == '"') {
+			value = unquote(rest, &end, buf, cap);
+			if (!value.p)
+				return value;
+		} else {
+			for (end = 0; end < rest.n && rest.p[end] != ';'; end++)
+				;
+			value = gw_str_trim((struct gw_str){ rest.p, end });
+		}
+		if (gw_str_ieq(key, gw_str_c(name)))
+			return value;
+		at = (size_t)(rest.p - ct.p) + end;
+		while (at < ct.n && ct.p[at] != ';')
+			at++;
+	}
+	return GW_STR_NONE;
+}
+
+/* `list` is NULL-terminated; a trailing `*` makes a prefix. */
+static bool among(const char *const *list, struct gw_str name)
+{
+	for (; *list; list++) {
+		struct gw_str want = gw_str_c(*list);
+
+		if (want.p[want.n - 1] == '*') {
+			want.n--;
+			if (name.n >= want.n && gw_str_ieq((struct gw_str){ name.p, want.n }, want))
+				return true;
+		} else if (gw_str_ieq(name, want)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+bool dp_hop_by_hop(const struct gw_pair *h, size_t n, struct gw_str name)
+{
+	static const char *const hop[] = { "connection", "keep-alive", "proxy-*", "te", "trailer", "transfer-encoding",
+	                                   "upgrade", "http2-settings", NULL };
+
+	if (among(hop, name))
+		return true;
+	for (size_t i = 0; i < n; i++)
+		if (gw_str_ieq(h[i].name, GW_STR("connection")) && list_has(h[i].value, name))
+			return true;
+	return false;
+}
+
+bool dp_request_header_passes(const struct gw_pair *h, size_t n, struct gw_str name)
+{
+	/* Credentials, framing, what we set ourselves, who the client is, and what only concerns our own connection. */
+	static const char *const never[] = {
+		"authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie", "cookie2", "set-cookie", "host",
+		"content-length", "content-encoding", "accept-encoding", "expect", "range", "if-*", "origin", "referer",
+		"forwarded", "x-forwarded-*", "x-real-ip", "x-client-ip", "true-client-ip", "cf-*", "via", "x-tidegate-*",
+		"x-portkey-*", "openai-organization", "openai-project", "sec-*", "access-control-*", "dnt", "priority",
+		"x-amz-*", "x-aws-*", "x-ms-*", "max-forwards", "date", "x-http-method*", "x-original-*", "x-rewrite-*",
+		"anthropic-dangerous-direct-browser-access", NULL };
+
+	return !among(never, name) && !dp_hop_by_hop(h, n, name);
+}
+
+bool dp_response_header_passes(struct gw_str name)
+{
+	static const char *const always[] = {
+		"content-type", "content-disposition", "content-language", "retry-after", "retry-after-ms", "x-should-retry",
+		"x-ratelimit-*", "ratelimit-*", "x-tokenlimit-*", "anthropic-ratelimit-*", "openai-processing-ms",
+		"openai-model", "openai-version", "x-generation-id", "x-siliconcloud-trace-id", "x-ds-trace-id", NULL };
+
+	return among(always, name);
+}
+
+/* "Bearer <credentials>", the scheme in any case. */
+static struct gw_str bearer(struct gw_str value)
+{
+	if (value.n < 7 || !gw_str_ieq((struct gw_str){ value.p, 7 }, GW_STR("bearer ")))
+		return GW_STR_NONE;
+	return gw_str_trim(gw_str_from(value, 7));
+}
+
+struct gw_str dp_credential(const struct gw_pair *h, size_t n, bool *conflict)
+{
+	struct gw_str found = GW_STR_NONE;
+
+	*conflict = false;
+	for (size_t i = 0; i < n; i++) {
+		struct gw_str one = GW_STR_NONE;
+
+		if (gw_str_ieq(h[i].name, GW_STR("authorization")))
+			one = bearer(h[i].value);
+		else if (gw_str_ieq(h[i].name, GW_STR("x-api-key")) || gw_str_ieq(h[i].name, GW_STR("api-key")) ||
+		         gw_str_ieq(h[i].name, GW_STR("x-goog-api-key")))
+			one = h[i].value;
+		if (!one.n)
+			continue;
+		if (found.n && !gw_str_eq(found, one))
+			*conflict = true;
+		if (!found.n)
+			found = one;
+	}
+	return found;
+}
