@@ -157,64 +157,84 @@ pytest() {
 	(cd "$root/tests" && "$venv/bin/python" -m pytest "${args[@]}" "$@") || true
 }
 
-# How many tests of a folder the selection leaves, so that nothing is built for none of them.
-selected() {
-	[ -n "$select" ] || return 0
-	(cd "$root/tests" && "$venv/bin/python" -m pytest -c pytest.ini --rootdir . -q --collect-only -k "$select" -p no:cacheprovider "$1" >/dev/null 2>&1)
+# pytest's "a or b" as a regular expression for ctest and vitest; one that matches nothing for what it cannot say.
+as_regex() {
+	case " $select " in
+	*' not '* | *' and '* | *'('*) printf '^$' ;;
+	*) printf '%s' "${select// or /|}" ;;
+	esac
 }
 
-# pytest's "a or b" as a regular expression for ctest and vitest; nothing for what a regular expression cannot say.
-as_regex() { case $select in *' not '* | 'not '* | *' and '* | *'('*) return 1 ;; *) printf '%s' "${select// or /|}" ;; esac }
+unit_names() { (cd "$root/tests" && find unit fuzz -name 'test_*.c' -o -name 'fuzz_*.c') | tr / . | sed 's/\.c$//; s/fuzz\.fuzz_/fuzz./' | sort; }
 
-part_lint() { pytest lint -n "$jobs" --dist load lint; }
+# Whether -k leaves anything of a part, so that nothing is built for none of its tests.
+selected() {
+	case $1 in
+	unit) unit_names | grep -qE "$(as_regex)" ;;
+	console) grep -rqE "$(as_regex)" "$root/console-ui/tests" "$root/console-ui/src" --include='*.test.ts*' 2>/dev/null ;;
+	*) collect "$1" | grep -q '::' ;;
+	esac
+}
+
+collect() {
+	(cd "$root/tests" && "$venv/bin/python" -m pytest -c pytest.ini --rootdir . --collect-only ${select:+-k "$select"} "$1" 2>/dev/null) ||
+		true
+}
+
+keep_selected_parts() {
+	local part kept=()
+	for part in "${parts[@]}"; do
+		if selected "$part"; then kept+=("$part"); fi
+	done
+	[ ${#kept[@]} -gt 0 ] || die "no test matches '$select'; see --list"
+	parts=("${kept[@]}")
+}
+
+# The build that lint, unit and system tests look at.
+tested() { if [ -n "$sanitize" ]; then printf '%s' "$asan"; else printf '%s' "$release"; fi; }
+
+part_lint() { TIDEGATE_BIN=$(tested)/bin pytest lint -n "$jobs" --dist load lint; }
 
 part_unit() {
-	local regex=() dir=$release
-	[ -z "$sanitize" ] || dir=$asan
-	if [ -n "$select" ]; then
-		regex=(-R "$(as_regex || echo '^$')")
-	fi
-	ctest --test-dir "$dir" --output-on-failure -j "$jobs" "${regex[@]}" --output-junit "$results/unit.xml" | tail -n 60 || true
+	local regex=()
+	[ -z "$select" ] || regex=(-R "$(as_regex)")
+	ctest --test-dir "$(tested)" --output-on-failure -j "$jobs" "${regex[@]}" --output-junit "$results/unit.xml" | tail -n 60 || true
 }
 
 part_console() {
 	local at=$release/console-ui/console-ui regex=()
-	[ -z "$select" ] || regex=(-t "$(as_regex || echo '^$')" --passWithNoTests)
+	[ -z "$select" ] || regex=(-t "$(as_regex)" --passWithNoTests)
 	(cd "$at" && npx --no-install vitest run --reporter=default --reporter=junit \
 		--outputFile.junit="$results/console.xml" "${regex[@]}") || true
 }
 
 part_system() {
-	local dir=$release only=()
-	[ -z "$sanitize" ] || dir=$asan
+	local only=()
 	[ -z "$quick" ] || only=(-m smoke)
-	[ ! -d "$release/share/tidegate/console" ] || [ "$dir" = "$release" ] ||
-		cp -r --update "$release/share/tidegate/console" "$dir/share/tidegate/"
-	TIDEGATE_BIN=$dir/bin TIDEGATE_NODE_MODULES=$cache/node/node_modules \
+	[ ! -d "$release/share/tidegate/console" ] || [ -z "$sanitize" ] ||
+		cp -r --update "$release/share/tidegate/console" "$asan/share/tidegate/"
+	TIDEGATE_BIN=$(tested)/bin TIDEGATE_NODE_MODULES=$cache/node/node_modules \
 		pytest system -n "$jobs" --dist loadscope "${only[@]}" system
 }
 
 part_e2e() {
 	TIDEGATE_BIN=$release/bin TIDEGATE_NODE_MODULES=$cache/node/node_modules TIDEGATE_BROWSER=$(find_browser) \
-		TIDEGATE_SCREENSHOTS=$results/screenshots pytest e2e -n "$jobs" --dist loadscope e2e
+		TIDEGATE_SCREENSHOTS=$results/screenshots pytest e2e -n "$jobs" --dist load e2e
 }
 
-needs_release() {
-	wants console || wants e2e || { [ -z "$sanitize" ] && { wants unit || wants system; }; }
-}
+needs_tested() { wants lint || wants unit || wants system; }
+needs_release() { wants console || wants e2e || { [ -z "$sanitize" ] && needs_tested; }; }
 
 list_tests() {
 	local part
 	for part in lint system e2e; do
-		wants "$part" || continue
-		(cd "$root/tests" && "$venv/bin/python" -m pytest -c pytest.ini --rootdir . -q --collect-only ${select:+-k "$select"} \
-			-p no:cacheprovider "$part" | grep '::' || true)
+		if wants "$part"; then collect "$part" | grep '::' || true; fi
 	done
-	wants unit || return 0
-	find "$root/tests/unit" "$root/tests/fuzz" -name 'test_*.c' -o -name 'fuzz_*.c' | sed "s|^$root/tests/||" | sort
+	if wants unit; then unit_names | grep -E "$(as_regex)" || true; fi
 }
 
 main() {
+	local part broken=()
 	parse "$@"
 	choose_cache
 	install_tools
@@ -224,24 +244,9 @@ main() {
 		return 0
 	fi
 	rm -rf "$results" && mkdir -p "$results"
-	if [ -n "$select" ]; then
-		local part kept=()
-		for part in "${parts[@]}"; do
-			case $part in
-			lint | system | e2e) selected "$part" && kept+=("$part") ;;
-			*) as_regex >/dev/null && kept+=("$part") ;;
-			esac
-		done
-		# A word that only pytest knows needs neither the console nor the unit tests.
-		[ ${#kept[@]} -gt 0 ] || die "no test matches '$select'"
-		parts=("${kept[@]}")
-		case " ${parts[*]} " in *' system '* | *' e2e '* | *' lint '*)
-			grep -rlqE "$(as_regex || echo '^$')" "$root/console-ui/src" --include='*.test.ts*' 2>/dev/null || mapfile -t parts < <(printf '%s\n' "${parts[@]}" | grep -v '^console$') ;;
-		esac
-	fi
-	! wants system && ! wants e2e || prepare_node
-	local broken=()
-	if [ -n "$sanitize" ] && { wants unit || wants system || wants lint; }; then build_asan || broken+=(build-asan); fi
+	[ -z "$select" ] || keep_selected_parts
+	if wants system || wants e2e; then prepare_node; fi
+	if [ -n "$sanitize" ] && needs_tested; then build_asan || broken+=(build-asan); fi
 	if needs_release; then build_release || broken+=(build-release); fi
 	for part in "${parts[@]}"; do
 		say "$part"
