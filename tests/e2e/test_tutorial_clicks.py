@@ -50,10 +50,10 @@ def add_consumer(window, name):
     window.click("nav-consumers")
     window.page.get_by_test_id(re.compile("^consumer-add")).first.click()
     window.fill("consumer-name", name)
-    window.click("consumer-save")
-    key = window.get("consumer-key-secret").inner_text().strip()
+    window.click("consumer-create")
+    key = window.get("key-secret").inner_text().strip()
     window.picture("key")
-    window.click("consumer-key-done")
+    window.click("key-saved")
     assert key not in window.page.content(), "the key is shown once"
     return key
 
