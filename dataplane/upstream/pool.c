@@ -1,0 +1,599 @@
+/* pool.c - endpoints and their connections. */
+#include "upstream/pool.h"
+
+#include <stdlib.h>
+
+#include "base/bytes.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "base/str.h"
+#include "http/target.h"
+#include "upstream/balance.h"
+
+/* Where a connection can be; dp_up.node is on the list of that name. */
+enum place { UP_IDLE, UP_BUSY, UP_PLACES };
+
+struct dp_endpoint {
+	unsigned magic;
+#define DP_ENDPOINT_MAGIC 0xe4d90147u
+	struct gw_node node;           /* on the pool's ring */
+	struct dp_pool *pool;
+	unsigned refs;                 /* places, connections, asks; and one while the configuration names it */
+	bool named;                    /* by the configuration the pool is bound to */
+	char *url, *identity;          /* owned */
+	struct dp_base_url base;       /* points into url */
+	struct gw_str ca_pem, server_name;   /* owned */
+	bool verify, allow_private;
+	struct dp_health *health;
+	struct gw_node on[UP_PLACES];
+	size_t n[UP_PLACES];
+	struct gw_node connecting;     /* asks with a dial under way */
+	size_t n_connecting;
+	struct gw_node waiting;        /* asks in the queue */
+	size_t n_waiting;
+	struct dp_deferred later;      /* lends idle connections to waiting asks */
+	bool later_set;
+};
+
+struct dp_pool {
+	struct gw_str name;            /* owned */
+	struct dp_pools *pools;
+	const struct gw_provider *bound;     /* only compared, never followed: it may be gone */
+	struct gw_node endpoints;      /* all that still exist */
+	struct dp_endpoint *v[DP_POOL_MAX_KEYS];
+	size_t n;
+	struct dp_health *keys[DP_POOL_MAX_KEYS];
+	size_t n_keys;
+	uint64_t turn;
+};
+
+struct dp_pools {
+	struct dp_loop *loop;
+	struct gw_map *map;
+	bool draining;
+};
+
+/* ---- endpoints ---- */
+
+static char *copy_str(struct gw_str s)
+{
+	return gw_strdup_n(s.p ? s.p : "", s.n);
+}
+
+static void endpoint_unref(struct dp_endpoint *e)
+{
+	GW_CHECK(e, DP_ENDPOINT_MAGIC);
+	assert(e->refs > 0);
+	if (--e->refs > 0)
+		return;
+	assert(e->n[UP_IDLE] == 0 && e->n[UP_BUSY] == 0 && e->n_connecting == 0 && e->n_waiting == 0);
+	gw_list_del(&e->node);
+	dp_health_unref(&e->health);
+	e->magic = 0;
+	free(e->url);
+	free(e->identity);
+	free((char *)(uintptr_t)e->ca_pem.p);
+	free((char *)(uintptr_t)e->server_name.p);
+	free(e);
+}
+
+/* Everything that makes a connection to it different from one to another. */
+static char *identity_of(const struct gw_provider *pr, struct gw_str url)
+{
+	uint8_t sum[32];
+	char hex[GW_HEX_LEN(32)], *id;
+	struct gw_buf b;
+
+	gw_sha256_2(sum, pr->tls.ca_pem.p ? pr->tls.ca_pem : GW_STR(""), pr->tls.server_name.p ? pr->tls.server_name : GW_STR(""));
+	gw_hex(hex, sum, sizeof sum);
+	gw_buf_init(&b, 65536);
+	gw_buf_printf(&b, "%.*s %s %d%d", GW_FMT(url), hex, pr->tls.verify, pr->allow_private);
+	id = gw_strdup_n(b.p, b.n);
+	gw_buf_fini(&b);
+	return id;
+}
+
+static struct dp_endpoint *endpoint_open(struct dp_pool *p, const struct gw_provider *pr, struct gw_str url, char *identity)
+{
+	struct dp_endpoint *e = gw_alloc(sizeof *e);
+	char why[200];
+
+	e->magic = DP_ENDPOINT_MAGIC;
+	e->pool = p;
+	e->url = copy_str(url);
+	e->identity = identity;
+	if (!dp_base_url_parse(&e->base, gw_str_c(e->url), why, sizeof why)) {
+		/* Trying the snapshot on refuses such an address, so this one leads nowhere. */
+		e->base.host = GW_STR("invalid.");
+		e->base.authority = e->base.host;
+		e->base.path = GW_STR("");
+	}
+	e->ca_pem = (struct gw_str){ copy_str(pr->tls.ca_pem), pr->tls.ca_pem.n };
+	e->server_name = (struct gw_str){ copy_str(pr->tls.server_name), pr->tls.server_name.n };
+	e->verify = pr->tls.verify;
+	e->allow_private = pr->allow_private;
+	e->health = dp_health_ref(DP_HEALTH_ENDPOINT, pr->name, url, GW_STR_NONE);
+	for (int i = 0; i < UP_PLACES; i++)
+		gw_list_init(&e->on[i]);
+	gw_list_init(&e->connecting);
+	gw_list_init(&e->waiting);
+	gw_list_add_tail(&p->endpoints, &e->node);
+	return e;
+}
+
+static struct dp_endpoint *endpoint_for(struct dp_pool *p, const struct gw_provider *pr, struct gw_str url)
+{
+	char *identity = identity_of(pr, url);
+
+	for (struct gw_node *n = p->endpoints.next; n != &p->endpoints; n = n->next) {
+		struct dp_endpoint *e = GW_CONTAINER(n, struct dp_endpoint, node);
+
+		if (strcmp(e->identity, identity) == 0) {
+			free(identity);
+			return e;
+		}
+	}
+	return endpoint_open(p, pr, url, identity);
+}
+
+struct dp_health *dp_endpoint_health(struct dp_endpoint *e) { return e->health; }
+struct gw_str dp_endpoint_authority(const struct dp_endpoint *e) { return e->base.authority; }
+struct gw_str dp_endpoint_path(const struct dp_endpoint *e) { return e->base.path; }
+
+/* ---- connections ---- */
+
+static void move(struct dp_up *u, enum place from, enum place to)
+{
+	struct dp_endpoint *e = u->at;
+
+	gw_list_del(&u->node);
+	e->n[from]--;
+	gw_list_add_head(&e->on[to], &u->node); /* newest first: the rest may grow old and close */
+	e->n[to]++;
+}
+
+static void up_close(struct dp_up *u, enum place from)
+{
+	struct dp_endpoint *e = u->at;
+
+	GW_CHECK(u, DP_UP_MAGIC);
+	gw_list_del(&u->node);
+	e->n[from]--;
+	dp_timer_stop(&u->idle);
+	dp_conn_close(&u->conn);
+	dp_h1_close(&u->parser);
+	u->magic = 0;
+	free(u);
+	endpoint_unref(e);
+}
+
+static void idle_read(void *arg, struct gw_str bytes)
+{
+	(void)bytes; /* an answer nobody asked for: whoever came next would get it */
+	up_close(arg, UP_IDLE);
+}
+
+static void idle_end(void *arg, enum dp_net_end how)
+{
+	(void)how;
+	up_close(arg, UP_IDLE);
+}
+
+static const struct dp_conn_ops idle_ops = { .on_read = idle_read, .on_end = idle_end };
+
+static void on_idle_limit(struct dp_timer *t)
+{
+	up_close(GW_CONTAINER(t, struct dp_up, idle), UP_IDLE);
+}
+
+static struct dp_up *take_idle(struct dp_endpoint *e)
+{
+	while (!gw_list_empty(&e->on[UP_IDLE])) {
+		struct dp_up *u = GW_CONTAINER(e->on[UP_IDLE].next, struct dp_up, node);
+
+		if (!dp_conn_quiet(u->conn)) {
+			up_close(u, UP_IDLE);
+			continue;
+		}
+		dp_timer_stop(&u->idle);
+		move(u, UP_IDLE, UP_BUSY);
+		u->reused = true;
+		return u;
+	}
+	return NULL;
+}
+
+static void ask_leave(struct dp_ask *a, size_t *counter)
+{
+	struct dp_endpoint *e = a->endpoint;
+
+	gw_list_del(&a->node);
+	(*counter)--;
+	a->endpoint = NULL;
+	dp_timer_stop(&a->timer);
+	endpoint_unref(e);
+}
+
+static void on_dialed(void *arg, struct dp_conn *c, enum dp_net_fault fault, const char *text)
+{
+	struct dp_ask *a = arg;
+	struct dp_endpoint *e = a->endpoint;
+	struct dp_up *u = NULL;
+
+	a->dial = NULL;
+	if (c) {
+		u = gw_alloc(sizeof *u);
+		u->magic = DP_UP_MAGIC;
+		u->at = e;
+		u->conn = c;
+		u->parser = dp_h1_open(DP_H1_RESPONSE, &(struct dp_h1_limits){ .max_head = 65536, .max_headers = 200, .max_body = -1 });
+		dp_timer_init(&u->idle, on_idle_limit);
+		gw_list_add_head(&e->on[UP_BUSY], &u->node);
+		e->n[UP_BUSY]++;
+		e->refs++;
+	}
+	ask_leave(a, &e->n_connecting);
+	if (u)
+		a->ready(a, u);
+	else
+		a->failed(a, fault, text);
+}
+
+static void start_dial(struct dp_ask *a, struct dp_endpoint *e)
+{
+	struct dp_dial_spec s = {
+		.host = e->base.host, .port = e->base.port, .tls = e->base.tls, .verify = e->verify, .ca_pem = e->ca_pem,
+		.server_name = e->server_name, .allow_private = e->allow_private, .timeout_ms = a->connect_ms,
+	};
+
+	gw_list_add_tail(&e->connecting, &a->node);
+	e->n_connecting++;
+	a->dial = dp_dial(e->pool->pools->loop, &s, on_dialed, a);
+}
+
+static void on_queue_limit(struct dp_timer *t)
+{
+	struct dp_ask *a = GW_CONTAINER(t, struct dp_ask, timer);
+
+	ask_leave(a, &a->endpoint->n_waiting);
+	a->failed(a, DP_NET_FAULT_TIMEOUT, "waited too long for a free connection to the provider");
+}
+
+static bool has_room(const struct dp_endpoint *e)
+{
+	return e->n[UP_BUSY] + e->n[UP_IDLE] + e->n_connecting < DP_POOL_MAX_PER_ENDPOINT;
+}
+
+struct dp_up *dp_pool_take(struct dp_ask *a, struct dp_endpoint *e)
+{
+	struct dp_up *u;
+
+	GW_CHECK(e, DP_ENDPOINT_MAGIC);
+	gw_list_init(&a->node);
+	dp_timer_init(&a->timer, on_queue_limit);
+	a->endpoint = NULL;
+	a->dial = NULL;
+	u = a->fresh || !gw_list_empty(&e->waiting) ? NULL : take_idle(e);
+	if (u)
+		return u;
+	a->endpoint = e;
+	e->refs++;
+	if (has_room(e)) {
+		start_dial(a, e);
+	} else {
+		gw_list_add_tail(&e->waiting, &a->node);
+		e->n_waiting++;
+		dp_loop_timer(e->pool->pools->loop, &a->timer, a->queue_ms);
+	}
+	return NULL;
+}
+
+void dp_ask_cancel(struct dp_ask *a)
+{
+	if (!a->endpoint)
+		return;
+	if (a->dial) {
+		dp_dial_cancel(&a->dial);
+		ask_leave(a, &a->endpoint->n_connecting);
+	} else {
+		ask_leave(a, &a->endpoint->n_waiting);
+	}
+}
+
+static void serve_waiting(struct dp_deferred *d)
+{
+	struct dp_endpoint *e = GW_CONTAINER(d, struct dp_endpoint, later);
+
+	e->later_set = false;
+	while (!gw_list_empty(&e->waiting)) {
+		struct dp_ask *a = GW_CONTAINER(e->waiting.next, struct dp_ask, node);
+		struct dp_up *u = take_idle(e);
+
+		if (u) {
+			ask_leave(a, &e->n_waiting);
+			a->ready(a, u);
+		} else if (has_room(e)) {
+			gw_list_del(&a->node);
+			e->n_waiting--;
+			dp_timer_stop(&a->timer);
+			start_dial(a, e);
+		} else {
+			break;
+		}
+	}
+	endpoint_unref(e);
+}
+
+void dp_up_return(struct dp_up **up, bool clean)
+{
+	struct dp_up *u = *up;
+	struct dp_endpoint *e;
+
+	if (!u)
+		return;
+	*up = NULL;
+	GW_CHECK(u, DP_UP_MAGIC);
+	e = u->at;
+	e->refs++; /* for the deferred call, or for the end of this function */
+	if (clean && e->named && !e->pool->pools->draining && e->n[UP_IDLE] < DP_POOL_MAX_IDLE) {
+		dp_h1_next(u->parser);
+		move(u, UP_BUSY, UP_IDLE);
+		dp_conn_bind(u->conn, &idle_ops, u);
+		dp_conn_resume(u->conn);
+		dp_loop_timer(e->pool->pools->loop, &u->idle, DP_POOL_IDLE_MS);
+	} else {
+		up_close(u, UP_BUSY);
+	}
+	if (!gw_list_empty(&e->waiting) && !e->later_set) {
+		e->later_set = true;
+		dp_loop_defer(e->pool->pools->loop, &e->later, serve_waiting);
+	} else {
+		endpoint_unref(e);
+	}
+}
+
+/* ---- pools ---- */
+
+struct dp_pools *dp_pools_open(struct dp_loop *l)
+{
+	struct dp_pools *p = gw_alloc(sizeof *p);
+
+	p->loop = l;
+	p->map = gw_map_open(16);
+	return p;
+}
+
+/* The caller holds a reference. */
+static void close_idle(struct dp_endpoint *e)
+{
+	while (!gw_list_empty(&e->on[UP_IDLE]))
+		up_close(GW_CONTAINER(e->on[UP_IDLE].next, struct dp_up, node), UP_IDLE);
+}
+
+static void forget(struct dp_endpoint *e)
+{
+	e->named = false;
+	close_idle(e); /* the configuration's own reference keeps e alive here */
+	endpoint_unref(e);
+}
+
+static void bind(struct dp_pool *p, const struct gw_provider *pr)
+{
+	struct dp_endpoint *old[DP_POOL_MAX_KEYS];
+	struct dp_health *old_keys[DP_POOL_MAX_KEYS];
+	size_t n_old = p->n, n_old_keys = p->n_keys;
+
+	memcpy(old, p->v, n_old * sizeof *old);
+	memcpy(old_keys, p->keys, n_old_keys * sizeof *old_keys);
+	for (size_t i = 0; i < n_old; i++)
+		old[i]->named = false;
+	p->n = p->n_keys = 0;
+	for (size_t i = 0; i < pr->n_endpoints && i < DP_POOL_MAX_KEYS; i++) {
+		struct dp_endpoint *e = endpoint_for(p, pr, pr->endpoints[i].url);
+
+		e->refs++;
+		e->named = true;
+		p->v[p->n++] = e;
+	}
+	for (size_t i = 0; i < pr->n_keys && i < DP_POOL_MAX_KEYS; i++)
+		p->keys[p->n_keys++] = dp_health_ref(DP_HEALTH_KEY, pr->name, pr->keys[i].name, pr->keys[i].value);
+	for (size_t i = 0; i < n_old; i++) {
+		if (old[i]->named)
+			endpoint_unref(old[i]);
+		else
+			forget(old[i]);
+	}
+	for (size_t i = 0; i < n_old_keys; i++)
+		dp_health_unref(&old_keys[i]);
+	p->bound = pr;
+}
+
+struct dp_pool *dp_pool_for(struct dp_pools *ps, const struct gw_provider *pr)
+{
+	struct dp_pool *p = gw_map_get(ps->map, pr->name);
+
+	if (!p) {
+		p = gw_alloc(sizeof *p);
+		p->name = (struct gw_str){ copy_str(pr->name), pr->name.n };
+		p->pools = ps;
+		gw_list_init(&p->endpoints);
+		gw_map_put(ps->map, p->name, p);
+	}
+	if (p->bound != pr)
+		bind(p, pr);
+	return p;
+}
+
+static void pool_close(struct dp_pool *p)
+{
+	for (size_t i = 0; i < p->n; i++)
+		forget(p->v[i]);
+	for (size_t i = 0; i < p->n_keys; i++)
+		dp_health_unref(&p->keys[i]);
+	p->n = p->n_keys = 0;
+	p->bound = NULL;
+}
+
+void dp_pools_keep(struct dp_pools *ps, const struct gw_snapshot *s)
+{
+	struct gw_str key;
+	void *v;
+
+	for (size_t at = 0; gw_map_next(ps->map, &at, &key, &v);) {
+		struct dp_pool *p = v;
+
+		p->bound = NULL; /* an address may be reused for another provider object */
+		if (!s || !gw_snapshot_provider(s, key))
+			pool_close(p);
+	}
+}
+
+void dp_pools_drain(struct dp_pools *ps)
+{
+	struct gw_str key;
+	void *v;
+
+	ps->draining = true;
+	for (size_t at = 0; gw_map_next(ps->map, &at, &key, &v);) {
+		struct dp_pool *p = v;
+
+		for (size_t i = 0; i < p->n; i++)
+			close_idle(p->v[i]);
+	}
+}
+
+void dp_pools_close(struct dp_pools **psp)
+{
+	struct dp_pools *ps = *psp;
+	struct gw_str key;
+	void *v;
+
+	if (!ps)
+		return;
+	*psp = NULL;
+	for (size_t at = 0; gw_map_next(ps->map, &at, &key, &v);) {
+		struct dp_pool *p = v;
+
+		pool_close(p);
+		if (!gw_list_empty(&p->endpoints))
+			gw_log(GW_LOG_ALERT, "pool", p->name, "closed with connections lent out", NULL);
+		free((char *)(uintptr_t)p->name.p);
+		free(p);
+	}
+	gw_map_close(&ps->map);
+	free(ps);
+}
+
+/* ---- choosing ---- */
+
+static int choose_key(struct dp_pool *p, const struct gw_provider *pr, const struct dp_tried *tried, int64_t now)
+{
+	struct dp_candidate c[DP_POOL_MAX_KEYS];
+	uint64_t skipped = 0;
+
+	for (;;) {
+		int i;
+
+		for (size_t k = 0; k < p->n_keys; k++)
+			c[k] = (struct dp_candidate){
+				.weight = pr->keys[k].weight, .closed_until = dp_health_closed_until(p->keys[k]),
+				.used = (tried->keys | skipped) >> k & 1,
+			};
+		i = dp_balance(GW_BALANCE_ROUND_ROBIN, c, p->n_keys, now, p->turn, 0);
+		if (i < 0 || dp_health_admits(p->keys[i], now) || skipped)
+			return i;
+		/* Closed, or somebody else is its probe: look once for another one that is open. */
+		skipped = 1ull << i;
+		for (size_t k = 0; k < p->n_keys; k++) {
+			if (k != (size_t)i && !(tried->keys >> k & 1) && dp_health_closed_until(p->keys[k]) <= now)
+				break;
+			if (k + 1 == p->n_keys)
+				return i; /* all closed: the least bad is tried all the same */
+		}
+	}
+}
+
+static int choose_endpoint(struct dp_pool *p, const struct gw_provider *pr, const struct dp_tried *tried,
+                           uint64_t faithful_to, int64_t now)
+{
+	struct dp_candidate c[DP_POOL_MAX_KEYS];
+	uint64_t seed = faithful_to;
+	int i;
+
+	if (p->n == 1)
+		return tried->endpoints & 1 ? -1 : 0;
+	for (size_t k = 0; k < p->n; k++)
+		c[k] = (struct dp_candidate){
+			.weight = pr->endpoints[k].weight, .in_flight = dp_health_in_flight(p->v[k]->health),
+			.closed_until = dp_health_closed_until(p->v[k]->health),
+			.hash = gw_hash(pr->endpoints[k].url), .used = tried->endpoints >> k & 1,
+		};
+	if (pr->balance == GW_BALANCE_RANDOM)
+		gw_random(&seed, sizeof seed);
+	i = dp_balance(pr->balance, c, p->n, now, p->turn, seed);
+	if (i >= 0)
+		(void)dp_health_admits(p->v[i]->health, now);
+	return i;
+}
+
+bool dp_place_choose(struct dp_pool *p, const struct gw_provider *pr, const struct dp_tried *tried,
+                     uint64_t faithful_to, struct dp_place *out)
+{
+	int64_t now = dp_loop_now(p->pools->loop);
+	int e, k = -1;
+
+	memset(out, 0, sizeof *out);
+	e = choose_endpoint(p, pr, tried, faithful_to, now);
+	if (p->n_keys > 0)
+		k = choose_key(p, pr, tried, now);
+	p->turn++;
+	if (e < 0 || (k < 0 && p->n_keys > 0))
+		return false;
+	out->endpoint = p->v[e];
+	out->endpoint->refs++;
+	out->endpoint_i = (unsigned)e;
+	dp_health_begin(out->endpoint->health);
+	if (k >= 0) {
+		out->key_i = (unsigned)k;
+		out->key = &pr->keys[k];
+		out->key_health = dp_health_share(p->keys[k]);
+		dp_health_begin(out->key_health);
+	}
+	return true;
+}
+
+void dp_place_leave(struct dp_place *pl)
+{
+	if (!pl->endpoint)
+		return;
+	dp_health_end(pl->endpoint->health);
+	if (pl->key_health) {
+		dp_health_end(pl->key_health);
+		dp_health_unref(&pl->key_health);
+	}
+	endpoint_unref(pl->endpoint);
+	memset(pl, 0, sizeof *pl);
+}
+
+size_t dp_pools_count(const struct dp_pools *ps, struct dp_pool_count *out, size_t cap)
+{
+	struct gw_str key;
+	void *v;
+	size_t n = 0;
+
+	for (size_t at = 0; n < cap && gw_map_next(ps->map, &at, &key, &v);) {
+		struct dp_pool *p = v;
+		struct dp_pool_count *c = &out[n++];
+
+		*c = (struct dp_pool_count){ .provider = p->name };
+		for (struct gw_node *e = p->endpoints.next; e != &p->endpoints; e = e->next) {
+			const struct dp_endpoint *ep = GW_CONTAINER(e, struct dp_endpoint, node);
+
+			c->connecting += ep->n_connecting;
+			c->idle += ep->n[UP_IDLE];
+			c->busy += ep->n[UP_BUSY];
+			c->waiting += ep->n_waiting;
+		}
+	}
+	return n;
+}

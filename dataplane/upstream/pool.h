@@ -1,0 +1,94 @@
+/*
+ * pool.h - connections to providers, kept and lent out, one pool per provider and loop.
+ *
+ *   dial → CONNECTING ──► BUSY ◄──► IDLE ──► closed
+ *
+ * An upstream connection's state is the list it is on, and one function moves it.  Pools outlive snapshots: an
+ * endpoint is found again by its address and TLS settings, so a change of configuration keeps warm connections.
+ *
+ * A connection comes back only when the request was written whole, the answer was whole and framed, and nothing more
+ * was readable; it is looked at once more before it is lent again.  While idle, any byte or end closes it.
+ */
+#ifndef DP_UPSTREAM_POOL_H
+#define DP_UPSTREAM_POOL_H
+
+#include "http/h1.h"
+#include "net/dial.h"
+#include "snapshot.h"
+#include "upstream/health.h"
+
+#define DP_POOL_MAX_PER_ENDPOINT 4096  /* connections of one loop to one endpoint; above it requests queue */
+#define DP_POOL_IDLE_MS          55000
+#define DP_POOL_MAX_IDLE         512
+#define DP_POOL_MAX_KEYS         64    /* keys and endpoints of a provider that are told apart */
+
+struct dp_pools;                       /* all pools of a loop */
+struct dp_pool;                        /* one provider's */
+struct dp_endpoint;                    /* one address of it */
+
+struct dp_up {                         /* a connection; `conn`, `parser` and `reused` may be used while it is lent */
+	unsigned magic;
+#define DP_UP_MAGIC 0x09c0117eu
+	struct gw_node node;           /* on one of its endpoint's lists */
+	struct dp_endpoint *at;
+	struct dp_conn *conn;
+	struct dp_h1 *parser;          /* answers; before each message dp_h1_expect() */
+	bool reused;                   /* it has served a request before */
+	struct dp_timer idle;
+};
+
+struct dp_pools *dp_pools_open(struct dp_loop *l);
+void dp_pools_close(struct dp_pools **p);            /* on the loop; nothing may be lent out any more */
+void dp_pools_drain(struct dp_pools *p);             /* close idle connections now, and the others when they return */
+
+/*
+ * A new configuration is served from here on: pools of providers that are gone lose their idle connections.  Must be
+ * called at every swap, since pools know configurations by address.  NULL: forget them all.
+ */
+void dp_pools_keep(struct dp_pools *p, const struct gw_snapshot *s);
+
+/* The provider's pool, brought up to this configuration.  Borrowed; valid as long as the loop. */
+struct dp_pool *dp_pool_for(struct dp_pools *p, const struct gw_provider *pr);
+
+/* ---- choosing, with what this request has tried already ---- */
+
+struct dp_tried { uint64_t keys, endpoints; };
+
+struct dp_place {
+	struct dp_endpoint *endpoint;  /* referenced until dp_place_leave() */
+	unsigned endpoint_i, key_i;
+	const struct gw_provider_key *key;   /* NULL: the provider has none */
+	struct dp_health *key_health;        /* NULL likewise; borrowed from the place */
+};
+/* A place not tried yet: a key that admits requests, and an endpoint by the provider's balancing.  false: none left. */
+bool dp_place_choose(struct dp_pool *pool, const struct gw_provider *pr, const struct dp_tried *tried,
+                     uint64_t faithful_to, struct dp_place *out) GW_MUST_CHECK;
+void dp_place_leave(struct dp_place *pl);            /* fine when it holds nothing */
+struct dp_health *dp_endpoint_health(struct dp_endpoint *e);
+struct gw_str dp_endpoint_authority(const struct dp_endpoint *e);   /* Host header */
+struct gw_str dp_endpoint_path(const struct dp_endpoint *e);        /* "/v1" or "" */
+
+/* ---- borrowing ---- */
+
+struct dp_ask {
+	struct gw_node node;           /* while it queues */
+	struct dp_endpoint *endpoint;
+	struct dp_dial *dial;
+	struct dp_timer timer;         /* limit of time in the queue */
+	bool fresh;                    /* no used connection, please */
+	int64_t connect_ms, queue_ms;
+	/* One of them, later, from the loop; neither after dp_ask_cancel(). */
+	void (*ready)(struct dp_ask *a, struct dp_up *u);
+	void (*failed)(struct dp_ask *a, enum dp_net_fault fault, const char *text);
+};
+/* The struct is the caller's, with fresh, the limits and both callbacks set.  Not NULL: lent at once, no callback. */
+struct dp_up *dp_pool_take(struct dp_ask *a, struct dp_endpoint *e);
+void dp_ask_cancel(struct dp_ask *a);                /* fine when it is over */
+/* Back to the pool if `clean`, else closed.  Consumed; NULL is fine.  Legal inside the connection's callbacks. */
+void dp_up_return(struct dp_up **u, bool clean);
+
+struct dp_pool_count { struct gw_str provider; size_t connecting, idle, busy, waiting; };
+/* Fills up to cap rows; on the loop.  Strings are borrowed from the pools. */
+size_t dp_pools_count(const struct dp_pools *p, struct dp_pool_count *out, size_t cap);
+
+#endif
