@@ -1,0 +1,81 @@
+/* What went wrong, in words, with the id under which the server's log has it. */
+import { Alert, Button } from 'antd';
+import { useTranslation } from 'react-i18next';
+import { Link } from 'react-router-dom';
+import { asApiError, type ApiError, type ProblemError } from '../api/errors';
+
+/** "/api/v1/routes/a" is shown to people as the page that edits it. */
+export function pageOf(url: string): string {
+  return url.replace(/^.*\/api\/v1/, '');
+}
+
+export function useProblemText(): (error: ApiError) => string {
+  const { t } = useTranslation();
+  return (error) => {
+    switch (error.kind) {
+      case 'unreachable':
+        return t('problem.unreachable');
+      case 'too-many-requests':
+        return error.retryAfter > 0 ? t('problem.waitSeconds', { seconds: error.retryAfter }) : t('problem.wait');
+      case 'no-worker':
+        return t('problem.noWorker');
+      case 'stale':
+        return t('problem.stale');
+      case 'in-use':
+        return t('problem.inUse');
+      case 'bad-credentials':
+        return t('problem.badCredentials');
+      case 'csrf':
+        return t('problem.csrf');
+      default:
+        return error.detail || t('problem.status', { status: error.status });
+    }
+  };
+}
+
+interface ProblemProps {
+  error: unknown;
+  /** Those faults of the error that no field shows; all of them when left out. */
+  rest?: ProblemError[];
+  onRetry?: () => void;
+}
+
+export function ProblemAlert({ error, rest, onRetry }: ProblemProps) {
+  const { t } = useTranslation();
+  const text = useProblemText();
+  if (!error) return null;
+  const problem = asApiError(error);
+  const faults = rest ?? problem.errors;
+  return (
+    <Alert
+      type="error"
+      showIcon
+      role="alert"
+      data-testid="problem"
+      style={{ marginBottom: 16 }}
+      message={text(problem)}
+      description={
+        <div className="stack gap-4">
+          {faults.length > 0 && (
+            <ul className="stack gap-4">
+              {faults.map((fault, i) => (
+                <li key={i} className="break">
+                  {fault.url ? <Link to={pageOf(fault.url)}>{fault.message}</Link> : fault.message}
+                  {!fault.url && fault.path && <code className="faint"> {fault.path}</code>}
+                </li>
+              ))}
+            </ul>
+          )}
+          {problem.requestId && <span className="faint">{t('problem.requestId', { id: problem.requestId })}</span>}
+        </div>
+      }
+      action={
+        onRetry && (
+          <Button size="small" onClick={onRetry} data-testid="retry">
+            {t('common.retry')}
+          </Button>
+        )
+      }
+    />
+  );
+}

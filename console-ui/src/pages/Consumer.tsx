@@ -1,0 +1,289 @@
+/* One consumer: its keys, what it may call, its settings. */
+import { PlusOutlined, SyncOutlined } from '@ant-design/icons';
+import { App, Button, Form, Input, Select, type FormInstance } from 'antd';
+import { useMemo, useState } from 'react';
+import { useTranslation } from 'react-i18next';
+import { Link, useNavigate, useParams } from 'react-router-dom';
+import { api, need, type Schemas } from '../api/client';
+import { ifMatch, useAllRoutes, useConsumer, useMay, usePlugins, useRefresh, type Guarded } from '../api/queries';
+import { Ago, DeleteButton, State } from '../components/Bits';
+import { EnableSwitch } from '../components/EnableSwitch';
+import { Empty, LoadingRows, Row } from '../components/List';
+import { Card, Page, Section } from '../components/Page';
+import { ProblemAlert } from '../components/Problem';
+import { PluginsEditor, pluginsFromForm, pluginsToForm } from '../forms/PluginsEditor';
+import { PairsInput, useRules } from '../forms/inputs';
+import { useApiForm } from '../forms/useApiForm';
+import { ModelsSelect } from './Consumers';
+import { NewKeyDialog, RotateDialog, ShownKeyDialog } from './KeyDialogs';
+
+type Consumer = Schemas['Consumer'];
+type Write = Schemas['ConsumerWrite'];
+
+/** Routes that let this consumer in. */
+export function routesOpenTo(routes: Schemas['Route'][] | undefined, consumer: Pick<Consumer, 'name' | 'groups'>): string[] {
+  return (routes ?? [])
+    .filter((route) => {
+      const { required, consumers = [], groups = [] } = route.auth;
+      if (route.enabled === false) return false;
+      if (required === false || consumers.length + groups.length === 0) return true;
+      return consumers.includes(consumer.name) || groups.some((group) => (consumer.groups ?? []).includes(group));
+    })
+    .map((route) => route.name);
+}
+
+function keyState(key: Schemas['ConsumerKey'], now = Date.now()): 'active' | 'disabled' | 'expired' {
+  if (key.expires_at && new Date(key.expires_at).getTime() <= now) return 'expired';
+  return key.enabled ? 'active' : 'disabled';
+}
+
+function Keys({ consumer }: { consumer: Consumer }) {
+  const { t } = useTranslation();
+  const may = useMay('operator');
+  const refresh = useRefresh();
+  const [adding, setAdding] = useState(false);
+  const [rotating, setRotating] = useState<Schemas['ConsumerKey'] | null>(null);
+  const [secret, setSecret] = useState<string | null>(null);
+  const keys = consumer.keys ?? [];
+  const path = (id: string) => ({ params: { path: { name: consumer.name, id } } });
+  return (
+    <Card
+      title={t('keys.title')}
+      lead={t('keys.lead')}
+      flush
+      testId="consumer-keys"
+      extra={
+        may && (
+          <Button icon={<PlusOutlined />} onClick={() => setAdding(true)} data-testid="key-add">
+            {t('keys.add')}
+          </Button>
+        )
+      }
+    >
+      {keys.length === 0 ? (
+        <Empty title={t('keys.emptyTitle')} text={t('keys.emptyText')} icon={<></>} />
+      ) : (
+        <ul className="rows" aria-label={t('keys.title')}>
+          {keys.map((key) => {
+            const state = keyState(key);
+            return (
+              <li key={key.id}>
+                <Row
+                  testId={`key-${key.name}`}
+                  title={key.name}
+                  sub={
+                    <code>
+                      {key.prefix}…{key.last4}
+                    </code>
+                  }
+                  off={state !== 'active'}
+                  meta={[
+                    { label: t('keys.state'), value: <State level={state === 'active' ? 'ok' : 'idle'}>{t(`keys.states.${state}`)}</State> },
+                    { label: t('keys.lastUse'), value: <Ago at={key.last_used_at} /> },
+                    { label: t('form.expires'), value: key.expires_at ? <Ago at={key.expires_at} /> : t('common.neverExpires') },
+                  ]}
+                  actions={
+                    may && (
+                      <>
+                        {state !== 'expired' && (
+                          <Button size="small" icon={<SyncOutlined />} onClick={() => setRotating(key)} data-testid={`key-${key.name}-rotate`}>
+                            {t('keys.rotate')}
+                          </Button>
+                        )}
+                        <DeleteButton
+                          bare
+                          size="small"
+                          type="text"
+                          label={t('keys.deleteOf', { name: key.name })}
+                          testId={`key-${key.name}-delete`}
+                          question={t('keys.deleteTitle', { name: key.name })}
+                          text={t('keys.deleteText')}
+                          action={t('keys.revoke')}
+                          onDelete={() => need(api.DELETE('/consumers/{name}/keys/{id}', path(key.id)))}
+                          onDone={() => void refresh('consumers')}
+                        />
+                        <EnableSwitch
+                          name={key.name}
+                          enabled={key.enabled}
+                          testId={`key-${key.name}-enabled`}
+                          onChange={async (enabled) => {
+                            await need(api.PATCH('/consumers/{name}/keys/{id}', { ...path(key.id), body: { enabled } }));
+                            await refresh('consumers');
+                          }}
+                        />
+                      </>
+                    )
+                  }
+                />
+              </li>
+            );
+          })}
+        </ul>
+      )}
+      <NewKeyDialog consumer={consumer.name} open={adding} onClose={() => setAdding(false)} onMade={setSecret} />
+      <RotateDialog consumer={consumer.name} keyToRotate={rotating} onClose={() => setRotating(null)} onMade={setSecret} />
+      <ShownKeyDialog consumer={consumer.name} secret={secret} onClose={() => setSecret(null)} />
+    </Card>
+  );
+}
+
+function ConsumerForm({ stored, onSaved }: { stored: Guarded<Consumer>; onSaved: () => void }) {
+  const { t } = useTranslation();
+  const { message } = App.useApp();
+  const rules = useRules();
+  const may = useMay('operator');
+  const refresh = useRefresh();
+  const plugins = usePlugins();
+  const edit = useApiForm<Write>();
+  const consumer = stored.object;
+  const initial = useMemo(
+    () => ({
+      description: consumer.description,
+      models: consumer.models,
+      groups: consumer.groups,
+      labels: consumer.labels,
+      plugins: pluginsToForm(plugins.data ?? [], consumer.plugins),
+    }),
+    [consumer, plugins.data],
+  );
+  if (plugins.isPending) return null;
+  const save = async (values: Write) => {
+    const all = { ...edit.form.getFieldsValue(true), ...values } as Write;
+    const done = await edit.submit(() =>
+      need(
+        api.PUT('/consumers/{name}', {
+          params: { path: { name: consumer.name }, header: ifMatch(stored.etag) },
+          body: { ...all, name: consumer.name, enabled: consumer.enabled, plugins: pluginsFromForm(all.plugins) },
+        }),
+      ),
+    );
+    if (!done) return;
+    await refresh('consumers');
+    message.success(t('common.saved'));
+    onSaved();
+  };
+  return (
+    <Form<Write>
+      form={edit.form}
+      layout="vertical"
+      className="card form-card"
+      initialValues={initial}
+      onFinish={save}
+      onFinishFailed={edit.onFinishFailed as never}
+      disabled={!may}
+      name="consumer"
+      data-testid="consumer-form"
+    >
+      <Section title={t('consumers.about')}>
+        <Form.Item name="description" label={t('form.description')}>
+          <Input maxLength={1024} data-testid="consumer-description" />
+        </Form.Item>
+        <Form.Item name="groups" label={t('consumers.groups')} extra={t('consumers.groupsHelp')}>
+          <Select mode="tags" open={false} suffixIcon={null} tokenSeparators={[',', ' ']} data-testid="consumer-groups" />
+        </Form.Item>
+        <Form.Item name="labels" label={t('form.labels')}>
+          <PairsInput keyLabel={t('form.key')} valueLabel={t('form.value')} addText={t('form.addLabel')} testId="consumer-labels" />
+        </Form.Item>
+      </Section>
+      <Section title={t('consumers.models')} lead={t('consumers.modelsLead')}>
+        <Form.Item name="models" label={t('consumers.models')} extra={t('consumers.modelsHelp')} rules={[rules.required]}>
+          <ModelsSelect testId="consumer-models" />
+        </Form.Item>
+      </Section>
+      <Section title={t('routeForm.plugins')} lead={t('consumers.pluginsLead')}>
+        <div style={{ marginBottom: 20 }}>
+          <PluginsEditor form={edit.form as unknown as FormInstance} stored={consumer.plugins} faults={edit.faults} />
+        </div>
+      </Section>
+      <ProblemAlert error={edit.error} rest={edit.rest} />
+      {may && (
+        <div className="form-actions">
+          <Button type="primary" htmlType="submit" loading={edit.busy} data-testid="consumer-save">
+            {t('common.save')}
+          </Button>
+          <span className="grow">{t('common.liveSoon')}</span>
+        </div>
+      )}
+    </Form>
+  );
+}
+
+export function ConsumerPage() {
+  const { t } = useTranslation();
+  const { name = '' } = useParams();
+  const navigate = useNavigate();
+  const may = useMay('operator');
+  const refresh = useRefresh();
+  const consumer = useConsumer(name);
+  const routes = useAllRoutes();
+  const back = { to: '/consumers', text: t('consumers.title') };
+  if (consumer.isError || !consumer.data) {
+    return (
+      <Page title={name} back={back}>
+        {consumer.isError ? (
+          <ProblemAlert error={consumer.error} onRetry={() => void consumer.refetch()} />
+        ) : (
+          <div className="card">
+            <LoadingRows />
+          </div>
+        )}
+      </Page>
+    );
+  }
+  const object = consumer.data.object;
+  const open = routesOpenTo(routes.data, object);
+  return (
+    <Page
+      title={name}
+      lead={object.description}
+      back={back}
+      actions={
+        may && (
+          <>
+            <label className="line gap-8">
+              <EnableSwitch
+                name={name}
+                enabled={object.enabled !== false}
+                testId="consumer-enabled"
+                onChange={async (enabled) => {
+                  await need(api.PATCH('/consumers/{name}', { params: { path: { name } }, body: { enabled } }));
+                  await refresh('consumers');
+                }}
+              />
+              <span>{object.enabled !== false ? t('common.enabled') : t('common.disabled')}</span>
+            </label>
+            <DeleteButton
+              label={t('common.delete')}
+              testId="consumer-delete"
+              question={t('consumers.deleteTitle', { name })}
+              text={t('consumers.deleteText')}
+              onDelete={() => need(api.DELETE('/consumers/{name}', { params: { path: { name } } }))}
+              onDone={() => {
+                void refresh('consumers');
+                navigate('/consumers');
+              }}
+            />
+          </>
+        )
+      }
+    >
+      <div className="stack gap-16">
+        <Keys consumer={object} />
+        <Card title={t('consumers.mayCall')} testId="consumer-routes">
+          {open.length === 0 ? (
+            <p className="muted">{t('consumers.noRoutes')}</p>
+          ) : (
+            <span className="chips">
+              {open.map((route) => (
+                <Link key={route} to={`/routes/${route}?tab=use`} className="chip">
+                  {route}
+                </Link>
+              ))}
+            </span>
+          )}
+        </Card>
+        <ConsumerForm key={consumer.data.etag} stored={consumer.data} onSaved={() => void consumer.refetch()} />
+      </div>
+    </Page>
+  );
+}

@@ -1,0 +1,129 @@
+/* One route: how to call it, and its form. */
+import { CopyOutlined } from '@ant-design/icons';
+import { Alert, Button, Tabs } from 'antd';
+import { useTranslation } from 'react-i18next';
+import { Link, useNavigate, useParams, useSearchParams } from 'react-router-dom';
+import { api, need } from '../api/client';
+import { useAllConsumers, useMay, useRefresh, useRoute } from '../api/queries';
+import { DeleteButton } from '../components/Bits';
+import { EnableSwitch } from '../components/EnableSwitch';
+import { LoadingRows } from '../components/List';
+import { Card, Page } from '../components/Page';
+import { ProblemAlert } from '../components/Problem';
+import { UsageSnippet } from '../components/Snippet';
+import { modelFor } from '../lib/snippets';
+import { ExplainTool } from './Explain';
+import { RouteForm } from './RouteForm';
+
+export function RoutePage() {
+  const { t } = useTranslation();
+  const { name = '' } = useParams();
+  const [params, setParams] = useSearchParams();
+  const navigate = useNavigate();
+  const may = useMay('operator');
+  const refresh = useRefresh();
+  const route = useRoute(name);
+  const consumers = useAllConsumers();
+  const back = { to: '/routes', text: t('routes.title') };
+  const isNew = params.get('new') !== null;
+
+  if (route.isError) {
+    return (
+      <Page title={name} back={back}>
+        <ProblemAlert error={route.error} onRetry={() => void route.refetch()} />
+      </Page>
+    );
+  }
+  if (!route.data) {
+    return (
+      <Page title={name} back={back}>
+        <div className="card">
+          <LoadingRows />
+        </div>
+      </Page>
+    );
+  }
+  const object = route.data.object;
+  const lacksKey = object.auth.required !== false && consumers.data?.every((consumer) => (consumer.keys ?? []).length === 0);
+  return (
+    <Page
+      title={name}
+      lead={object.description}
+      back={back}
+      actions={
+        may && (
+          <>
+            <label className="line gap-8">
+              <EnableSwitch
+                name={name}
+                enabled={object.enabled !== false}
+                testId="route-enabled"
+                onChange={async (enabled) => {
+                  await need(api.PATCH('/routes/{name}', { params: { path: { name } }, body: { enabled } }));
+                  await refresh('routes');
+                }}
+              />
+              <span>{object.enabled !== false ? t('common.enabled') : t('common.disabled')}</span>
+            </label>
+            <Button icon={<CopyOutlined />} onClick={() => navigate(`/routes/new?from=${name}`)} data-testid="route-duplicate">
+              {t('routes.duplicate')}
+            </Button>
+            <DeleteButton
+              label={t('common.delete')}
+              testId="route-delete"
+              question={t('routes.deleteTitle', { name })}
+              text={t('routes.deleteText')}
+              onDelete={() => need(api.DELETE('/routes/{name}', { params: { path: { name } } }))}
+              onDone={() => {
+                void refresh('routes');
+                navigate('/routes');
+              }}
+            />
+          </>
+        )
+      }
+    >
+      {isNew && (
+        <Alert
+          type="success"
+          showIcon
+          closable
+          style={{ marginBottom: 16 }}
+          message={t('routes.created')}
+          description={lacksKey ? <Link to="/consumers?new=1" data-testid="route-next-consumer">{t('routes.nextConsumer')}</Link> : t('routes.createdText')}
+        />
+      )}
+      <Tabs
+        activeKey={params.get('tab') ?? (isNew ? 'use' : 'settings')}
+        onChange={(tab) => setParams({ tab }, { replace: true })}
+        destroyOnHidden={false}
+        items={[
+          {
+            key: 'settings',
+            label: <span data-testid="tab-settings">{t('routes.tabSettings')}</span>,
+            forceRender: true,
+            children: <RouteForm key={route.data.etag} stored={route.data} onSaved={() => void route.refetch()} />,
+          },
+          {
+            key: 'use',
+            label: <span data-testid="tab-use">{t('routes.tabUse')}</span>,
+            children: (
+              <Card title={t('snippet.heading')} lead={t('snippet.lead')}>
+                <UsageSnippet route={object} />
+              </Card>
+            ),
+          },
+          {
+            key: 'explain',
+            label: <span data-testid="tab-explain">{t('routes.tabExplain')}</span>,
+            children: (
+              <Card title={t('explain.title')} lead={t('explain.lead')}>
+                <ExplainTool model={modelFor(object)} />
+              </Card>
+            ),
+          },
+        ]}
+      />
+    </Page>
+  );
+}

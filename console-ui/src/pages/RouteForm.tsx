@@ -1,0 +1,445 @@
+/* The form of a route: what matches, where it goes, what happens when that fails, who may call. */
+import { ArrowDownOutlined, ArrowUpOutlined, DeleteOutlined, PlusOutlined } from '@ant-design/icons';
+import { App, AutoComplete, Button, Form, Input, InputNumber, Radio, Select, Switch, type FormInstance } from 'antd';
+import { useMemo } from 'react';
+import { useTranslation } from 'react-i18next';
+import { Link } from 'react-router-dom';
+import { api, need, type Schemas } from '../api/client';
+import { ifMatch, useAllConsumers, useAllProviders, useMay, usePlugins, useRefresh, type Guarded } from '../api/queries';
+import { Fold } from '../components/Fold';
+import { Section } from '../components/Page';
+import { ProblemAlert } from '../components/Problem';
+import { withoutEmpty } from '../forms/FieldTable';
+import { PluginsEditor, pluginsFromForm, pluginsToForm } from '../forms/PluginsEditor';
+import { DurationItem, PairsInput, useRules } from '../forms/inputs';
+import { useApiForm, within } from '../forms/useApiForm';
+import { shares } from './routeText';
+
+type Route = Schemas['Route'];
+type Write = Schemas['RouteWrite'];
+export type Values = Write & { who: 'any' | 'some' | 'open' };
+
+const CONDITIONS = ['connect_error', 'timeout', 'rate_limited', '429', '4xx', '5xx', '500', '502', '503', '504'];
+const MATCH_TYPES = ['exact', 'prefix', 'regex'] as const;
+
+export function routeToForm(route: Route, plugins: Schemas['Plugin'][]): Values {
+  const { consumers = [], groups = [], required } = route.auth;
+  return {
+    name: route.name,
+    description: route.description,
+    labels: route.labels,
+    enabled: route.enabled,
+    hosts: route.hosts,
+    path_prefix: route.path_prefix,
+    ignore_case: route.ignore_case,
+    match: route.match,
+    targets: route.targets.map((target) => ({ ...target, model: target.model ?? undefined })),
+    fallback: {
+      ...route.fallback,
+      targets: (route.fallback.targets ?? []).map((target) => ({ ...target, model: target.model ?? undefined, timeout: target.timeout ?? undefined })),
+    },
+    retry: route.retry,
+    timeout: route.timeout ?? undefined,
+    auth: route.auth,
+    plugins: pluginsToForm(plugins, route.plugins),
+    who: required === false ? 'open' : consumers.length + groups.length > 0 ? 'some' : 'any',
+  };
+}
+
+export function routeFromForm({ who, ...values }: Values): Write {
+  const end = <T extends { model?: string | null; model_map?: Record<string, string> }>(target: T): T =>
+    ({ ...target, model: target.model?.trim() || null, model_map: target.model_map ?? {} }) as T;
+  return {
+    ...values,
+    path_prefix: values.path_prefix?.trim() || '/',
+    match: {
+      models: (values.match?.models ?? []).map((model) => ({ ...model, value: model.value.trim() })),
+      headers: values.match?.headers ?? [],
+      query: values.match?.query ?? [],
+    },
+    targets: (values.targets ?? []).map((target) => ({ ...end(target), weight: target.weight ?? 1 })),
+    fallback: {
+      ...withoutEmpty(values.fallback as Record<string, unknown>),
+      targets: (values.fallback?.targets ?? []).map((target) => ({ ...end(target), timeout: target.timeout?.trim() || null })),
+    },
+    retry: withoutEmpty(values.retry as Record<string, unknown>),
+    timeout: values.timeout?.trim() || null,
+    auth: {
+      required: who !== 'open',
+      consumers: who === 'some' ? (values.auth?.consumers ?? []) : [],
+      groups: who === 'some' ? (values.auth?.groups ?? []) : [],
+    },
+    plugins: pluginsFromForm(values.plugins),
+  };
+}
+
+function MatchLines({ name, kind }: { name: string[]; kind: 'header' | 'query' }) {
+  const { t } = useTranslation();
+  const rules = useRules();
+  const testId = `match-${kind}`;
+  return (
+    <Form.List name={name}>
+      {(items, { add, remove }) => (
+        <div style={{ marginBottom: 16 }}>
+          {items.map((item, i) => (
+            <div className="line-item" key={item.key}>
+              <Form.Item name={[item.name, 'name']} rules={[rules.required]} style={{ flex: '2 1 120px' }}>
+                <Input className="mono" placeholder={kind === 'header' ? 'x-team' : 'team'} aria-label={t(`routeForm.${kind}Name`)} data-testid={`${testId}-${i}-name`} />
+              </Form.Item>
+              <Form.Item name={[item.name, 'type']} initialValue="exact" style={{ flex: '1 1 110px' }}>
+                <Select options={MATCH_TYPES.map((value) => ({ value, label: t(`routeForm.type.${value}`) }))} aria-label={t('routeForm.compare')} />
+              </Form.Item>
+              <Form.Item name={[item.name, 'value']} style={{ flex: '2 1 120px' }}>
+                <Input className="mono" aria-label={t('form.value')} placeholder={t('form.value')} data-testid={`${testId}-${i}-value`} />
+              </Form.Item>
+              <Button type="text" icon={<DeleteOutlined />} aria-label={t('common.removeLine', { number: i + 1 })} onClick={() => remove(item.name)} />
+            </div>
+          ))}
+          <Button size="small" type="dashed" icon={<PlusOutlined />} onClick={() => add({ type: 'exact', name: '', value: '' })} data-testid={`${testId}-add`}>
+            {t(`routeForm.add.${kind}`)}
+          </Button>
+        </div>
+      )}
+    </Form.List>
+  );
+}
+
+interface TargetProps {
+  form: FormInstance<Values>;
+  at: (string | number)[];
+  index: number;
+  label: string;
+}
+
+/** Provider and model of one target; the models offered are those of the provider. */
+function TargetFields({ form, at, index, label, local }: TargetProps & { local: (string | number)[] }) {
+  const { t } = useTranslation();
+  const rules = useRules();
+  const providers = useAllProviders();
+  const chosen = Form.useWatch([...at, 'provider'] as never, form) as string | undefined;
+  const models = providers.data?.find((provider) => provider.name === chosen)?.models ?? [];
+  return (
+    <>
+      <Form.Item name={[...local, 'provider']} label={t('routeForm.provider')} rules={[rules.required]} style={{ flex: '2 1 150px' }}>
+        <Select
+          showSearch
+          loading={providers.isPending}
+          placeholder={t('routeForm.chooseProvider')}
+          options={(providers.data ?? []).map((provider) => ({
+            value: provider.name,
+            label: provider.enabled === false ? t('routeForm.providerOff', { name: provider.name }) : provider.name,
+          }))}
+          data-testid={`${label}-${index}-provider`}
+        />
+      </Form.Item>
+      <Form.Item name={[...local, 'model']} label={t('routeForm.targetModel')} style={{ flex: '3 1 170px' }}>
+        <AutoComplete
+          allowClear
+          options={models.map((value) => ({ value }))}
+          filterOption={(text, option) => (option?.value ?? '').toLowerCase().includes(text.toLowerCase())}
+          placeholder={t('routeForm.keepModel')}
+          data-testid={`${label}-${index}-model`}
+        />
+      </Form.Item>
+    </>
+  );
+}
+
+function ModelMap({ local, testId }: { local: (string | number)[]; testId: string }) {
+  const { t } = useTranslation();
+  return (
+    <Form.Item name={[...local, 'model_map']} label={t('routeForm.modelMap')} extra={t('routeForm.modelMapHelp')}>
+      <PairsInput
+        keyLabel={t('routeForm.clientModel')}
+        valueLabel={t('routeForm.providerModel')}
+        keyPlaceholder="gpt-*"
+        valuePlaceholder="qwq-32b"
+        addText={t('routeForm.addMapping')}
+        testId={testId}
+      />
+    </Form.Item>
+  );
+}
+
+interface FormProps {
+  stored?: Guarded<Route>;
+  template?: Partial<Values>;
+  onSaved: (name: string) => void;
+}
+
+export function RouteForm({ stored, template, onSaved }: FormProps) {
+  const { t } = useTranslation();
+  const { message, notification } = App.useApp();
+  const rules = useRules();
+  const refresh = useRefresh();
+  const may = useMay('operator');
+  const plugins = usePlugins();
+  const consumers = useAllConsumers();
+  const edit = useApiForm<Values>();
+  const { form } = edit;
+  const isNew = stored === undefined;
+  const route = stored?.object;
+  const targets = Form.useWatch('targets', form) ?? [];
+  const fallbackOn = Form.useWatch(['fallback', 'enabled'], form) ?? false;
+  const who = Form.useWatch('who', form) ?? 'any';
+  const parts = shares(targets.map((target) => ({ weight: target?.weight ?? 1 })));
+  const groups = useMemo(() => [...new Set((consumers.data ?? []).flatMap((consumer) => consumer.groups ?? []))].sort(), [consumers.data]);
+
+  const initial = useMemo<Partial<Values>>(
+    () =>
+      route
+        ? routeToForm(route, plugins.data ?? [])
+        : {
+            enabled: true,
+            path_prefix: '/',
+            match: { models: [{ type: 'exact', value: '' }], headers: [], query: [] },
+            targets: [{ provider: undefined as unknown as string, weight: 1 }],
+            fallback: { enabled: false, on: ['connect_error', 'timeout', 'rate_limited', '429', '5xx'], targets: [] },
+            retry: { attempts: 2, on: ['connect_error', '429', '503'] },
+            who: 'any',
+            ...template,
+          },
+    [route, plugins.data, template],
+  );
+  if (plugins.isPending) return null;
+
+  const save = async (values: Values) => {
+    const body = routeFromForm({ ...form.getFieldsValue(true), ...values });
+    let warnings: Schemas['Warning'][] = [];
+    const done = await edit.submit(async () => {
+      const answer = isNew
+        ? await need(api.POST('/routes', { body }))
+        : await need(api.PUT('/routes/{name}', { params: { path: { name: route?.name ?? '' }, header: ifMatch(stored.etag) }, body }));
+      warnings = answer.warnings ?? [];
+    });
+    if (!done) return;
+    await refresh('routes');
+    message.success(t('common.saved'));
+    if (warnings.length > 0) {
+      notification.warning({
+        message: t('common.warnings'),
+        description: (
+          <ul>
+            {warnings.map((warning, i) => (
+              <li key={i}>{warning.message}</li>
+            ))}
+          </ul>
+        ),
+        duration: 12,
+      });
+    }
+    onSaved(body.name);
+  };
+
+  return (
+    <Form<Values>
+      form={form}
+      layout="vertical"
+      className="card form-card"
+      initialValues={initial}
+      onFinish={save}
+      onFinishFailed={edit.onFinishFailed as never}
+      disabled={!may}
+      name="route"
+      data-testid="route-form"
+    >
+      <Section title={t('routeForm.identity')} lead={t('routeForm.identityLead')}>
+        <div className="fields-2">
+          <Form.Item name="name" label={t('form.name')} rules={rules.name} validateFirst extra={isNew ? t('form.nameHelp') : t('form.nameFixed')}>
+            <Input disabled={!isNew} className="mono" spellCheck={false} placeholder="my-deepseek-r1" data-testid="route-name" />
+          </Form.Item>
+          <Form.Item name="description" label={t('form.description')}>
+            <Input maxLength={1024} data-testid="route-description" />
+          </Form.Item>
+        </div>
+      </Section>
+
+      <Section title={t('routeForm.match')} lead={t('routeForm.matchLead')}>
+        <Form.List name={['match', 'models']}>
+          {(items, { add, remove }) => (
+            <div style={{ marginBottom: 16 }}>
+              {items.length === 0 && <p className="muted" style={{ marginBottom: 8 }}>{t('routeForm.everyModel')}</p>}
+              {items.map((item, i) => (
+                <div className="line-item" key={item.key}>
+                  <Form.Item name={[item.name, 'type']} label={i === 0 ? t('routeForm.model') : undefined} style={{ flex: '1 1 130px' }}>
+                    <Select
+                      options={MATCH_TYPES.map((value) => ({ value, label: t(`routeForm.type.${value}`) }))}
+                      aria-label={t('routeForm.compare')}
+                      data-testid={`match-model-${i}-type`}
+                    />
+                  </Form.Item>
+                  <Form.Item name={[item.name, 'value']} label={i === 0 ? t('routeForm.modelValue') : undefined} rules={[rules.required]} style={{ flex: '3 1 200px' }}>
+                    <Input className="mono" spellCheck={false} placeholder="deepseek-r1" aria-label={t('routeForm.modelValue')} data-testid={`match-model-${i}-value`} />
+                  </Form.Item>
+                  <Button
+                    type="text"
+                    icon={<DeleteOutlined />}
+                    style={i === 0 ? { marginTop: 30 } : undefined}
+                    aria-label={t('common.removeLine', { number: i + 1 })}
+                    onClick={() => remove(item.name)}
+                    data-testid={`match-model-${i}-remove`}
+                  />
+                </div>
+              ))}
+              <Button size="small" type="dashed" icon={<PlusOutlined />} onClick={() => add({ type: 'exact', value: '' })} data-testid="match-model-add">
+                {t('routeForm.add.model')}
+              </Button>
+            </div>
+          )}
+        </Form.List>
+        <Fold title={t('routeForm.moreConditions')} hint={t('routeForm.moreConditionsHint')} forceOpen={within(edit.faults, 'path_prefix', 'hosts') || edit.faults.some((f) => f[0] === 'match' && f[1] !== 'models')} testId="fold-conditions">
+          <div className="fields-2">
+            <Form.Item name="path_prefix" label={t('routeForm.path')} rules={[{ pattern: /^\//, message: t('routeForm.pathRule') }]}>
+              <Input className="mono" placeholder="/" data-testid="route-path" />
+            </Form.Item>
+            <Form.Item name="hosts" label={t('routeForm.hosts')} extra={t('routeForm.hostsHelp')}>
+              <Select mode="tags" open={false} suffixIcon={null} tokenSeparators={[',', ' ']} placeholder="*.example.com" data-testid="route-hosts" />
+            </Form.Item>
+          </div>
+          <h3 style={{ marginBottom: 8 }}>{t('routeForm.headers')}</h3>
+          <MatchLines name={['match', 'headers']} kind="header" />
+          <h3 style={{ marginBottom: 8 }}>{t('routeForm.query')}</h3>
+          <MatchLines name={['match', 'query']} kind="query" />
+        </Fold>
+      </Section>
+
+      <Section title={t('routeForm.targets')} lead={t('routeForm.targetsLead')}>
+        <Form.List name="targets">
+          {(items, { add, remove }) => (
+            <div style={{ marginBottom: 16 }}>
+              {items.map((item, i) => (
+                <div className="boxed" key={item.key}>
+                  <div className="line-item">
+                    <TargetFields form={form} at={['targets', item.name]} local={[item.name]} index={i} label="target" />
+                    <Form.Item name={[item.name, 'weight']} label={t('form.weight')} style={{ flex: '0 0 86px' }} hidden={items.length === 1}>
+                      <InputNumber min={0} max={10000} style={{ width: '100%' }} placeholder="1" data-testid={`target-${i}-weight`} />
+                    </Form.Item>
+                    {items.length > 1 && (
+                      <>
+                        <span className="share" style={{ marginTop: 28 }}>{Math.round((parts[i] ?? 0) * 100)}%</span>
+                        <Button
+                          type="text"
+                          icon={<DeleteOutlined />}
+                          style={{ marginTop: 30 }}
+                          aria-label={t('common.removeLine', { number: i + 1 })}
+                          onClick={() => remove(item.name)}
+                          data-testid={`target-${i}-remove`}
+                        />
+                      </>
+                    )}
+                  </div>
+                  <Fold title={t('routeForm.mapping')} hint={t('routeForm.mappingHint')}>
+                    <ModelMap local={[item.name]} testId={`target-${i}-map`} />
+                  </Fold>
+                  <div style={{ height: 12 }} />
+                </div>
+              ))}
+              <Button size="small" type="dashed" icon={<PlusOutlined />} onClick={() => add({ weight: 1 })} data-testid="target-add">
+                {t('routeForm.addTarget')}
+              </Button>
+            </div>
+          )}
+        </Form.List>
+      </Section>
+
+      <Section title={t('routeForm.fallback')} lead={t('routeForm.fallbackLead')}>
+        <Form.Item name={['fallback', 'enabled']} valuePropName="checked" label={t('routeForm.fallbackOn')}>
+          <Switch data-testid="fallback-enabled" />
+        </Form.Item>
+        <div hidden={!fallbackOn}>
+          <Form.List name={['fallback', 'targets']}>
+            {(items, { add, remove, move }) => (
+              <div style={{ marginBottom: 16 }}>
+                {items.map((item, i) => (
+                  <div className="boxed" key={item.key}>
+                    <div className="boxed-head">
+                      <span className="grow">{t('routeForm.step', { number: i + 1 })}</span>
+                      <Button type="text" size="small" icon={<ArrowUpOutlined />} disabled={i === 0} aria-label={t('routeForm.up')} onClick={() => move(i, i - 1)} />
+                      <Button type="text" size="small" icon={<ArrowDownOutlined />} disabled={i === items.length - 1} aria-label={t('routeForm.down')} onClick={() => move(i, i + 1)} />
+                      <Button type="text" size="small" icon={<DeleteOutlined />} aria-label={t('common.removeLine', { number: i + 1 })} onClick={() => remove(item.name)} />
+                    </div>
+                    <div className="line-item">
+                      <TargetFields form={form} at={['fallback', 'targets', item.name]} local={[item.name]} index={i} label="fallback" />
+                      <DurationItem name={[item.name, 'timeout']} label={t('routeForm.firstByte')} placeholder="30s" testId={`fallback-${i}-timeout`} />
+                    </div>
+                  </div>
+                ))}
+                <Button size="small" type="dashed" icon={<PlusOutlined />} onClick={() => add({})} data-testid="fallback-add">
+                  {t('routeForm.addFallback')}
+                </Button>
+              </div>
+            )}
+          </Form.List>
+          <Form.Item name={['fallback', 'on']} label={t('routeForm.fallbackWhen')}>
+            <Select mode="tags" tokenSeparators={[',', ' ']} options={CONDITIONS.map((value) => ({ value, label: value }))} data-testid="fallback-on" />
+          </Form.Item>
+        </div>
+      </Section>
+
+      <Section title={t('routeForm.who')} lead={t('routeForm.whoLead')}>
+        <Form.Item name="who">
+          <Radio.Group data-testid="route-who">
+            <div className="stack gap-8">
+              <Radio value="any" data-testid="who-any">{t('routeForm.whoAny')}</Radio>
+              <Radio value="some" data-testid="who-some">{t('routeForm.whoSome')}</Radio>
+              <Radio value="open" data-testid="who-open">{t('routeForm.whoOpen')}</Radio>
+            </div>
+          </Radio.Group>
+        </Form.Item>
+        <div className="fields-2" hidden={who !== 'some'}>
+          <Form.Item name={['auth', 'consumers']} label={t('routeForm.consumers')}>
+            <Select
+              mode="multiple"
+              loading={consumers.isPending}
+              options={(consumers.data ?? []).map((consumer) => ({ value: consumer.name, label: consumer.name }))}
+              placeholder={t('routeForm.chooseConsumers')}
+              notFoundContent={t('routeForm.noConsumers')}
+              data-testid="route-consumers"
+            />
+          </Form.Item>
+          <Form.Item name={['auth', 'groups']} label={t('routeForm.groups')}>
+            <Select mode="tags" options={groups.map((value) => ({ value, label: value }))} placeholder={t('routeForm.chooseGroups')} data-testid="route-groups" />
+          </Form.Item>
+        </div>
+      </Section>
+
+      <Section title={t('routeForm.plugins')} lead={t('routeForm.pluginsLead')}>
+        <div style={{ marginBottom: 20 }}>
+          <PluginsEditor form={form as unknown as FormInstance} stored={route?.plugins} faults={edit.faults} />
+        </div>
+      </Section>
+
+      <Section title={t('form.advanced')}>
+        <Fold title={t('routeForm.retry')} hint={t('routeForm.retryHint')} forceOpen={within(edit.faults, 'retry', 'timeout', 'labels')} testId="fold-retry">
+          <div className="fields-2">
+            <Form.Item name={['retry', 'attempts']} label={t('routeForm.attempts')} extra={t('routeForm.attemptsHelp')}>
+              <InputNumber min={1} max={4} placeholder="2" data-testid="retry-attempts" />
+            </Form.Item>
+            <DurationItem name={['timeout']} label={t('routeForm.total')} help={t('routeForm.totalHelp')} placeholder="5m" testId="route-timeout" />
+          </div>
+          <Form.Item name={['retry', 'on']} label={t('routeForm.retryWhen')}>
+            <Select mode="tags" tokenSeparators={[',', ' ']} options={CONDITIONS.map((value) => ({ value, label: value }))} data-testid="retry-on" />
+          </Form.Item>
+          <Form.Item name="labels" label={t('form.labels')}>
+            <PairsInput keyLabel={t('form.key')} valueLabel={t('form.value')} addText={t('form.addLabel')} testId="route-labels" />
+          </Form.Item>
+        </Fold>
+      </Section>
+
+      <ProblemAlert error={edit.error} rest={edit.rest} />
+      {may && (
+        <div className="form-actions">
+          <Button type="primary" htmlType="submit" loading={edit.busy} data-testid="route-save">
+            {isNew ? t('routeForm.create') : t('common.save')}
+          </Button>
+          {isNew && (
+            <Link to="/routes" data-testid="route-cancel">
+              {t('common.cancel')}
+            </Link>
+          )}
+          <span className="grow">{t('common.liveSoon')}</span>
+        </div>
+      )}
+    </Form>
+  );
+}

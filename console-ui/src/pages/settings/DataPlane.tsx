@@ -1,0 +1,122 @@
+import { App, Button, Form, Input, InputNumber, Select, Switch } from 'antd';
+import { useTranslation } from 'react-i18next';
+import { api, need, type Schemas } from '../../api/client';
+import { ifMatch, useMay, useRefresh, useSettings, type Guarded } from '../../api/queries';
+import { LoadingRows } from '../../components/List';
+import { Section } from '../../components/Page';
+import { ProblemAlert } from '../../components/Problem';
+import { withoutEmpty } from '../../forms/FieldTable';
+import { DurationItem, useRules } from '../../forms/inputs';
+import { useApiForm } from '../../forms/useApiForm';
+
+type Write = Schemas['SettingsWrite'];
+
+const SIZES = [
+  ['max_body_bytes', 1024, 1073741824, '33554432'],
+  ['max_header_bytes', 1024, 1048576, '32768'],
+  ['max_headers', 8, 1000, '100'],
+  ['stream_buffer_bytes', 4096, 16777216, '262144'],
+] as const;
+const TIMES = [
+  ['header_timeout', '10s'],
+  ['body_timeout', '60s'],
+  ['keepalive_idle', '75s'],
+  ['write_stall_timeout', '60s'],
+  ['sse_keepalive', '15s'],
+  ['drain_timeout', '30s'],
+] as const;
+
+export function DataPlane() {
+  const settings = useSettings();
+  if (settings.isError) return <ProblemAlert error={settings.error} onRetry={() => void settings.refetch()} />;
+  if (!settings.data) {
+    return (
+      <div className="card">
+        <LoadingRows />
+      </div>
+    );
+  }
+  return <SettingsForm key={settings.data.etag} stored={settings.data} />;
+}
+
+function SettingsForm({ stored }: { stored: Guarded<Schemas['Settings']> }) {
+  const { t } = useTranslation();
+  const { message } = App.useApp();
+  const rules = useRules();
+  const refresh = useRefresh();
+  const may = useMay('operator');
+  const edit = useApiForm<Write>();
+  const save = async (values: Write) => {
+    const body: Write = {
+      data_plane: withoutEmpty(values.data_plane as Record<string, unknown>) as Write['data_plane'],
+      console: { data_plane_url: values.console?.data_plane_url?.trim() || null },
+    };
+    const done = await edit.submit(() => need(api.PUT('/settings', { params: { header: ifMatch(stored.etag) }, body })));
+    if (!done) return;
+    await refresh('settings');
+    message.success(t('common.saved'));
+  };
+  return (
+    <Form<Write>
+      form={edit.form}
+      layout="vertical"
+      className="card form-card"
+      initialValues={{ data_plane: stored.object.data_plane, console: { data_plane_url: stored.object.console.data_plane_url ?? undefined } }}
+      onFinish={save}
+      onFinishFailed={edit.onFinishFailed as never}
+      disabled={!may}
+      name="settings"
+      data-testid="settings-form"
+    >
+      <Section title={t('dataPlane.address')} lead={t('dataPlane.addressLead')}>
+        <Form.Item name={['console', 'data_plane_url']} label={t('dataPlane.url')} extra={t('dataPlane.urlHelp')} rules={[rules.url]}>
+          <Input className="mono" placeholder="https://ai.example.com" data-testid="settings-data-plane-url" />
+        </Form.Item>
+        <Form.Item name={['data_plane', 'trusted_proxies']} label={t('dataPlane.proxies')} extra={t('dataPlane.proxiesHelp')}>
+          <Select mode="tags" open={false} suffixIcon={null} tokenSeparators={[',', ' ']} placeholder="10.0.0.0/8" data-testid="settings-trusted-proxies" />
+        </Form.Item>
+      </Section>
+      <Section title={t('dataPlane.limits')} lead={t('dataPlane.limitsLead')}>
+        <div className="fields-2">
+          {SIZES.map(([name, min, max, normal]) => (
+            <Form.Item key={name} name={['data_plane', name]} label={t(`dataPlane.${name}`)}>
+              <InputNumber
+                min={min}
+                max={max}
+                precision={0}
+                placeholder={normal}
+                style={{ width: 180 }}
+                addonAfter={name === 'max_headers' ? undefined : t('dataPlane.bytes')}
+                data-testid={`settings-${name}`}
+              />
+            </Form.Item>
+          ))}
+        </div>
+      </Section>
+      <Section title={t('dataPlane.times')} lead={t('dataPlane.timesLead')}>
+        <div className="fields-2">
+          {TIMES.map(([name, normal]) => (
+            <DurationItem key={name} name={['data_plane', name]} label={t(`dataPlane.${name}`)} help={t(`dataPlane.${name}_help`)} placeholder={normal} testId={`settings-${name}`} />
+          ))}
+        </div>
+      </Section>
+      <Section title={t('dataPlane.log')} lead={t('dataPlane.logLead')}>
+        <Form.Item name={['data_plane', 'access_log', 'enabled']} valuePropName="checked" label={t('dataPlane.logOn')}>
+          <Switch data-testid="settings-log-enabled" />
+        </Form.Item>
+        <Form.Item name={['data_plane', 'access_log', 'prompts']} valuePropName="checked" label={t('dataPlane.prompts')} extra={t('dataPlane.promptsHelp')}>
+          <Switch data-testid="settings-log-prompts" />
+        </Form.Item>
+      </Section>
+      <ProblemAlert error={edit.error} rest={edit.rest} />
+      {may && (
+        <div className="form-actions">
+          <Button type="primary" htmlType="submit" loading={edit.busy} data-testid="settings-save">
+            {t('common.save')}
+          </Button>
+          <span className="grow">{t('common.liveSoon')}</span>
+        </div>
+      )}
+    </Form>
+  );
+}
