@@ -8,7 +8,7 @@
 # Runs unattended, as root or as a user with sudo. Running it again upgrades in place: the database is backed up first, the
 # programs are replaced by one rename, and the previous ones come back when the new ones do not become healthy.
 # Everything is inside functions and main is the last line, so a script that was cut short in transit does nothing.
-set -euo pipefail
+set -Eeuo pipefail
 umask 022
 
 # ---------------------------------------------------------------------------------------------------------------------------
@@ -18,7 +18,7 @@ PREFIX='' DATA_DIR='' HTTP_PORT='' CONSOLE_PORT='' CONTROL_PORT='' ADMIN_PORT=''
 START=yes DEPS_ONLY='' UNINSTALL='' PURGE='' INTERACTIVE=yes VERBOSE=''
 PROVIDER_TYPES=() PROVIDER_KEYS=()
 SRC='' BUILD='' RELEASE='' LOGFILE='' SCRATCH='' SERVICE='' OWNER='' USE_SUDO='' GUARD='' STARTED_AT=$SECONDS
-MARK='' TOOLCHAIN='' CMAKE_EXTRA=() OLD_RELEASE='' ROLLBACK_DB='' CHANGED=yes
+MARK='' TOOLCHAIN='' CMAKE_EXTRA=() OLD_RELEASE='' ROLLBACK_DB='' BACKUP='' CHANGED=yes EXPLAINED='' FAILED_AT='?'
 readonly UNIT=/etc/systemd/system/tidegate.service
 
 usage() {
@@ -75,10 +75,12 @@ say() { printf '%s\n' "$*"; }
 step() { printf '%s==>%s %s%s%s\n' "$BOLD" "$PLAIN" "$*" "$DIM [$((SECONDS - STARTED_AT)) s]" "$PLAIN"; }
 warn() { printf 'install.sh: warning: %s\n' "$*" >&2; }
 die() {
+	EXPLAINED=yes
 	printf 'install.sh: %s\n' "$*" >&2
 	exit 1
 }
 die_usage() {
+	EXPLAINED=yes
 	printf 'install.sh: %s\nTry: ./install.sh --help\n' "$*" >&2
 	exit 2
 }
@@ -87,7 +89,10 @@ have() { command -v "$1" >/dev/null 2>&1; }
 # A person to ask; with curl | bash standard input is the script itself, so it is the terminal that counts.
 has_terminal() { [ -n "$INTERACTIVE" ] && (: </dev/tty) 2>/dev/null; }
 
+# On every way out. A command that failed where nobody looked is named, so that no end is without a sentence.
 cleanup() {
+	local status=$?
+	[ $status -eq 0 ] || [ -n "$EXPLAINED" ] || printf 'install.sh: stopped at line %s (status %s)\n' "$FAILED_AT" "$status" >&2
 	[ -z "$GUARD" ] || as_root rm -f "$GUARD"
 	[ -z "$SCRATCH" ] || rm -rf "$SCRATCH"
 }
@@ -633,7 +638,7 @@ stage() {
 # The packages that the programs need at run time, for images and for machines without the build tools.
 runtime_packages() {
 	local library
-	ldd "$1"/bin/* 2>/dev/null | awk '$2 == "=>" && $3 ~ /^\// { print $3 }' | sort -u | while read -r library; do
+	{ ldd "$1"/bin/* 2>/dev/null || true; } | awk '$2 == "=>" && $3 ~ /^\// { print $3 }' | sort -u | while read -r library; do
 		dpkg-query -S "$library" "$(readlink -f "$library")" "/usr$library" 2>/dev/null | head -n 1 | cut -d: -f1 || true
 	done | sort -u
 }
@@ -844,14 +849,14 @@ show_service_log() {
 # Upgrading without losing anything
 
 back_up() {
-	local file
+	BACKUP=$DATA_DIR/backups/before-upgrade-$(date -u +%Y%m%dT%H%M%SZ)
 	in_data test -e "$DATA_DIR/tidegate.db" || return 0
-	[ -n "$(service_main_pid)" ] && [ -x "$PREFIX/bin/tidegate" ] || return 0
-	file=$DATA_DIR/backups/before-upgrade-$(date -u +%Y%m%dT%H%M%SZ).backup
-	step "Backing up the database to $file"
 	in_data mkdir -p -m 0700 "$DATA_DIR/backups"
-	quietly 'the backup' in_data "$PREFIX/bin/tidegate" backup --data-dir "$DATA_DIR" -o "$file"
-	if [ "$OWNER" = root ]; then as_root chown -R "$SERVICE_USER:" "$DATA_DIR/backups"; fi
+	if [ -n "$(service_main_pid)" ] && [ -x "$PREFIX/bin/tidegate" ]; then
+		step "Backing up the database to $BACKUP.backup"
+		in_data "$PREFIX/bin/tidegate" backup --data-dir "$DATA_DIR" -o "$BACKUP.backup" >>"$LOGFILE" 2>&1 ||
+			warn 'the running gateway could not write a backup; the database files are copied when it has stopped'
+	fi
 }
 
 # With the daemons stopped the files themselves are a consistent copy: the way back when the new programs fail, because a
@@ -863,6 +868,13 @@ keep_database() {
 	in_data mkdir -m 0700 "$ROLLBACK_DB"
 	# shellcheck disable=SC2016
 	in_data bash -c 'cp -p "$1"/tidegate.db* "$2"/' copy "$DATA_DIR" "$ROLLBACK_DB"
+}
+
+# The copy has done its duty; it stays only where no backup could be made of the running gateway.
+release_database() {
+	[ -n "$ROLLBACK_DB" ] || return 0
+	if in_data test -s "$BACKUP.backup"; then in_data rm -rf "$ROLLBACK_DB"; else in_data mv -T "$ROLLBACK_DB" "$BACKUP"; fi
+	[ "$OWNER" != root ] || as_root chown -R "$SERVICE_USER:" "$DATA_DIR/backups"
 }
 
 roll_back() {
@@ -946,7 +958,7 @@ report() {
 		say "  Stop         $(sudo_word)systemctl stop tidegate"
 	else
 		say "  Logs         $DATA_DIR/tidegate.log"
-		say "  Stop         $(sudo_word)sh -c 'kill \$(cat $DATA_DIR/tidegate.pid)'   (SIGTERM drains)"
+		say "  Stop         $(sudo_word)kill \$($(sudo_word)cat $DATA_DIR/tidegate.pid)"
 	fi
 	say "  Uninstall    ./install.sh --uninstall$([ "$PREFIX" = /usr/local ] || printf ' --prefix %s' "$PREFIX")   (keeps $DATA_DIR; --purge removes it too)"
 	say ''
@@ -996,7 +1008,8 @@ main() {
 	SCRATCH=$(mktemp -d "${TMPDIR:-/tmp}/tidegate-install.XXXXXX")
 	LOGFILE=$SCRATCH/log
 	trap cleanup EXIT
-	trap 'exit 130' INT TERM HUP
+	trap 'FAILED_AT=$LINENO' ERR
+	trap 'EXPLAINED=yes; exit 130' INT TERM HUP
 	recall
 	choose_service
 	if [ -n "$UNINSTALL" ]; then uninstall && return; fi
@@ -1029,18 +1042,16 @@ same_settings() {
 }
 
 install_and_start() {
-	local was_running
-	was_running=$(service_main_pid)
-	[ -z "$was_running" ] || back_up
+	back_up
 	stop_service
-	[ -z "$was_running" ] || keep_database
+	[ -z "$OLD_RELEASE" ] || keep_database
 	switch_release
 	remember
 	prepare_host
 	[ -n "$START" ] || return 0
 	start_service
 	wait_healthy || roll_back
-	[ -z "$ROLLBACK_DB" ] || in_data rm -rf "$ROLLBACK_DB"
+	release_database
 }
 
 main "$@"

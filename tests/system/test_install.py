@@ -191,7 +191,7 @@ def test_install_start_again_and_uninstall(places):
     done = started(places, "--provider", "deepseek=%s" % KEY)
     assert done.returncode == 0, done.stdout + done.stderr
     token = (places["data"] / "setup-token").read_text().strip()
-    for said in ("http://127.0.0.1:%d/" % places["console"], token, "curl -i http://127.0.0.1:%d/v1/models" % places["http"],
+    for said in ("http://localhost:%d/" % places["console"], token, "curl -i http://localhost:%d/v1/models" % places["http"],
                  str(places["data"] / "tidegate.log"), "--uninstall"):
         assert said in done.stdout
     assert get(places["console"], "/healthz") == 200 and get(places["admin"], "/readyz") == 200
