@@ -747,9 +747,12 @@ up_arguments() {
 background_pid() {
 	local pid
 	pid=$(in_data cat "$DATA_DIR/tidegate.pid" 2>/dev/null || true)
-	[[ $pid =~ ^[0-9]+$ ]] && [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = tidegate ] && echo "$pid"
+	[[ $pid =~ ^[0-9]+$ ]] && [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = tidegate ] && alive "$pid" && echo "$pid"
 	return 0
 }
+
+# A process that has ended but was not yet collected by its parent does not count.
+alive() { [ -e "/proc/$1" ] && ! grep -qs '^State:[[:space:]]*Z' "/proc/$1/status"; }
 
 service_main_pid() {
 	local pid=''
@@ -780,11 +783,11 @@ stop_service() {
 		return 0
 	fi
 	in_data kill -TERM "$pid"
-	while [ -e "/proc/$pid" ] && [ $waited -lt 450 ]; do
+	while alive "$pid" && [ $waited -lt 450 ]; do
 		sleep 0.1
 		waited=$((waited + 1))
 	done
-	if [ -e "/proc/$pid" ]; then
+	if alive "$pid"; then
 		warn "Tidegate (pid $pid) did not stop within 45 s and is ended now"
 		read -ra pids < <(service_pids)
 		in_data kill -KILL "${pids[@]}" 2>/dev/null || true
