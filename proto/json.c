@@ -182,7 +182,7 @@ enum gw_rc gw_json_int(const json_t *o, const char *name, int64_t min, int64_t m
 	int64_t n = json_integer_value(v);
 	if (!json_is_integer(v) || n < min || n > max) {
 		char what[96];
-		snprintf(what, sizeof what, "a whole number from %lld to %lld", (long long)min,
+		snprintf(what, sizeof what, "a number from %lld to %lld", (long long)min,
 		    (long long)max);
 		return wrong(err, name, what);
 	}

@@ -2,8 +2,9 @@
  * match.h - which route serves a request.  Used by workers to serve and by the control plane to explain.
  *
  * A route matches when its host, path prefix, header and query predicates all hold and one of its models does (no
- * models: any).  Most specific wins: exact host before wildcard before any, longest path, exact model before prefix
- * (longest first) before regex before any, more header and query predicates, then name.  Values are compared case-sensitively
+ * models: any).  Most specific wins: exact host before wildcard (longest suffix first) before any, longest path, exact
+ * model before prefix (longest first) before regex before any, more header and query predicates, then name.  What counts
+ * is the host and model that did match.  Values are compared case-sensitively
  * unless ignore_case; hosts always case-insensitively and without the port.
  *
  * Cost does not grow with the number of routes that name exact models: they stand in a hash by model.  Regexes are
@@ -26,6 +27,9 @@ enum gw_match_fail { GW_MISS_NONE, GW_MISS_DISABLED, GW_MISS_HOST, GW_MISS_PATH,
 
 /* NULL: no route.  Enabled routes only.  Thread-safe; allocates nothing. */
 const struct gw_route *gw_match(const struct gw_snapshot *s, const struct gw_match_input *in);
+
+/* How often a regex of this snapshot ran into a limit and therefore did not match. */
+uint64_t gw_match_limited(const struct gw_snapshot *s);
 
 /* Why one route does or does not match: for explain.  *text gets one sentence. */
 enum gw_match_fail gw_match_one(const struct gw_snapshot *s, const struct gw_route *r, const struct gw_match_input *in,

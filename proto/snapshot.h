@@ -40,12 +40,14 @@ struct gw_binding {                  /* one plugin, switched on somewhere, with 
 	const struct gw_module *module;
 	const void *conf;            /* parsed through the plugin's field table */
 	bool fail_open;              /* plugin broke: true = go on, false = refuse the request */
+	bool enabled;                /* false: only there to switch a less specific binding off */
+	int rank;                    /* stage, from the module's `rank` in the catalogue; lower runs first */
 };
 
 struct gw_bindings { const struct gw_binding *v; size_t n; };
 
 struct gw_provider_key { struct gw_str name, value; int64_t weight; };
-struct gw_endpoint { struct gw_str url; int64_t weight; };
+struct gw_endpoint { struct gw_str url; int64_t weight; };     /* url without a slash at its end */
 
 enum gw_balance { GW_BALANCE_ROUND_ROBIN, GW_BALANCE_RANDOM, GW_BALANCE_LEAST_REQUESTS, GW_BALANCE_HASH };
 
@@ -58,7 +60,7 @@ struct gw_provider {
 	bool enabled;
 	const struct gw_endpoint *endpoints; /* at least one: `endpoints`, else base_url, else the type's default */
 	size_t n_endpoints;
-	const struct gw_provider_key *keys;  /* none: a server that wants no credential */
+	const struct gw_provider_key *keys;  /* the usable ones; none: a server that wants no credential */
 	size_t n_keys;
 	struct gw_strv models;               /* what the operator says it serves; empty: anything */
 	enum gw_balance balance;
@@ -104,17 +106,18 @@ static inline bool gw_on_has(const struct gw_on *on, enum gw_on_bit bit) { retur
 struct gw_route {
 	struct gw_str name;
 	bool enabled;
-	struct gw_strv hosts;                /* exact or "*.suffix"; empty: any */
+	struct gw_strv hosts;                /* lower case, exact or "*.suffix"; empty: any */
 	struct gw_str path_prefix;           /* "/" by default; matches whole segments */
+	bool ignore_case;                    /* of the path */
 	const struct gw_matcher *models; size_t n_models;
 	const struct gw_matcher *headers; size_t n_headers;
 	const struct gw_matcher *query; size_t n_query;
 	const struct gw_target *targets; size_t n_targets;   /* at least one; chosen by weight */
 	struct { bool enabled; struct gw_on on; const struct gw_target *targets; size_t n_targets; } fallback;
 	struct { int64_t attempts; struct gw_on on; } retry;
-	struct { bool required; struct gw_strv consumers, groups; } auth; /* both empty: every consumer */
+	struct { bool required; struct gw_strv consumers, groups; } auth; /* sorted; both empty: every consumer */
 	int64_t total_timeout_ms;            /* over all attempts; 0: the providers' own */
-	struct gw_bindings plugins;          /* sorted by rank */
+	struct gw_bindings plugins;          /* sorted by rank; use gw_snapshot_bindings() */
 };
 
 struct gw_consumer {
@@ -140,17 +143,20 @@ struct gw_dp_settings {
 	int64_t stream_buffer_bytes, sse_keepalive_ms, drain_timeout_ms;
 	struct gw_strv trusted_proxies;      /* CIDR */
 	struct gw_strv cors_origins;         /* "*" or origins; empty: no CORS answers */
-	struct gw_str public_url;            /* what the console shows in snippets; "" = derive */
+	struct gw_str public_url;            /* settings.console.data_plane_url; "" = the console derives it */
 	int64_t access_log_enabled, access_log_prompts;
 };
-extern const struct gw_field gw_dp_fields[];      /* all but access_log */
+extern const struct gw_field gw_dp_fields[];      /* all but access_log and public_url */
 extern const struct gw_field gw_access_log_fields[]; /* nested object "access_log" */
 
 /* ---- control plane: make one ---- */
 
 struct gw_builder;
 
-/* `cat` is borrowed until seal or drop.  strict: unknown members are refused (operators), else ignored. */
+/*
+ * `cat` is borrowed for the life of the snapshot, whose views point into it.  `epoch` is 16 hex digits.  strict:
+ * unknown members are refused (a person wrote them), else ignored and counted.
+ */
 enum gw_rc gw_builder_open(struct gw_builder **out, const struct gw_catalog *cat, uint64_t revision,
                            struct gw_str epoch, bool strict) GW_MUST_CHECK;
 /*
