@@ -16,11 +16,11 @@ ADMIN, PASSWORD = "root", "correct horse battery staple"
 class Gateway:
     """`split=True` starts tidegate-control and tidegate-worker without the `tidegate` command above them."""
 
-    def __init__(self, workers=1, loops=1, split=False, settings=None, worker_args=()):
+    def __init__(self, workers=1, loops=1, split=False, control_args=(), worker_args=()):
         self.folder = Path(tempfile.mkdtemp(prefix="tidegate-"))
         self.data_dir = self.folder / "data"
         self.workers, self.loops, self.split = workers, loops, split
-        self.worker_args = list(worker_args)
+        self.control_args, self.worker_args = list(control_args), list(worker_args)
         self.console_port, self.data_port, self.control_port = free_port(), free_port(), free_port()
         self.worker_admin_port = free_port(run=workers)
         self.daemons = []
@@ -32,7 +32,8 @@ class Gateway:
 
     @property
     def console_url(self):
-        return "http://127.0.0.1:%d" % self.console_port
+        scheme = "https" if "--tls-cert" in self.control_args else "http"
+        return "%s://127.0.0.1:%d" % (scheme, self.console_port)
 
     @property
     def url(self):
@@ -64,7 +65,7 @@ class Gateway:
     def start_control(self):
         control = self.spawn("control", "tidegate-control", "--data-dir", self.data_dir,
                              "--console-listen", "127.0.0.1:%d" % self.console_port,
-                             "--channel-listen", "127.0.0.1:%d" % self.control_port, "--log-format", "json")
+                             "--channel-listen", "127.0.0.1:%d" % self.control_port, "--log-format", "json", *self.control_args)
         control.wait_for(self.console_answers)
         return control
 
@@ -86,7 +87,7 @@ class Gateway:
         return next(d for d in reversed(self.daemons) if d.name == name)
 
     def console_answers(self):
-        return httpx.get(self.console_url + "/healthz", trust_env=False).status_code == 200
+        return httpx.get(self.console_url + "/healthz", trust_env=False, verify=False).status_code == 200
 
     def set_up(self):
         """First administrator by the setup token, then an API token, as a script would."""

@@ -1,5 +1,6 @@
 """Who may call what: roles, sessions, CSRF, throttling, and that every operation of openapi.yaml is there."""
 import re
+import subprocess
 
 import pytest
 
@@ -95,6 +96,15 @@ def test_cookie(gateway):
     answer = gateway.browser(login=False).post("session", {"username": "root", "password": "correct horse battery staple"}, expect=200)
     cookie = answer.headers["set-cookie"].lower()
     assert "httponly" in cookie and "samesite=strict" in cookie and "path=/" in cookie and "secure" not in cookie
+
+
+def test_console_over_tls(start_gateway, tmp_path):
+    crt, key = tmp_path / "crt.pem", tmp_path / "key.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key,
+                    "-out", crt, "-days", "3", "-subj", "/CN=localhost"], check=True, capture_output=True)
+    gateway = start_gateway(split=True, control_args=["--tls-cert", crt, "--tls-key", key])
+    answer = gateway.browser(login=False).post("session", {"username": "root", "password": "correct horse battery staple"}, expect=200)
+    assert "; secure" in answer.headers["set-cookie"].lower()
 
 
 def test_csrf(gateway):
