@@ -957,7 +957,7 @@ report() {
 	say "               console, then add: -H 'Authorization: Bearer tgk_…')"
 	say "  Status       $(sudo_word)$(program tidegate) status$data"
 	if [ "$SERVICE" = systemd ]; then
-		say '  Logs         journalctl -u tidegate -f'
+		say "  Logs         $(sudo_word)journalctl -u tidegate -f"
 		say "  Stop         $(sudo_word)systemctl stop tidegate"
 	else
 		say "  Logs         $DATA_DIR/tidegate.log"
