@@ -26,6 +26,7 @@
 #include "collect/collect.h"
 #include "datadir.h"
 #include "httpd/httpd.h"
+#include "offline.h"
 #include "publish/hub.h"
 #include "settings.h"
 #include "wire.h"
@@ -38,7 +39,6 @@
 #define MAX_QUEUED_USAGE  200000            /* records */
 #define KEEP_USAGE_MS     (90LL * 24 * 3600 * 1000)
 #define RENEW_EVERY_S     3600
-#define BALLAST_BYTES     (4u << 20)
 #define MAX_CATALOG       (8u << 20)
 
 struct control {
@@ -60,7 +60,6 @@ struct control {
 	struct cp_httpd *httpd;
 };
 
-static const struct cp_actor local_actor = { .type = CP_ACTOR_LOCAL, .name = { "local", 5 }, .role = { "admin", 5 } };
 static const struct cp_actor system_actor = { .type = CP_ACTOR_SYSTEM, .name = { "system", 6 }, .role = { "admin", 5 } };
 
 /* ---- the process ---- */
@@ -90,23 +89,12 @@ static sigset_t block_signals(void)
 
 /* ---- opening, part by part ---- */
 
-static enum gw_rc open_store(struct control *c, struct gw_error *err)
-{
-	char path[CP_PATH_MAX], migrations[4096];
-	cp_datadir_path(path, c->set->data_dir, "tidegate.db");
-	enum gw_rc rc = gw_share_path(migrations, "migrations", err);
-	if (rc != GW_OK)
-		return rc;
-	struct cp_store_options o = { .path = path, .migrations = migrations, .ballast_bytes = BALLAST_BYTES };
-	return cp_store_open(&c->store, &o, err);
-}
-
 static enum gw_rc open_keys(struct control *c, struct gw_error *err)
 {
 	uint8_t master[32];
 	enum gw_rc rc = cp_master_key_load(master, c->set->data_dir, err);
 	if (rc == GW_OK)
-		rc = open_store(c, err);
+		rc = cp_offline_store(&c->store, c->set->data_dir, err);
 	if (rc == GW_OK)
 		rc = cp_keys_open(&c->keys, master, c->store, err);
 	gw_secret_wipe(master, sizeof master);
@@ -375,120 +363,6 @@ static int run(const struct cp_settings *set)
 	return rc == GW_OK ? 0 : 1;
 }
 
-/* ---- subcommands ---- */
-
-static enum gw_rc token_expiry(const struct cp_settings *set, int64_t *at_ms, struct gw_error *err)
-{
-	int64_t ms = 0;
-	*at_ms = 0;
-	if (!set->expires)
-		return GW_OK;
-	if (!gw_duration_parse(gw_str_c(set->expires), &ms) || ms <= 0)
-		return gw_fail(err, GW_INVALID, NULL, "--expires is a duration like 30d, not \"%s\"", set->expires);
-	*at_ms = gw_now_ms() + ms;
-	return GW_OK;
-}
-
-/* A running daemon makes the token itself, over its socket file: that is what `tidegate token create` does. */
-static int ask_daemon(const struct cp_settings *set, const char *why_not)
-{
-	char self[CP_PATH_MAX], path[CP_PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-	if (n <= 0 || getenv("TIDEGATE_TOKEN_FALLBACK")) {
-		gw_complain("%s", why_not);
-		return 1;
-	}
-	self[n] = 0;
-	*strrchr(self, '/') = 0;
-	cp_datadir_path(path, self, "tidegate");
-	setenv("TIDEGATE_TOKEN_FALLBACK", "1", 1);
-	const char *argv[16] = { path, "token", "create", "--data-dir", set->data_dir, "--role", set->role, "--name", set->name };
-	if (set->expires) {
-		argv[9] = "--expires";
-		argv[10] = set->expires;
-	}
-	execv(path, (char *const *)argv);
-	gw_complain("%s (and %s cannot be run: %s)", why_not, path, strerror(errno));
-	return 1;
-}
-
-static int token_create(const struct cp_settings *set)
-{
-	struct control c = { .set = set, .lock_fd = -1 };
-	struct gw_error err = { 0 };
-	struct cp_token_made made;
-	enum cp_role role;
-	int64_t expires_at;
-	if (!cp_role_parse(gw_str_c(set->role), &role)) {
-		gw_complain("--role is admin, operator or viewer, not \"%s\"", set->role);
-		return 2;
-	}
-	if (token_expiry(set, &expires_at, &err) != GW_OK) {
-		gw_complain("%s", err.text);
-		return 2;
-	}
-	enum gw_rc rc = cp_datadir_prepare(set->data_dir, &err);
-	if (rc == GW_OK)
-		rc = cp_datadir_lock(&c.lock_fd, set->data_dir, &err);
-	if (rc == GW_BUSY)
-		return ask_daemon(set, err.text);
-	if (rc == GW_OK)
-		rc = open_store(&c, &err);
-	if (rc == GW_OK)
-		rc = cp_token_create(c.store, &local_actor, gw_str_c(set->name), role, expires_at, &made, &err);
-	if (rc == GW_OK)
-		puts(made.secret);
-	else
-		gw_complain("%s", err.text);
-	cp_store_close(&c.store);
-	if (c.lock_fd >= 0)
-		close(c.lock_fd);
-	return rc == GW_OK ? 0 : 1;
-}
-
-static int restore(const struct cp_settings *set)
-{
-	char db[CP_PATH_MAX], lock[CP_PATH_MAX], migrations[4096];
-	struct gw_error err = { 0 };
-	cp_datadir_path(db, set->data_dir, "tidegate.db");
-	cp_datadir_path(lock, set->data_dir, "lock");
-	bool had = access(db, F_OK) == 0;
-	enum gw_rc rc = cp_datadir_prepare(set->data_dir, &err);
-	if (rc == GW_OK)
-		rc = gw_share_path(migrations, "migrations", &err);
-	if (rc == GW_OK)
-		rc = cp_store_restore(set->file, db, migrations, lock, &err);
-	if (rc != GW_OK) {
-		gw_complain("%s", err.text);
-		return 1;
-	}
-	printf("Restored %s from %s.\n", db, set->file);
-	if (had)
-		printf("The database that was there is kept as %s.replaced.\n", db);
-	return 0;
-}
-
-static int backup(const struct cp_settings *set)
-{
-	struct control c = { .set = set, .lock_fd = -1 };
-	struct gw_error err = { 0 };
-	enum gw_rc rc = cp_datadir_prepare(set->data_dir, &err);
-	if (rc == GW_OK)
-		rc = cp_datadir_lock(&c.lock_fd, set->data_dir, &err);
-	if (rc == GW_OK)
-		rc = open_store(&c, &err);
-	if (rc == GW_OK)
-		rc = cp_store_backup(c.store, set->file, &err);
-	if (rc == GW_OK)
-		puts(set->file);
-	else
-		gw_complain("%s", err.text);
-	cp_store_close(&c.store);
-	if (c.lock_fd >= 0)
-		close(c.lock_fd);
-	return rc == GW_OK ? 0 : 1;
-}
-
 int main(int argc, char **argv)
 {
 	struct cp_settings set;
@@ -501,9 +375,7 @@ int main(int argc, char **argv)
 	switch (set.command) {
 	case CP_SHOW_HELP: cp_settings_help(&set); return 0;
 	case CP_SHOW_VERSION: puts("tidegate-control " TIDEGATE_VERSION); return 0;
-	case CP_TOKEN_CREATE: return token_create(&set);
-	case CP_RESTORE: return restore(&set);
-	case CP_BACKUP: return backup(&set);
-	default: return run(&set);
+	case CP_RUN: return run(&set);
+	default: return cp_offline(&set);
 	}
 }

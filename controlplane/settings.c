@@ -131,6 +131,17 @@ static bool file_args(struct cp_settings *s, enum cp_command command, int argc, 
 	return true;
 }
 
+static bool check_args(struct cp_settings *s, int argc, char **argv)
+{
+	const struct cp_arg table[] = {
+		DATA_DIR_ARG(s),
+		{ "help", "h", NULL, NULL, "print this", CP_ARG_FLAG, &help_wanted, 0, 0 },
+	};
+	struct cp_args a = { .v = table, .n = GW_COUNT(table), .command = "tidegate-control check" };
+	s->command = CP_CHECK;
+	return cp_args_parse(&a, argc, argv) && finish(s);
+}
+
 bool cp_settings_parse(struct cp_settings *out, int argc, char **argv)
 {
 	*out = (struct cp_settings){ .command = CP_RUN, .data_dir = CP_DEFAULT_DATA_DIR, .console_listen = "0.0.0.0:8001",
@@ -146,6 +157,8 @@ bool cp_settings_parse(struct cp_settings *out, int argc, char **argv)
 		return file_args(out, CP_BACKUP, argc - 1, argv + 1);
 	if (argc >= 2 && strcmp(argv[1], "restore") == 0)
 		return file_args(out, CP_RESTORE, argc - 1, argv + 1);
+	if (argc >= 2 && strcmp(argv[1], "check") == 0)
+		return check_args(out, argc - 1, argv + 1);
 	return run_args(out, argc, argv, false);
 }
 
@@ -157,7 +170,8 @@ void cp_settings_help(const struct cp_settings *s)
 	     "  tidegate-control [options]\n"
 	     "  tidegate-control token create --role ROLE [--name NAME] [--expires 30d] [--data-dir DIR]\n"
 	     "  tidegate-control backup -o FILE [--data-dir DIR]     while stopped; `tidegate backup` works always\n"
-	     "  tidegate-control restore -f FILE [--data-dir DIR]    while stopped\n\n"
+	     "  tidegate-control restore -f FILE [--data-dir DIR]    while stopped\n"
+	     "  tidegate-control check [--data-dir DIR]              findings for `tidegate doctor`\n\n"
 	     "On one machine `tidegate up` starts this and the workers together.");
 	run_args(&copy, 0, NULL, true);
 	puts("\nEnvironment:\n"

@@ -12,7 +12,7 @@
 
 #define CP_DEFAULT_DATA_DIR "/var/lib/tidegate"
 
-enum cp_command { CP_RUN, CP_TOKEN_CREATE, CP_BACKUP, CP_RESTORE, CP_SHOW_HELP, CP_SHOW_VERSION };
+enum cp_command { CP_RUN, CP_TOKEN_CREATE, CP_BACKUP, CP_RESTORE, CP_CHECK, CP_SHOW_HELP, CP_SHOW_VERSION };
 
 /* Texts are borrowed from argv and the environment. */
 struct cp_settings {

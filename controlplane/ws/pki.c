@@ -331,3 +331,26 @@ enum gw_rc cp_pki_open(struct cp_pki *out, const char *dir, const char *names, i
 	EVP_PKEY_free(ca_key);
 	return rc;
 }
+
+enum gw_rc cp_pki_inspect(const char *dir, int64_t now_ms, int64_t *expires_ms, struct gw_error *err)
+{
+	char path[CP_PKI_PATH_MAX + 16];
+	X509 *ca = NULL, *cert = NULL;
+	EVP_PKEY *key = NULL;
+	snprintf(path, sizeof path, "%s/ca.pem", dir);
+	enum gw_rc rc = read_cert(&ca, path, err);
+	snprintf(path, sizeof path, "%s/server.pem", dir);
+	if (rc == GW_OK)
+		rc = read_cert(&cert, path, err);
+	snprintf(path, sizeof path, "%s/server.key", dir);
+	if (rc == GW_OK)
+		rc = read_key(&key, path, err);
+	if (rc == GW_OK && (X509_check_private_key(cert, key) != 1 || X509_verify(cert, X509_get0_pubkey(ca)) != 1))
+		rc = gw_fail(err, GW_INVALID, NULL, "the certificate in %s does not belong to its key or authority", dir);
+	if (rc == GW_OK)
+		*expires_ms = not_after_ms(cert, now_ms);
+	X509_free(ca);
+	X509_free(cert);
+	EVP_PKEY_free(key);
+	return rc;
+}

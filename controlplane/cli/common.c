@@ -1,0 +1,149 @@
+/*
+ * common.c - what the subcommands share (see cli.h).
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "cli/cli.h"
+
+#define MAX_UP_JSON (1u << 20)
+
+int cli_help(const char *text, const struct cp_args *a, const char *examples)
+{
+	puts(text);
+	cp_args_help(stdout, a);
+	printf("\nExamples:\n%s", examples);
+	return 0;
+}
+
+bool cli_sibling(char out[CP_PATH_MAX], const char *name)
+{
+	char self[CP_PATH_MAX - 64];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+	if (n <= 0) {
+		gw_complain("/proc is not mounted, so %s cannot be found", name);
+		return false;
+	}
+	self[n] = 0;
+	*strrchr(self, '/') = 0;
+	cp_datadir_path(out, self, name);
+	if (access(out, X_OK) == 0)
+		return true;
+	gw_complain("%s is missing; install Tidegate again, or build it whole", out);
+	return false;
+}
+
+bool cli_data_dir(char out[CP_PATH_MAX], const char *dir)
+{
+	char here[1024] = "";
+	size_t n = strlen(dir);
+	while (n > 1 && dir[n - 1] == '/')
+		n--;
+	if (n == 0 || n > 2000) {
+		gw_complain("--data-dir must be a directory");
+		return false;
+	}
+	if (dir[0] != '/' && !getcwd(here, sizeof here)) {
+		gw_complain("the current directory is not usable: %s", strerror(errno));
+		return false;
+	}
+	snprintf(out, CP_PATH_MAX, "%s%s%.*s", here, here[0] ? "/" : "", (int)n, dir);
+	return true;
+}
+
+const char *cli_text(const json_t *o, const char *name, const char *fallback)
+{
+	const char *z = json_string_value(json_object_get(o, name));
+	return z ? z : fallback;
+}
+
+int64_t cli_int(const json_t *o, const char *name)
+{
+	return json_integer_value(json_object_get(o, name));
+}
+
+void cli_print_problem(int status, const json_t *problem)
+{
+	const char *title = cli_text(problem, "title", "the control plane refused it");
+	const char *detail = cli_text(problem, "detail", "");
+	const json_t *errors = json_object_get(problem, "errors");
+	gw_complain("%s (%d)", detail[0] ? detail : title, status);
+	for (size_t i = 0; i < json_array_size(errors); i++) {
+		const json_t *e = json_array_get(errors, i);
+		fprintf(stderr, "  %s: %s\n", cli_text(e, "path", ""), cli_text(e, "message", ""));
+	}
+}
+
+static void not_running(const char *dir, const struct gw_error *err)
+{
+	if (err->rc == GW_DENIED)
+		gw_complain("%s/control.sock belongs to another user; run this as the user who runs Tidegate, or as root", dir);
+	else if (err->rc == GW_NOTFOUND)
+		gw_complain("no control plane runs on %s; start it with: tidegate up --data-dir %s", dir, dir);
+	else
+		gw_complain("the control plane on %s did not answer: %s", dir, err->text);
+}
+
+bool cli_call(json_t **json, struct cli_answer *answer, const char *dir, const struct cli_request *rq)
+{
+	char path[CP_PATH_MAX];
+	struct cli_answer local;
+	struct gw_error err = { 0 };
+	json_t *doc = NULL;
+	cp_datadir_path(path, dir, "control.sock");
+	*json = NULL;
+	if (cli_http_unix(&local, path, rq, &err) != GW_OK) {
+		not_running(dir, &err);
+		return false;
+	}
+	bool ok = local.status >= 200 && local.status < 300;
+	if (local.body.n && gw_json_parse(&doc, gw_buf_str(&local.body), CLI_MAX_ANSWER, &err) != GW_OK) {
+		gw_complain("the answer of the control plane cannot be read: %s", err.text);
+		ok = false;
+	} else if (!ok) {
+		cli_print_problem(local.status, doc);
+	}
+	gw_buf_fini(&local.body);
+	if (answer)
+		*answer = local;
+	if (ok)
+		*json = doc;
+	else
+		json_decref(doc);
+	return ok;
+}
+
+bool cli_is_running(const char *dir)
+{
+	char path[CP_PATH_MAX];
+	struct cli_answer a;
+	struct cli_request rq = { .method = "GET", .path = "/readyz", .timeout_ms = 5000 };
+	cp_datadir_path(path, dir, "control.sock");
+	if (cli_http_unix(&a, path, &rq, NULL) != GW_OK)
+		return false;
+	cli_answer_fini(&a);
+	return a.status == 200;
+}
+
+json_t *cli_up_json(const char *dir)
+{
+	char path[CP_PATH_MAX];
+	struct gw_buf b;
+	json_t *doc = NULL;
+	cp_datadir_path(path, dir, "up.json");
+	gw_buf_init(&b, MAX_UP_JSON);
+	if (gw_file_read(&b, path, NULL) == GW_OK && gw_json_parse(&doc, gw_buf_str(&b), MAX_UP_JSON, NULL) != GW_OK)
+		doc = NULL;
+	gw_buf_fini(&b);
+	pid_t pid = (pid_t)cli_int(doc, "pid");
+	if (doc && (pid <= 0 || (kill(pid, 0) != 0 && errno == ESRCH))) {
+		json_decref(doc);
+		doc = NULL;
+	}
+	return doc;
+}
