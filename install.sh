@@ -856,8 +856,8 @@ back_up() {
 	in_data test -e "$DATA_DIR/tidegate.db" || return 0
 	in_data mkdir -p -m 0700 "$DATA_DIR/backups"
 	if [ -n "$(service_main_pid)" ] && [ -x "$PREFIX/bin/tidegate" ]; then
-		step "Backing up the database to $BACKUP.backup"
-		in_data "$PREFIX/bin/tidegate" backup --data-dir "$DATA_DIR" -o "$BACKUP.backup" >>"$LOGFILE" 2>&1 ||
+		step "Backing up the database to $BACKUP.db"
+		in_data "$PREFIX/bin/tidegate" backup --data-dir "$DATA_DIR" -o "$BACKUP.db" >>"$LOGFILE" 2>&1 ||
 			warn 'the running gateway could not write a backup; the database files are copied when it has stopped'
 	fi
 }
@@ -876,7 +876,7 @@ keep_database() {
 # The copy has done its duty; it stays only where no backup could be made of the running gateway.
 release_database() {
 	[ -n "$ROLLBACK_DB" ] || return 0
-	if in_data test -s "$BACKUP.backup"; then in_data rm -rf "$ROLLBACK_DB"; else in_data mv -T "$ROLLBACK_DB" "$BACKUP"; fi
+	if in_data test -s "$BACKUP.db"; then in_data rm -rf "$ROLLBACK_DB"; else in_data mv -T "$ROLLBACK_DB" "$BACKUP"; fi
 	[ "$OWNER" != root ] || as_root chown -R "$SERVICE_USER:" "$DATA_DIR/backups"
 }
 
