@@ -63,9 +63,20 @@ struct dp_fault {
 
 /* One row of a vendor's error table; the first row that fits wins, general rules of the status come after. */
 struct dp_fault_rule {
-	unsigned status;         /* 0: any status of 400 and above, or an error inside a 200 */
+	unsigned status;         /* 0: any, an error inside a 200 included */
 	const char *needle;      /* stands somewhere in the body, any case; NULL: no matter */
 	enum dp_fault_kind kind; /* NONE ends the table */
+};
+
+/* Values of the options below; AUTO leaves it to the row. */
+enum dp_strip { DP_STRIP_AUTO, DP_STRIP_ALWAYS, DP_STRIP_NEVER };
+enum dp_ask { DP_ASK_AUTO, DP_ASK_YES, DP_ASK_NO };
+
+/* The options that OpenAI-compatible types share.  A type's conf begins with them, or it has none (conf_size 0). */
+struct dp_provider_options {
+	int64_t strip_reasoning;             /* enum dp_strip */
+	int64_t ask_usage;                   /* enum dp_ask */
+	struct gw_strv stream_only;          /* globs, besides the row's own */
 };
 
 struct dp_provider {
@@ -86,7 +97,7 @@ struct dp_provider {
 	const char *const *strip_reasoning;  /* globs of models that refuse reasoning_content in the history */
 	const struct dp_fault_rule *faults;
 	const struct gw_field *fields;       /* options; every type has at least an empty table */
-	size_t conf_size;
+	size_t conf_size;                    /* 0, or at least sizeof(struct dp_provider_options) */
 	enum gw_rc (*check)(const void *conf, struct gw_error *err);
 	/* Headers that options ask for (OpenAI-Organization…), appended to `out`.  NULL: none. */
 	void (*option_headers)(const void *conf, struct gw_pair *out, size_t cap, size_t *n);

@@ -180,7 +180,7 @@ static bool string_done(struct dp_scan *s, size_t end)
 	if (s->key)
 		return key_done(s);
 	if (s->prefix_n == 5) {
-		s->stat.media += (int64_t)(s->string_ascii + s->string_wide);
+		s->stat.media++;
 	} else {
 		s->stat.ascii += (int64_t)s->string_ascii;
 		s->stat.wide += (int64_t)s->string_wide;

@@ -39,7 +39,7 @@ struct dp_scan_member {
 struct dp_text_stat {
 	int64_t ascii;           /* bytes below 0x80 */
 	int64_t wide;            /* characters above it */
-	int64_t media;           /* bytes of strings that begin with "data:": pictures and files, not text */
+	int64_t media;           /* strings that begin with "data:": pictures and files, not counted as text */
 	int64_t objects;         /* objects opened below the top: messages, parts, tools */
 };
 

@@ -23,8 +23,12 @@ struct dp_dialect {
 	bool done_marker;            /* streams end with `data: [DONE]` */
 	bool cached_apart;           /* prompt counts exclude cached tokens (Anthropic): add them up */
 	const char *ping;            /* what keeps a silent stream alive, between events only */
-	/* {"error":{…}} or {"type":"error",…}; `type`, `code` NULL: null */
-	void (*write_error)(struct gw_buf *out, const char *type, const char *code, struct gw_str message);
+	/* The error object as a whole body, {"error":{…}} or {"type":"error",…}; `code` NULL: null. */
+	void (*write_error)(struct gw_buf *out, unsigned status, const char *type, const char *code,
+	                    struct gw_str message);
+	/* The same as one event of a stream, blank line included. */
+	void (*write_error_event)(struct gw_buf *out, unsigned status, const char *type, const char *code,
+	                          struct gw_str message);
 	/* Look at one event of an answer's stream and note what it says in the tap. */
 	void (*read_event)(struct dp_tap *t, struct gw_str event, struct dp_json data);
 };
@@ -66,6 +70,9 @@ const struct dp_dialect *dp_dialect_guess(struct gw_str path);
 
 /* ---- errors, in the client's words ---- */
 
+/* Any refusal as a whole JSON body: for plugins, which choose their own words.  `type`, `code` NULL: by the status. */
+void dp_error_write(struct gw_buf *out, const struct dp_dialect *d, unsigned status, const char *type,
+                    const char *code, struct gw_str message);
 /* A refusal of the gateway as a whole JSON body. */
 void dp_error_body(struct gw_buf *out, const struct dp_dialect *d, enum dp_code code, struct gw_str message);
 /* The same as one in-stream event, blank line included: how a broken stream must end. */
@@ -77,8 +84,10 @@ void dp_error_event(struct gw_buf *out, const struct dp_dialect *d, enum dp_code
  */
 void dp_error_convert(struct gw_buf *out, const struct dp_dialect *d, unsigned status, struct gw_str body,
                       struct gw_str secret);
-/* Same for an error object that stands in the middle of a document or event. */
-void dp_error_message(struct gw_buf *out, struct gw_str body);        /* just the sentence, at most 300 bytes */
+/* Just the sentence that an error body holds, decoded, at most 300 bytes; nothing when there is none. */
+void dp_error_message(struct gw_buf *out, struct gw_str body);
+/* Append `text` with every occurrence of `secret` as "***". */
+void dp_add_blotted(struct gw_buf *out, struct gw_str text, struct gw_str secret);
 
 /* ---- the list of models ---- */
 
@@ -89,18 +98,20 @@ void dp_model_body(struct gw_buf *out, const struct dp_model_row *row, int64_t c
 
 /* ---- usage, whatever the vendor calls it ---- */
 
-/*
- * Fold a usage object into *t: a field that is present replaces the earlier value, others stay.  Knows prompt_tokens
- * and input_tokens spellings, DeepSeek's cache hits, Moonshot's flat cached_tokens, Anthropic's cache_* members.
- * `cached_apart` as in the dialect; `reasoning_apart` for vendors whose completion excludes it (xAI).
- * Values are clamped to [0, 2^40].  false: nothing recognised.
- */
 struct dp_raw_usage {
 	int64_t prompt, cached, cache_write, completion, reasoning, total;   /* -1: never seen */
 };
 #define DP_RAW_USAGE_NONE ((struct dp_raw_usage){ -1, -1, -1, -1, -1, -1 })
+/*
+ * Fold a usage object in: a field that is present replaces the earlier value, others stay.  Knows the prompt_tokens
+ * and input_tokens spellings, DeepSeek's cache hits, Moonshot's flat cached_tokens, Anthropic's cache_* members.
+ * Values are clamped to [0, 2^40].  false: nothing recognised.
+ */
 bool dp_usage_fold(struct dp_raw_usage *u, struct dp_json usage);
-/* In OpenAI's sense: prompt includes cached and cache writes, completion includes reasoning. */
+/*
+ * In OpenAI's sense: prompt includes cached and cache writes, completion includes reasoning.  `cached_apart` as in the
+ * dialect; `reasoning_apart` for vendors whose completion excludes it (also found out when the total says so).
+ */
 struct gw_tokens dp_usage_settle(const struct dp_raw_usage *u, bool cached_apart, bool reasoning_apart);
 
 #endif

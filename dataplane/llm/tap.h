@@ -12,6 +12,10 @@
  *   JSON → JSON       bytes pass raw; the tail of the body is kept for usage
  *   stream → JSON     a stream-only model answers a plain request: events are collected into one answer
  *   JSON → stream     a provider that ignored "stream":true: the answer is spread over events
+ *
+ * The third gives all its output in dp_finish(), and only if the stream was whole; otherwise dp_finish() says DP_ERROR
+ * and the owner, who has not sent a head yet, refuses with `error_text`.  Feed it only answers of status 200: bodies of
+ * other answers are errors (dp_error_convert).
  */
 #ifndef DP_LLM_TAP_H
 #define DP_LLM_TAP_H
@@ -43,7 +47,7 @@ struct dp_tap {
 	bool first_token;            /* a byte of content, reasoning or tool call has passed (role-only deltas do not count) */
 	bool done_marker;            /* [DONE], message_stop, response.completed */
 	bool error_seen;             /* an error object came inside a 200 answer */
-	bool overflow;               /* an event or answer was larger than its limit */
+	bool overflow;               /* a collected or spread answer was larger than its limit */
 	bool cut_short;              /* the provider says it broke off (insufficient_system_resource, network_error) */
 	char error_text[240];        /* its sentence */
 	char finish_reason[32];      /* last one seen, as written; "" none */
@@ -54,6 +58,7 @@ struct dp_tap {
 
 	/* which choices have begun and which have ended, as bits */
 	uint64_t begun[DP_TAP_MAX_CHOICES / 64], ended[DP_TAP_MAX_CHOICES / 64];
+	bool whole_json;             /* an answer that was no stream is one JSON object */
 	bool finished;               /* dp_finish() has run */
 	enum dp_close close;
 };
@@ -77,6 +82,7 @@ enum gw_usage_source dp_tap_usage(const struct dp_tap *t, int64_t prompt_estimat
 
 /* For dialects: helpers that a read_event uses. */
 void dp_tap_text(struct dp_tap *t, struct dp_json text);          /* a piece of answer text */
+void dp_tap_finish_reason(struct dp_tap *t, struct dp_json reason);
 void dp_tap_error(struct dp_tap *t, struct dp_json error);
 
 #endif

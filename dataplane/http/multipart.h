@@ -5,8 +5,8 @@
  * be large and stay untouched.  The scanner keeps no part but the wanted one (at most 256 bytes), and remembers where
  * its value stands, so that a mapped model can be spliced in.  Two fields of the watched name are refused.
  */
-#ifndef DP_CODEC_MULTIPART_H
-#define DP_CODEC_MULTIPART_H
+#ifndef DP_HTTP_MULTIPART_H
+#define DP_HTTP_MULTIPART_H
 
 #include "base/gw.h"
 

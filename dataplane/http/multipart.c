@@ -1,5 +1,5 @@
 /* multipart.c - watch a form go by, keep one small field. */
-#include "codec/multipart.h"
+#include "http/multipart.h"
 
 #include "base/buf.h"
 #include "base/str.h"

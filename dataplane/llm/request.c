@@ -1,0 +1,269 @@
+/* request.c - the little that the gateway reads of a body, and the less that it changes. */
+#include "llm/request.h"
+
+#include "base/str.h"
+#include "codec/json_scan.h"
+#include "http/headers.h"
+#include "http/multipart.h"
+#include "llm/tokens.h"
+
+static const struct dp_scan_name names[] = {
+	{ "model", true }, { "stream", false }, { "stream_options", false }, { "max_tokens", false },
+	{ "max_completion_tokens", false }, { "max_output_tokens", false }, { "n", false }, { "messages", false },
+};
+
+struct dp_reader {
+	const struct dp_operation *op;
+	bool json;
+	struct dp_scan *scan;        /* one of the two, by model_in */
+	struct dp_multipart *form;
+};
+
+struct dp_reader *dp_reader_open(struct gw_arena *a, const struct dp_operation *op, struct gw_str content_type,
+                                 struct dp_refusal *why)
+{
+	struct dp_reader *r = gw_arena_alloc(a, sizeof *r);
+	struct gw_str media = dp_media_type(content_type);
+
+	r->op = op;
+	r->json = op->model_in == DP_MODEL_JSON;
+	if (op->model_in == DP_MODEL_NONE)
+		return r;
+	if (r->json) {
+		/* Without a type it is taken for JSON, which it must then be; every other type is a mistake. */
+		if (media.n && !gw_str_ieq(media, GW_STR("application/json")) && !gw_str_ends(media, GW_STR("+json"))) {
+			dp_refuse(why, DP_E_BAD_MEDIA, "the content type must be application/json, not '%.*s'",
+			          (int)(media.n < 60 ? media.n : 60), media.p);
+			return NULL;
+		}
+		r->scan = gw_arena_alloc(a, sizeof *r->scan);
+		dp_scan_init(r->scan, names, GW_COUNT(names));
+		return r;
+	}
+	if (!gw_str_ieq(media, GW_STR("multipart/form-data"))) {
+		dp_refuse(why, DP_E_BAD_MEDIA, "the content type must be multipart/form-data");
+		return NULL;
+	}
+	r->form = gw_arena_alloc(a, sizeof *r->form);
+	if (!dp_multipart_init(r->form, content_type, "model")) {
+		dp_refuse(why, DP_E_BAD_MEDIA, "the content type multipart/form-data lacks a usable boundary");
+		return NULL;
+	}
+	return r;
+}
+
+static bool refuse_json(const struct dp_scan *s, struct dp_refusal *why)
+{
+	if (s->fault == DP_SCAN_DUPLICATE)
+		return dp_refuse(why, DP_E_AMBIGUOUS_MEMBER, "the body has the member `%.*s` twice; say it once",
+		                 GW_FMT(s->duplicate));
+	return dp_refuse(why, DP_E_BAD_JSON, "the body %s (near byte %zu)", s->fault_text, s->at);
+}
+
+static bool refuse_form(const struct dp_multipart *m, struct dp_refusal *why)
+{
+	if (m->duplicate)
+		return dp_refuse(why, DP_E_AMBIGUOUS_MEMBER, "the form has the field `model` twice; say it once");
+	return dp_refuse(why, DP_E_BAD_JSON, "the form %s", m->fault_text);
+}
+
+bool dp_reader_feed(struct dp_reader *r, struct gw_str piece, struct dp_refusal *why)
+{
+	if (r->op->model_in == DP_MODEL_NONE)
+		return true;
+	if (r->json)
+		return dp_scan_feed(r->scan, piece) != DP_SCAN_BAD || refuse_json(r->scan, why);
+	return dp_multipart_feed(r->form, piece) != DP_MP_BAD || refuse_form(r->form, why);
+}
+
+static bool number(const struct dp_scan *s, const char *name, struct gw_str body, int64_t most, int64_t *out,
+                   struct dp_refusal *why)
+{
+	const struct dp_scan_member *m = dp_scan_get(s, name);
+
+	if (!m || m->type == DP_J_NULL)
+		return true;
+	if (m->type != DP_J_NUMBER || body.p[m->at] == '-' ||
+	    !dp_json_int(dp_json_value((struct gw_str){ body.p + m->at, m->n }), most, out))
+		return dp_refuse(why, DP_E_BAD_JSON, "`%s` must be a number that is not negative", name);
+	return true;
+}
+
+static bool read_options(const struct dp_scan *s, struct gw_str body, struct dp_request *q, struct dp_refusal *why)
+{
+	const struct dp_scan_member *m = dp_scan_get(s, "stream_options");
+	struct dp_json v;
+
+	if (!m)
+		return true;
+	q->options_at = m->at;
+	q->options_n = m->n;
+	if (m->type == DP_J_NULL)
+		return true;
+	if (m->type != DP_J_OBJECT)
+		return dp_refuse(why, DP_E_BAD_JSON, "`stream_options` must be an object");
+	v = dp_json_value((struct gw_str){ body.p + m->at, m->n });
+	q->wants_usage = q->stream && dp_json_true(dp_json_at(v, "include_usage"));
+	return true;
+}
+
+static bool read_json(const struct dp_scan *s, struct gw_str body, struct dp_request *q, struct dp_refusal *why)
+{
+	const int64_t most = (int64_t)1 << 40;
+	const struct dp_scan_member *model = dp_scan_get(s, "model"), *stream = dp_scan_get(s, "stream");
+	const struct dp_scan_member *messages = dp_scan_get(s, "messages");
+
+	if (!model || model->type != DP_J_STRING || model->n == 2)
+		return dp_refuse(why, DP_E_MISSING_MODEL, "the body must have a member `model` that is a non-empty string");
+	if (!model->text.p)
+		return dp_refuse(why, DP_E_MISSING_MODEL, "`model` is longer than %d bytes", DP_SCAN_TEXT_MAX);
+	q->model = model->text;
+	q->model_at = model->at;
+	q->model_n = model->n;
+	if (stream && stream->type != DP_J_NULL) {
+		if (stream->type != DP_J_TRUE && stream->type != DP_J_FALSE)
+			return dp_refuse(why, DP_E_BAD_JSON, "`stream` must be true or false");
+		q->stream = stream->type == DP_J_TRUE && q->op->streams;
+	}
+	if (stream) {
+		q->stream_at = stream->at;
+		q->stream_n = stream->n;
+	}
+	if (messages && messages->type == DP_J_ARRAY) {
+		q->messages_at = messages->at;
+		q->messages_n = messages->n;
+	}
+	q->object_at = s->object_at;
+	q->object_empty = s->empty;
+	q->prompt_estimate = dp_tokens_of_request(&s->stat);
+	return number(s, "max_tokens", body, most, &q->max_tokens, why) &&
+	       number(s, "max_output_tokens", body, most, &q->max_tokens, why) &&
+	       number(s, "max_completion_tokens", body, most, &q->max_tokens, why) &&
+	       number(s, "n", body, 10000, &q->n, why) && read_options(s, body, q, why);
+}
+
+bool dp_reader_finish(struct dp_reader *r, struct gw_str body, struct dp_request *q, struct dp_refusal *why)
+{
+	*q = (struct dp_request){ .op = r->op, .max_tokens = -1, .n = 1, .json = r->json };
+	if (r->op->model_in == DP_MODEL_NONE)
+		return true;
+	if (r->json) {
+		if (dp_scan_end(r->scan) != DP_SCAN_DONE)
+			return refuse_json(r->scan, why);
+		assert(r->scan->at == body.n);
+		return read_json(r->scan, body, q, why);
+	}
+	if (dp_multipart_end(r->form) != DP_MP_DONE)
+		return refuse_form(r->form, why);
+	if (!r->form->value.n || !gw_utf8_valid(r->form->value))
+		return dp_refuse(why, DP_E_MISSING_MODEL, "the form must have a field `model` that is not empty");
+	q->model = r->form->value;
+	q->model_at = r->form->value_at;
+	q->model_n = r->form->value_n;
+	q->prompt_estimate = dp_tokens_of_text(r->form->text_bytes, 0);
+	return true;
+}
+
+/* ---- the rewrite ---- */
+
+/* A member put right behind the opening brace. */
+static void insert(struct dp_edits *e, const struct dp_request *q, struct gw_str members)
+{
+	assert(!q->object_empty);
+	dp_edit_add(e, q->object_at + 1, 0, members);
+}
+
+static void edit_model(struct dp_edits *e, const struct dp_request *q, struct gw_str model)
+{
+	struct gw_buf text;
+
+	if (!model.p || gw_str_eq(model, q->model))
+		return;
+	if (!q->json) {
+		dp_edit_add(e, q->model_at, q->model_n, model);
+		return;
+	}
+	gw_buf_init(&text, 6 * model.n + 2);
+	gw_buf_add_json(&text, model);
+	dp_edit_add(e, q->model_at, q->model_n, gw_arena_copy(e->a, gw_buf_str(&text)));
+	gw_buf_fini(&text);
+}
+
+/* include_usage inside the options that the client gave: its false (or null) becomes true, or it is put in front. */
+static void force_usage(struct dp_edits *e, const struct dp_request *q, struct gw_str body)
+{
+	struct dp_json v = dp_json_value((struct gw_str){ body.p + q->options_at, q->options_n });
+	struct dp_json_iter it = dp_json_iter(v);
+	bool empty = true;
+
+	if (v.type != DP_J_OBJECT) {
+		dp_edit_add(e, q->options_at, q->options_n, GW_STR("{\"include_usage\":true}"));
+		return;
+	}
+	while (dp_json_next(&it)) {
+		struct gw_str key = it.key;
+
+		empty = false;
+		if (gw_str_is(key, "include_usage")) {
+			dp_edit_add(e, (size_t)(it.value.raw.p - body.p), it.value.raw.n, GW_STR("true"));
+			return;
+		}
+	}
+	dp_edit_add(e, q->options_at + 1, 0, empty ? GW_STR("\"include_usage\":true") : GW_STR("\"include_usage\":true,"));
+}
+
+/* Drop `reasoning_content` from every message, with the comma that it no longer needs. */
+static void strip_reasoning(struct dp_edits *e, const struct dp_request *q, struct gw_str body)
+{
+	struct dp_json list = dp_json_value((struct gw_str){ body.p + q->messages_at, q->messages_n });
+	struct dp_json_iter it = dp_json_iter(list);
+
+	while (list.type == DP_J_ARRAY && dp_json_next(&it)) {
+		struct dp_json_iter m = dp_json_iter(it.value);
+		size_t base = (size_t)(it.value.raw.p - body.p), kept_end = 0, cut = 0;
+
+		/* kept_end: behind the last member that stays; cut: where a removed run at the start began */
+		while (it.value.type == DP_J_OBJECT && dp_json_next(&m)) {
+			bool drop = gw_str_is(m.key, "reasoning_content");
+
+			if (drop && kept_end) {
+				dp_edit_add(e, base + kept_end, m.end - kept_end, GW_STR(""));
+				kept_end = m.end;
+			} else if (drop) {
+				cut = cut ? cut : m.key_at;
+			} else {
+				if (cut)
+					dp_edit_add(e, base + cut, m.key_at - cut, GW_STR(""));
+				cut = 0;
+				kept_end = m.end;
+			}
+		}
+		if (cut) /* nothing else in there */
+			dp_edit_add(e, base + cut, it.value.raw.n - 1 - cut, GW_STR(""));
+	}
+}
+
+struct dp_body dp_request_rewrite(struct gw_arena *a, const struct dp_request *q, struct gw_str body,
+                                  const struct dp_rewrite *w)
+{
+	struct dp_edits e;
+	bool ask = w->ask_usage && !q->wants_usage && (q->stream || w->force_stream);
+
+	dp_edits_init(&e, a);
+	edit_model(&e, q, w->model);
+	if (!q->json)
+		return dp_splice(&e, body);
+	if (w->force_stream && !q->stream) {
+		if (q->stream_n)
+			dp_edit_add(&e, q->stream_at, q->stream_n, GW_STR("true"));
+		else
+			insert(&e, q, GW_STR("\"stream\":true,"));
+	}
+	if (ask && q->options_n)
+		force_usage(&e, q, body);
+	else if (ask)
+		insert(&e, q, GW_STR("\"stream_options\":{\"include_usage\":true},"));
+	if (w->strip_reasoning && q->messages_n)
+		strip_reasoning(&e, q, body);
+	return dp_splice(&e, body);
+}

@@ -1,0 +1,79 @@
+/* usage.c - what vendors call tokens, and what we call them. */
+#include "base/str.h"
+#include "llm/dialect.h"
+
+#define MOST ((int64_t)1 << 40)
+
+static bool details(struct dp_raw_usage *u, struct dp_json v)
+{
+	struct dp_json_iter it = dp_json_iter(v);
+	bool any = false;
+
+	if (v.type != DP_J_OBJECT)
+		return false;
+	while (dp_json_next(&it)) {
+		int64_t *to = NULL;
+
+		if (gw_str_is(it.key, "cached_tokens"))
+			to = &u->cached;
+		else if (gw_str_is(it.key, "cache_write_tokens") || gw_str_is(it.key, "cache_creation_tokens"))
+			to = &u->cache_write;
+		else if (gw_str_is(it.key, "reasoning_tokens") || gw_str_is(it.key, "thinking_tokens"))
+			to = &u->reasoning;
+		any |= to && dp_json_int(it.value, MOST, to);
+	}
+	return any;
+}
+
+bool dp_usage_fold(struct dp_raw_usage *u, struct dp_json usage)
+{
+	const struct { const char *name; int64_t *to; } flat[] = {
+		{ "prompt_tokens", &u->prompt }, { "input_tokens", &u->prompt },
+		{ "completion_tokens", &u->completion }, { "output_tokens", &u->completion },
+		{ "total_tokens", &u->total },
+		{ "prompt_cache_hit_tokens", &u->cached }, { "cached_tokens", &u->cached },
+		{ "cache_read_input_tokens", &u->cached }, { "cache_creation_input_tokens", &u->cache_write },
+		{ "reasoning_tokens", &u->reasoning },
+	};
+	static const char *const nested[] = { "prompt_tokens_details", "input_tokens_details", "completion_tokens_details",
+	                                      "output_tokens_details" };
+	struct dp_json_iter it = dp_json_iter(usage);
+	bool any = false;
+
+	if (usage.type != DP_J_OBJECT)
+		return false;
+	while (dp_json_next(&it)) {
+		for (size_t i = 0; i < GW_COUNT(flat); i++)
+			if (gw_str_is(it.key, flat[i].name))
+				any |= dp_json_int(it.value, MOST, flat[i].to);
+		for (size_t i = 0; i < GW_COUNT(nested); i++)
+			if (gw_str_is(it.key, nested[i]))
+				any |= details(u, it.value);
+	}
+	return any;
+}
+
+static int64_t known(int64_t v)
+{
+	return v < 0 ? 0 : v;
+}
+
+struct gw_tokens dp_usage_settle(const struct dp_raw_usage *u, bool cached_apart, bool reasoning_apart)
+{
+	struct gw_tokens t = { known(u->prompt), known(u->cached), known(u->cache_write), known(u->completion),
+	                       known(u->reasoning) };
+
+	if (cached_apart)
+		t.prompt += t.cached + t.cache_write;
+	/* xAI: 12 + 1 gives 303, since 290 of reasoning stand beside the completion. */
+	if (t.reasoning && (reasoning_apart || t.reasoning > t.completion ||
+	                    u->total == t.prompt + t.completion + t.reasoning))
+		t.completion += t.reasoning;
+	if (u->prompt < 0 && u->total > t.completion)
+		t.prompt = u->total - t.completion;
+	if (t.cached > t.prompt)
+		t.cached = t.prompt;
+	if (t.cache_write > t.prompt - t.cached)
+		t.cache_write = t.prompt - t.cached;
+	return t;
+}

@@ -1,0 +1,202 @@
+/* plugin_host.c - plugins one after the other, and the functions that they may call. */
+#include "plugin_host.h"
+
+#include <stdio.h>
+
+extern const struct dp_plugin *const dp_plugins[];
+
+struct slot {
+	const struct dp_plugin *p;
+	bool fail_open, ran;
+	struct dp_call call;
+};
+
+struct dp_running {
+	unsigned magic;
+#define RUNNING_MAGIC 0x506c7567u
+	const struct dp_host *host;
+	struct dp_exchange *x;
+	struct slot *slots;
+	size_t n, at;             /* at: the plugin whose hook runs or waits */
+	enum dp_hook hook;
+	bool waiting, ended, denied;
+};
+
+const char *dp_rank_name(enum dp_rank r)
+{
+	static const char *const names[] = {
+#define X(name, text) #name,
+		DP_RANK_TABLE(X)
+#undef X
+	};
+
+	assert(r < DP_RANK_COUNT);
+	return names[r];
+}
+
+/* In rank order, and within a rank as linked (by name): found by counting, since there are few. */
+const struct dp_plugin *dp_plugin_at(size_t i)
+{
+	for (unsigned rank = 0; rank < DP_RANK_COUNT; rank++)
+		for (size_t k = 0; dp_plugins[k]; k++)
+			if (dp_plugins[k]->rank == rank && i-- == 0)
+				return dp_plugins[k];
+	return NULL;
+}
+
+const struct dp_plugin *dp_plugin_find(struct gw_str name)
+{
+	for (size_t i = 0; dp_plugins[i]; i++)
+		if (gw_str_is(name, dp_plugins[i]->name))
+			return dp_plugins[i];
+	return NULL;
+}
+
+struct dp_running *dp_plugins_open(struct gw_arena *a, struct gw_bindings bindings, const struct dp_host *host,
+                                   struct dp_exchange *x)
+{
+	struct dp_running *r = gw_arena_alloc(a, sizeof *r);
+
+	*r = (struct dp_running){ .magic = RUNNING_MAGIC, .host = host, .x = x };
+	if (bindings.n)
+		r->slots = gw_arena_array(a, bindings.n, sizeof *r->slots);
+	for (size_t i = 0; i < bindings.n; i++) {
+		const struct dp_plugin *p = dp_plugin_find(bindings.v[i].plugin);
+		struct slot *s = &r->slots[r->n];
+
+		if (!p)
+			continue;
+		assert(p->abi == DP_PLUGIN_ABI && (r->n == 0 || r->slots[r->n - 1].p->rank <= p->rank));
+		s->p = p;
+		s->fail_open = bindings.v[i].fail_open;
+		s->call = (struct dp_call){ .x = x, .conf = bindings.v[i].conf, .running = r };
+		if (p->state_size)
+			s->call.state = gw_arena_alloc(a, p->state_size);
+		r->n++;
+	}
+	return r;
+}
+
+/* A plugin broke: fail_open says whether the request goes on. */
+static enum dp_verdict broken(struct dp_running *r, struct slot *s)
+{
+	if (r->host->broke)
+		r->host->broke(r->x, s->p->name, s->fail_open);
+	if (s->fail_open)
+		return DP_NEXT;
+	dp_deny(&s->call, 500, "server_error", "plugin_failed", 0, "the gateway could not apply its policy '%s'", s->p->name);
+	return DP_ANSWERED;
+}
+
+static enum dp_verdict go_on(struct dp_running *r, enum dp_verdict v)
+{
+	for (;;) {
+		struct slot *s;
+
+		if (v == DP_BROKEN)
+			v = broken(r, &r->slots[r->at - 1]);
+		if (v != DP_NEXT)
+			break;
+		if (r->at == r->n)
+			return DP_NEXT;
+		s = &r->slots[r->at++];
+		if (!s->p->on[r->hook])
+			continue;
+		s->ran = true;
+		v = s->p->on[r->hook](&s->call);
+		assert(v != DP_ANSWERED || r->denied);
+	}
+	r->waiting = v == DP_WAIT;
+	return v;
+}
+
+enum dp_verdict dp_plugins_run(struct dp_running *r, enum dp_hook hook)
+{
+	GW_CHECK(r, RUNNING_MAGIC);
+	assert(!r->waiting && !r->ended);
+	r->hook = hook;
+	r->at = 0;
+	return go_on(r, DP_NEXT);
+}
+
+void dp_resume(struct dp_call *c, enum dp_verdict v)
+{
+	struct dp_running *r = c->running;
+
+	GW_CHECK(r, RUNNING_MAGIC);
+	if (r->ended)
+		return;
+	assert(r->waiting && v != DP_WAIT);
+	r->waiting = false;
+	v = go_on(r, v);
+	if (v != DP_WAIT)
+		r->host->resumed(r->x, r->hook, v);
+}
+
+void dp_plugins_end(struct dp_running *r, const struct dp_outcome *o)
+{
+	GW_CHECK(r, RUNNING_MAGIC);
+	if (r->ended)
+		return;
+	r->ended = true;
+	for (size_t i = r->n; i-- > 0;)
+		if (r->slots[i].ran && r->slots[i].p->on_end)
+			r->slots[i].p->on_end(&r->slots[i].call, o);
+}
+
+/* ---- what plugins call ---- */
+
+void dp_deny(struct dp_call *c, unsigned status, const char *type, const char *code, int64_t retry_after_ms,
+             const char *fmt, ...)
+{
+	char text[320];
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	c->running->denied = true;
+	c->running->host->deny(c->x, status, type, code, retry_after_ms,
+	                       (struct gw_str){ text, n < (int)sizeof text ? (size_t)n : sizeof text - 1 });
+}
+
+void dp_reply_header(struct dp_call *c, const char *name, struct gw_str value)
+{
+	c->running->host->reply_header(c->x, name, value);
+}
+
+int64_t dp_limiter_take(struct dp_call *c, struct gw_str key, int64_t n, int64_t limit, int64_t window_ms, int64_t *left)
+{
+	return c->running->host->limiter_take(c->x, key, n, limit, window_ms, left);
+}
+
+void dp_limiter_give(struct dp_call *c, struct gw_str key, int64_t n, int64_t limit, int64_t window_ms)
+{
+	c->running->host->limiter_give(c->x, key, n, limit, window_ms);
+}
+
+struct gw_str dp_consumer(const struct dp_call *c)
+{
+	return c->running->host->consumer(c->x);
+}
+
+struct gw_str dp_route(const struct dp_call *c)
+{
+	return c->running->host->route(c->x);
+}
+
+struct gw_str dp_model(const struct dp_call *c)
+{
+	return c->running->host->model(c->x);
+}
+
+struct gw_str dp_client_ip(const struct dp_call *c)
+{
+	return c->running->host->client_ip(c->x);
+}
+
+int64_t dp_estimate_tokens(const struct dp_call *c)
+{
+	return c->running->host->estimate_tokens(c->x);
+}
