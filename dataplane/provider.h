@@ -70,12 +70,12 @@ struct dp_fault_rule {
 
 /* Values of the options below; AUTO leaves it to the row. */
 enum dp_strip { DP_STRIP_AUTO, DP_STRIP_ALWAYS, DP_STRIP_NEVER };
-enum dp_ask { DP_ASK_AUTO, DP_ASK_YES, DP_ASK_NO };
+enum dp_ask_usage { DP_ASK_AUTO, DP_ASK_YES, DP_ASK_NO };
 
 /* The options that OpenAI-compatible types share.  A type's conf begins with them, or it has none (conf_size 0). */
 struct dp_provider_options {
 	int64_t strip_reasoning;             /* enum dp_strip */
-	int64_t ask_usage;                   /* enum dp_ask */
+	int64_t ask_usage;                   /* enum dp_ask_usage */
 	struct gw_strv stream_only;          /* globs, besides the row's own */
 };
 
