@@ -233,8 +233,8 @@ static void on_written(uv_write_t *w, int status)
 			say_goodbye(c);
 		return;
 	}
-	if (c->over_mark && dp_conn_queued(c) <= c->mark / 2) {
-		c->over_mark = false;
+	if (c->over_mark && dp_conn_queued(c) <= (c->want_empty ? 0 : c->mark / 2)) {
+		c->over_mark = c->want_empty = false;
 		if (c->ops && c->ops->on_drain && !c->lingering)
 			c->ops->on_drain(c->arg);
 	}
@@ -299,6 +299,11 @@ bool dp_conn_write(struct dp_conn *c, const struct gw_str *v, size_t n)
 	for (size_t i = 0; i < n; i++)
 		b[i] = uv_buf_init((char *)(uintptr_t)v[i].p, (unsigned)v[i].n);
 	return dp_conn_raw_write(c, b, (unsigned)n);
+}
+
+void dp_conn_want_drain(struct dp_conn *c)
+{
+	c->over_mark = c->want_empty = true;
 }
 
 void dp_conn_set_mark(struct dp_conn *c, size_t bytes)

@@ -49,6 +49,7 @@ void dp_conn_resume(struct dp_conn *c);
 void dp_conn_set_mark(struct dp_conn *c, size_t bytes);
 /* At most 8 pieces, copied where need be.  false: above the mark, or the connection is broken (on_end follows). */
 bool dp_conn_write(struct dp_conn *c, const struct gw_str *v, size_t n);
+void dp_conn_want_drain(struct dp_conn *c);      /* on_drain when the queue is empty, whatever the mark */
 size_t dp_conn_queued(const struct dp_conn *c);  /* bytes accepted and not yet in the kernel */
 uint64_t dp_conn_sent(const struct dp_conn *c);  /* bytes the kernel took so far */
 

@@ -58,7 +58,7 @@ struct dp_conn {
 	struct dp_out flight, pending;  /* in libuv's hands; waiting behind it */
 	size_t mark;                    /* soft ceiling of the write queue */
 	uint64_t sent;                  /* bytes the kernel took, for stall detection */
-	bool reading, paused, over_mark, ended, lingering, broken, writing;
+	bool reading, paused, over_mark, want_empty, ended, lingering, broken, writing;
 	struct dp_timer timer;          /* while paused: looks whether the peer went; while lingering: the deadline */
 };
 

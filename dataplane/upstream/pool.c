@@ -45,6 +45,7 @@ struct dp_pool {
 	struct dp_health *keys[DP_POOL_MAX_KEYS];
 	size_t n_keys;
 	uint64_t turn;
+	int64_t usage_refused_until;
 };
 
 struct dp_pools {
@@ -203,7 +204,7 @@ static struct dp_up *take_idle(struct dp_endpoint *e)
 	return NULL;
 }
 
-static void ask_leave(struct dp_ask *a, size_t *counter)
+static void ask_leave(struct dp_want *a, size_t *counter)
 {
 	struct dp_endpoint *e = a->endpoint;
 
@@ -216,7 +217,7 @@ static void ask_leave(struct dp_ask *a, size_t *counter)
 
 static void on_dialed(void *arg, struct dp_conn *c, enum dp_net_fault fault, const char *text)
 {
-	struct dp_ask *a = arg;
+	struct dp_want *a = arg;
 	struct dp_endpoint *e = a->endpoint;
 	struct dp_up *u = NULL;
 
@@ -239,7 +240,7 @@ static void on_dialed(void *arg, struct dp_conn *c, enum dp_net_fault fault, con
 		a->failed(a, fault, text);
 }
 
-static void start_dial(struct dp_ask *a, struct dp_endpoint *e)
+static void start_dial(struct dp_want *a, struct dp_endpoint *e)
 {
 	struct dp_dial_spec s = {
 		.host = e->base.host, .port = e->base.port, .tls = e->base.tls, .verify = e->verify, .ca_pem = e->ca_pem,
@@ -253,7 +254,7 @@ static void start_dial(struct dp_ask *a, struct dp_endpoint *e)
 
 static void on_queue_limit(struct dp_timer *t)
 {
-	struct dp_ask *a = GW_CONTAINER(t, struct dp_ask, timer);
+	struct dp_want *a = GW_CONTAINER(t, struct dp_want, timer);
 
 	ask_leave(a, &a->endpoint->n_waiting);
 	a->failed(a, DP_NET_FAULT_TIMEOUT, "waited too long for a free connection to the provider");
@@ -264,7 +265,7 @@ static bool has_room(const struct dp_endpoint *e)
 	return e->n[UP_BUSY] + e->n[UP_IDLE] + e->n_connecting < DP_POOL_MAX_PER_ENDPOINT;
 }
 
-struct dp_up *dp_pool_take(struct dp_ask *a, struct dp_endpoint *e)
+struct dp_up *dp_pool_take(struct dp_want *a, struct dp_endpoint *e)
 {
 	struct dp_up *u;
 
@@ -288,7 +289,7 @@ struct dp_up *dp_pool_take(struct dp_ask *a, struct dp_endpoint *e)
 	return NULL;
 }
 
-void dp_ask_cancel(struct dp_ask *a)
+void dp_want_cancel(struct dp_want *a)
 {
 	if (!a->endpoint)
 		return;
@@ -306,7 +307,7 @@ static void serve_waiting(struct dp_deferred *d)
 
 	e->later_set = false;
 	while (!gw_list_empty(&e->waiting)) {
-		struct dp_ask *a = GW_CONTAINER(e->waiting.next, struct dp_ask, node);
+		struct dp_want *a = GW_CONTAINER(e->waiting.next, struct dp_want, node);
 		struct dp_up *u = take_idle(e);
 
 		if (u) {
@@ -534,6 +535,33 @@ static int choose_endpoint(struct dp_pool *p, const struct gw_provider *pr, cons
 	if (i >= 0)
 		(void)dp_health_admits(p->v[i]->health, now);
 	return i;
+}
+
+int64_t dp_pool_closed_until(const struct dp_pool *p)
+{
+	int64_t keys = p->n_keys ? INT64_MAX : 0, endpoints = p->n ? INT64_MAX : 0;
+
+	for (size_t i = 0; i < p->n_keys; i++) {
+		int64_t t = dp_health_closed_until(p->keys[i]);
+
+		keys = t < keys ? t : keys;
+	}
+	for (size_t i = 0; i < p->n; i++) {
+		int64_t t = dp_health_closed_until(p->v[i]->health);
+
+		endpoints = t < endpoints ? t : endpoints;
+	}
+	return keys > endpoints ? keys : endpoints;
+}
+
+bool dp_pool_refuses_usage(const struct dp_pool *p)
+{
+	return p->usage_refused_until > dp_loop_now(p->pools->loop);
+}
+
+void dp_pool_note_usage_refused(struct dp_pool *p)
+{
+	p->usage_refused_until = dp_loop_now(p->pools->loop) + 3600000;
 }
 
 bool dp_place_choose(struct dp_pool *p, const struct gw_provider *pr, const struct dp_tried *tried,

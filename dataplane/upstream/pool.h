@@ -63,6 +63,11 @@ struct dp_place {
 /* A place not tried yet: a key that admits requests, and an endpoint by the provider's balancing.  false: none left. */
 bool dp_place_choose(struct dp_pool *pool, const struct gw_provider *pr, const struct dp_tried *tried,
                      uint64_t faithful_to, struct dp_place *out) GW_MUST_CHECK;
+/* When a request could be sent without meeting a closed key or endpoint; <= now: at once. */
+int64_t dp_pool_closed_until(const struct dp_pool *pool);
+/* Does this provider refuse to be asked for usage?  Remembered for an hour. */
+bool dp_pool_refuses_usage(const struct dp_pool *pool);
+void dp_pool_note_usage_refused(struct dp_pool *pool);
 void dp_place_leave(struct dp_place *pl);            /* fine when it holds nothing */
 struct dp_health *dp_endpoint_health(struct dp_endpoint *e);
 struct gw_str dp_endpoint_authority(const struct dp_endpoint *e);   /* Host header */
@@ -70,20 +75,20 @@ struct gw_str dp_endpoint_path(const struct dp_endpoint *e);        /* "/v1" or 
 
 /* ---- borrowing ---- */
 
-struct dp_ask {
+struct dp_want {
 	struct gw_node node;           /* while it queues */
 	struct dp_endpoint *endpoint;
 	struct dp_dial *dial;
 	struct dp_timer timer;         /* limit of time in the queue */
 	bool fresh;                    /* no used connection, please */
 	int64_t connect_ms, queue_ms;
-	/* One of them, later, from the loop; neither after dp_ask_cancel(). */
-	void (*ready)(struct dp_ask *a, struct dp_up *u);
-	void (*failed)(struct dp_ask *a, enum dp_net_fault fault, const char *text);
+	/* One of them, later, from the loop; neither after dp_want_cancel(). */
+	void (*ready)(struct dp_want *a, struct dp_up *u);
+	void (*failed)(struct dp_want *a, enum dp_net_fault fault, const char *text);
 };
 /* The struct is the caller's, with fresh, the limits and both callbacks set.  Not NULL: lent at once, no callback. */
-struct dp_up *dp_pool_take(struct dp_ask *a, struct dp_endpoint *e);
-void dp_ask_cancel(struct dp_ask *a);                /* fine when it is over */
+struct dp_up *dp_pool_take(struct dp_want *a, struct dp_endpoint *e);
+void dp_want_cancel(struct dp_want *a);                /* fine when it is over */
 /* Back to the pool if `clean`, else closed.  Consumed; NULL is fine.  Legal inside the connection's callbacks. */
 void dp_up_return(struct dp_up **u, bool clean);
 

@@ -1,0 +1,364 @@
+/*
+ * attempt.c - one try at one target.
+ *
+ * Attempt N depends on nothing of attempt N-1: its own arena, body, head, credential.  All that is carried over is
+ * what was tried already.
+ */
+#include <stdio.h>
+
+#include "base/bytes.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "base/time.h"
+#include "exchange/impl.h"
+
+#define SLICE_BYTES (256u << 10)
+
+static void begin(struct dp_exchange *x, struct dp_place place, bool stale_retry);
+
+/* ---- the request that goes out ---- */
+
+static bool is_credential_param(struct gw_str name)
+{
+	static const char *const names[] = { "key", "api_key", "api-key", "apikey", "access_token", "token" };
+
+	for (size_t i = 0; i < GW_COUNT(names); i++)
+		if (gw_str_ieq(name, gw_str_c(names[i])))
+			return true;
+	return false;
+}
+
+static void write_target(struct dp_exchange *x, struct gw_buf *out)
+{
+	struct gw_str q = x->uri.query;
+	char sep = '?';
+
+	gw_buf_add(out, x->head->method);
+	gw_buf_add_byte(out, ' ');
+	gw_buf_add(out, dp_endpoint_path(x->at.place.endpoint));
+	gw_buf_add_c(out, x->op->path);
+	while (q.n > 0) {
+		struct gw_str pair = gw_str_cut(&q, '&'), rest = pair, name = gw_str_cut(&rest, '=');
+
+		if (pair.n == 0 || is_credential_param(name))
+			continue;
+		gw_buf_add_byte(out, sep);
+		gw_buf_add(out, pair);
+		sep = '&';
+	}
+	gw_buf_add_c(out, " HTTP/1.1\r\n");
+}
+
+static bool names_it(const struct gw_pair *v, size_t n, struct gw_str name)
+{
+	for (size_t i = 0; i < n; i++)
+		if (gw_str_ieq(v[i].name, name))
+			return true;
+	return false;
+}
+
+static void add_header(struct gw_buf *out, struct gw_str name, struct gw_str value)
+{
+	if (dp_header_ok(name, value))
+		dp_write_header_pair(out, name, value);
+}
+
+/* Built from configuration; of the client's headers only what passes and nobody else sets. */
+static void write_head(struct dp_exchange *x, struct gw_buf *out)
+{
+	static const char *const ours[] = { "host", "content-length", "accept-encoding", "x-request-id" };
+	const struct dp_attempt *t = &x->at;
+	struct gw_pair fixed[DP_PROVIDER_MAX_HEADERS];
+	size_t n = dp_provider_headers(t->type, t->provider->options, t->place.key ? t->place.key->value : GW_STR_NONE,
+	                               x->head->headers, x->head->n_headers, t->a, fixed);
+
+	write_target(x, out);
+	dp_write_header(out, "host", dp_endpoint_authority(t->place.endpoint));
+	for (size_t i = 0; i < x->head->n_headers; i++) {
+		const struct gw_pair *h = &x->head->headers[i];
+		bool set = names_it(fixed, n, h->name) || names_it(t->provider->headers, t->provider->n_headers, h->name);
+
+		for (size_t k = 0; !set && k < GW_COUNT(ours); k++)
+			set = gw_str_ieq(h->name, gw_str_c(ours[k]));
+		if (!set && dp_request_header_passes(x->head->headers, x->head->n_headers, h->name))
+			add_header(out, h->name, h->value);
+	}
+	for (size_t i = 0; i < n; i++)
+		if (!names_it(t->provider->headers, t->provider->n_headers, fixed[i].name))
+			add_header(out, fixed[i].name, fixed[i].value);
+	for (size_t i = 0; i < t->provider->n_headers; i++)
+		add_header(out, t->provider->headers[i].name, t->provider->headers[i].value);
+	dp_write_header(out, "accept-encoding", GW_STR("identity"));
+	dp_write_header(out, "x-request-id", gw_str_c(x->id));
+	if (x->reader)
+		dp_write_header_int(out, "content-length", (int64_t)t->body.bytes);
+	dp_write_head_end(out);
+}
+
+/* Hand over the body slice by slice, as fast as the connection takes it. */
+void dp_attempt_send(struct dp_exchange *x)
+{
+	struct dp_attempt *t = &x->at;
+	bool go = true;
+	struct gw_str v[8];
+	size_t n = 0, bytes = 0;
+
+	if (!t->up || t->sent)
+		return;
+	if (x->step == DP_STEP_CONNECT) {
+		gw_buf_clear(&x->shard->head);
+		write_head(x, &x->shard->head);
+		v[n++] = gw_buf_str(&x->shard->head);
+		dp_x_step(x, DP_STEP_SEND);
+	}
+	while (go && t->part < t->body.n_parts) {
+		struct gw_str p = gw_str_from(t->body.parts[t->part], t->part_at);
+
+		if (p.n > SLICE_BYTES)
+			p.n = SLICE_BYTES;
+		v[n++] = p;
+		bytes += p.n;
+		t->part_at += p.n;
+		if (t->part_at == t->body.parts[t->part].n) {
+			t->part++;
+			t->part_at = 0;
+		}
+		if (n == GW_COUNT(v) || bytes >= SLICE_BYTES) {
+			go = dp_conn_write(t->up->conn, v, n);
+			n = bytes = 0;
+		}
+	}
+	if (n > 0)
+		(void)dp_conn_write(t->up->conn, v, n);
+	if (t->part == t->body.n_parts) {
+		t->sent = true;
+		t->sent_ms = dp_x_now(x);
+		if (!t->answered)
+			dp_x_step(x, DP_STEP_WAIT);
+	}
+}
+
+/* ---- the connection ---- */
+
+static void have_connection(struct dp_exchange *x, struct dp_up *u)
+{
+	struct dp_attempt *t = &x->at;
+
+	t->asking = false;
+	t->up = u;
+	if (x->queue_ms < 0)
+		x->queue_ms = dp_x_now(x) - t->started_ms;
+	dp_h1_expect(u->parser, false);
+	dp_conn_bind(u->conn, &dp_up_ops, x);
+	dp_health_good(dp_endpoint_health(t->place.endpoint));
+	dp_attempt_send(x);
+}
+
+static void on_ready(struct dp_want *a, struct dp_up *u)
+{
+	struct dp_exchange *x = GW_CONTAINER(a, struct dp_exchange, at.ask);
+
+	GW_CHECK(x, DP_EXCHANGE_MAGIC);
+	have_connection(x, u);
+}
+
+static void on_failed(struct dp_want *a, enum dp_net_fault fault, const char *text)
+{
+	struct dp_exchange *x = GW_CONTAINER(a, struct dp_exchange, at.ask);
+
+	GW_CHECK(x, DP_EXCHANGE_MAGIC);
+	x->at.asking = false;
+	if (fault != DP_NET_FAULT_BLOCKED)
+		dp_health_bad(dp_endpoint_health(x->at.place.endpoint), dp_x_now(x), 3, 5000, text);
+	dp_attempt_fail(x, DP_FAIL_CONNECT, fault, text);
+}
+
+static void connect_up(struct dp_exchange *x, bool fresh)
+{
+	struct dp_attempt *t = &x->at;
+	struct dp_up *u;
+
+	t->ask.fresh = fresh;
+	t->ask.connect_ms = t->provider->timeouts.connect_ms;
+	t->ask.queue_ms = t->provider->timeouts.queue_ms;
+	t->ask.ready = on_ready;
+	t->ask.failed = on_failed;
+	t->asking = true;
+	dp_x_step(x, DP_STEP_CONNECT);
+	u = dp_pool_take(&t->ask, t->place.endpoint);
+	if (u)
+		have_connection(x, u);
+}
+
+/* ---- begin and end ---- */
+
+static void begin(struct dp_exchange *x, struct dp_place place, bool stale_retry)
+{
+	struct dp_attempt *t = &x->at;
+	struct gw_buf error = t->error;
+	const struct gw_target *target = x->plan.target;
+
+	x->turns++;
+	if (!x->head_sent)
+		x->sse = x->req.stream;
+	memset(t, 0, sizeof *t);
+	t->error = error;
+	gw_buf_clear(&t->error);
+	t->a = gw_arena_open(2048);
+	t->place = place;
+	t->target = target;
+	t->provider = target->provider;
+	t->type = dp_provider_find(target->provider->type);
+	t->pool = dp_pool_for(x->shard->pools, target->provider);
+	t->model = gw_target_model(target, x->req.model);
+	t->rewrite = dp_provider_plan(t->type, t->provider->options, &x->req, t->model, dp_pool_refuses_usage(t->pool));
+	t->body = x->reader ? dp_request_rewrite(t->a, &x->req, gw_buf_str(&x->body), &t->rewrite) : (struct dp_body){ 0 };
+	t->started_ms = dp_x_now(x);
+	t->stale_retry = stale_retry;
+	if (x->attempt_us < 0) {
+		x->attempt_us = gw_mono_us();
+		x->first_attempt_ms = dp_x_now(x);
+		x->overhead_us = x->attempt_us - x->body_us;
+	}
+	if (!stale_retry)
+		x->attempts++;
+	connect_up(x, stale_retry);
+}
+
+void dp_attempt_drop(struct dp_exchange *x, bool clean)
+{
+	struct dp_attempt *t = &x->at;
+
+	if (!t->a)
+		return;
+	x->turns++;
+	if (t->asking)
+		dp_want_cancel(&t->ask);
+	t->asking = false;
+	dp_up_return(&t->up, clean);
+	dp_place_leave(&t->place);
+	t->tap = NULL;
+	t->chain = NULL;
+	gw_arena_close(&t->a);
+}
+
+void dp_attempt_first(struct dp_exchange *x)
+{
+	struct dp_place place;
+
+	if (dp_plan_first(x, &place)) {
+		begin(x, place, false);
+		return;
+	}
+	dp_answer_error(x, DP_E_UPSTREAM_FAILED, "The route `%.*s` has no usable target: its providers are disabled, do not speak this API, or are not allowed for your key.",
+	                GW_FMT(x->route->name));
+}
+
+/* What the failure says about the key and the endpoint, for everybody who comes after. */
+static void note_health(struct dp_exchange *x, const struct dp_failure *f)
+{
+	const struct gw_provider *p = x->at.provider;
+	struct dp_health *key = x->at.place.key_health, *end = dp_endpoint_health(x->at.place.endpoint);
+	int64_t now = dp_x_now(x), wait;
+
+	if (f->how != DP_FAIL_STATUS) {
+		if (f->how != DP_FAIL_CONNECT)
+			dp_health_bad(end, now, 5, 5000, f->text);
+		return;
+	}
+	wait = f->fault.retry_after_ms;
+	switch (f->fault.kind) {
+	case DP_FAULT_AUTH:
+	case DP_FAULT_NO_MONEY:
+		if (key)
+			dp_health_close(key, now, p->key_failover.cooldown_ms > 60000 ? p->key_failover.cooldown_ms : 60000, f->fault.text);
+		break;
+	case DP_FAULT_RATE:
+	case DP_FAULT_OVERLOAD:
+		if (key && wait > 0)
+			dp_health_close(key, now, wait, f->fault.text);
+		else if (key && p->key_failover.enabled)
+			dp_health_bad(key, now, p->key_failover.failure_threshold, p->key_failover.cooldown_ms, f->fault.text);
+		break;
+	case DP_FAULT_SERVER:
+		if (p->n_endpoints > 1)
+			dp_health_bad(end, now, 5, 5000, f->fault.text);
+		break;
+	default:
+		break;
+	}
+}
+
+static const char *result_name(const struct dp_failure *f)
+{
+	switch (f->how) {
+	case DP_FAIL_CONNECT: return dp_net_fault_name(f->net);
+	case DP_FAIL_TIMEOUT: return "timeout";
+	case DP_FAIL_BROKEN: return "broken";
+	case DP_FAIL_STATUS: return dp_fault_name(f->fault.kind);
+	}
+	return "other";
+}
+
+/* A pooled connection that died without a byte of answer says nothing about the provider: once more, on a fresh one. */
+static bool stale_connection(const struct dp_exchange *x, const struct dp_failure *f)
+{
+	const struct dp_attempt *t = &x->at;
+
+	return f->how == DP_FAIL_BROKEN && t->up && t->up->reused && !t->got_byte && !t->stale_retry;
+}
+
+/* The same request again, because of us and not of the provider: another connection, or without asking for usage. */
+static void repeat(struct dp_exchange *x)
+{
+	struct dp_place place = x->at.place;
+
+	memset(&x->at.place, 0, sizeof x->at.place); /* moved, so that it is not left */
+	dp_attempt_drop(x, false);
+	begin(x, place, true);
+}
+
+void dp_attempt_failed(struct dp_exchange *x, const struct dp_failure *f)
+{
+	struct dp_attempt *t = &x->at;
+	struct dp_place place;
+
+	if (stale_connection(x, f)) {
+		repeat(x);
+		return;
+	}
+	if (f->how == DP_FAIL_STATUS && f->fault.usage_refused && t->rewrite.ask_usage) {
+		dp_pool_note_usage_refused(t->pool);
+		repeat(x);
+		return;
+	}
+	x->failure = *f;
+	x->failure_provider = t->provider;
+	gw_buf_clear(&x->failure_body);
+	gw_buf_add(&x->failure_body, gw_buf_str(&t->error));
+	note_health(x, f);
+	dp_metrics_attempt(x->shard->metrics, t->provider->name, result_name(f));
+	if (gw_log_on(GW_LOG_INFO))
+		gw_log(GW_LOG_INFO, "provider", t->provider->name, "attempt failed", "request=%s route=%.*s attempt=%u %s=%s status=%u: %s",
+		       x->id, GW_FMT(x->route->name), x->attempts, dp_step_name(x->step), result_name(f), f->status, f->text);
+	if (x->committed) {
+		dp_relay_break(x, f->how == DP_FAIL_TIMEOUT ? DP_E_UPSTREAM_TIMEOUT : DP_E_UPSTREAM_FAILED, f->text);
+		return;
+	}
+	if (dp_plan_next(x, f, &place)) {
+		dp_attempt_drop(x, false);
+		begin(x, place, false);
+		return;
+	}
+	dp_answer_failure(x);
+}
+
+void dp_attempt_fail(struct dp_exchange *x, int how, enum dp_net_fault net, const char *text)
+{
+	struct dp_failure f = { .net = net };
+
+	f.how = how;
+	f.fault.retry_after_ms = -1;
+	snprintf(f.text, sizeof f.text, "%s", text);
+	dp_attempt_failed(x, &f);
+}

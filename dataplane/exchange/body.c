@@ -1,0 +1,72 @@
+/* body.c - the request's body: scanned while it arrives, kept in one run, because every attempt sends it afresh. */
+#include "base/str.h"
+#include "base/time.h"
+#include "exchange/impl.h"
+
+void dp_x_body(struct dp_exchange *x, struct gw_str slice)
+{
+	x->request_bytes += (int64_t)slice.n;
+	if (x->refused || x->ended || !x->reader)
+		return;
+	if (!gw_buf_add(&x->body, slice)) {
+		dp_answer_error(x, DP_E_BODY_TOO_LARGE, "The body is larger than this gateway accepts.");
+		return;
+	}
+	if (!dp_reader_feed(x->reader, slice, &x->refusal)) {
+		const struct dp_head *h = x->head;
+
+		x->refused = true;
+		if (h->content_length < 0 || h->content_length > 65536)
+			dp_answer_refusal(x, &x->refusal);
+	}
+}
+
+/* Hooks run in order; one that waits comes back through dp_exchange_host.resumed. */
+void dp_x_plugins_done(struct dp_exchange *x, enum dp_hook hook, enum dp_verdict v)
+{
+	if (x->ended || v == DP_ANSWERED)
+		return; /* deny() has answered */
+	if (v == DP_WAIT) {
+		dp_x_step(x, DP_STEP_PLUGINS);
+		return;
+	}
+	if (hook == DP_HOOK_HEAD)
+		dp_x_plugins_done(x, DP_HOOK_BODY, dp_plugins_run(x->plugins, DP_HOOK_BODY));
+	else if (hook == DP_HOOK_BODY)
+		dp_attempt_first(x);
+}
+
+void dp_x_whole(struct dp_exchange *x)
+{
+	struct gw_bindings bound;
+
+	x->whole = true;
+	if (x->ended)
+		return;
+	x->body_us = gw_mono_us();
+	if (x->refused) {
+		dp_answer_refusal(x, &x->refusal);
+		return;
+	}
+	if (gw_str_is(x->head->method, "OPTIONS")) {
+		dp_x_preflight(x);
+		return;
+	}
+	if (x->op->kind == DP_OP_MODELS) {
+		dp_x_models(x);
+		return;
+	}
+	if (!dp_reader_finish(x->reader, gw_buf_str(&x->body), &x->req, &x->refusal)) {
+		dp_answer_refusal(x, &x->refusal);
+		return;
+	}
+	if (!dp_x_route(x))
+		return;
+	bound = gw_snapshot_bindings(x->snapshot, x->route, x->consumer, x->a);
+	if (bound.n == 0) {
+		dp_attempt_first(x);
+		return;
+	}
+	x->plugins = dp_plugins_open(x->a, bound, &dp_exchange_host, x);
+	dp_x_plugins_done(x, DP_HOOK_HEAD, dp_plugins_run(x->plugins, DP_HOOK_HEAD));
+}

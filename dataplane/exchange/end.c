@@ -1,0 +1,169 @@
+/*
+ * end.c - the end of a request, whatever happened: one ledger row, the metrics, the log line.
+ *
+ * A request that reached a provider is never free: what the provider did not tell is estimated, from the prompt and
+ * from the text that had passed by then.
+ */
+#include "base/log.h"
+#include "base/str.h"
+#include "base/time.h"
+#include "exchange/impl.h"
+
+static int64_t ms_since(const struct dp_exchange *x, int64_t us)
+{
+	return us < 0 ? -1 : us <= x->t0_us ? 0 : (us - x->t0_us) / 1000;
+}
+
+static enum gw_usage_source settle(const struct dp_exchange *x, struct gw_tokens *out)
+{
+	const struct dp_attempt *t = &x->at;
+
+	memset(out, 0, sizeof *out);
+	if (t->tap)
+		return dp_tap_usage(t->tap, x->req.prompt_estimate, out);
+	if (!t->a || !(t->sent || t->part > 0) || t->answered)
+		return GW_USAGE_NONE;
+	/* It was asked and we left before it answered: it has read the prompt. */
+	out->prompt = x->req.prompt_estimate;
+	return GW_USAGE_ESTIMATED;
+}
+
+static void fill(const struct dp_exchange *x, struct gw_usage_record *r, enum gw_end_reason why, int64_t now_us)
+{
+	const struct gw_provider *p = x->at.provider ? x->at.provider : x->failure_provider;
+	struct gw_tokens tokens;
+
+	memset(r, 0, sizeof *r);
+	r->usage_source = settle(x, &tokens);
+	r->request_id = gw_str_c(x->id);
+	r->consumer = x->consumer ? x->consumer->name : GW_STR("");
+	r->key_id = x->key && x->consumer ? x->key->id : GW_STR("");
+	r->route = x->route ? x->route->name : GW_STR("");
+	r->provider = p ? p->name : GW_STR("");
+	r->requested_model = x->req.model.p ? x->req.model : GW_STR("");
+	r->served_model = x->at.provider && x->at.model.p ? x->at.model : GW_STR("");
+	r->operation = x->op ? gw_str_c(x->op->name) : GW_STR("");
+	r->error_code = x->error_code ? gw_str_c(x->error_code) : GW_STR("");
+	r->started_at_ms = x->wall_ms;
+	r->status = x->status;
+	r->attempts = x->attempts;
+	r->stream = x->req.stream;
+	r->prompt_tokens = tokens.prompt;
+	r->cached_tokens = tokens.cached;
+	r->cache_write_tokens = tokens.cache_write;
+	r->completion_tokens = tokens.completion;
+	r->reasoning_tokens = tokens.reasoning;
+	r->queue_ms = x->queue_ms;
+	r->first_byte_ms = ms_since(x, x->first_byte_us);
+	r->first_token_ms = ms_since(x, x->first_token_us);
+	r->total_ms = ms_since(x, now_us);
+	r->request_bytes = x->request_bytes;
+	r->response_bytes = x->sent_body;
+	r->end_reason = why;
+}
+
+static void count(struct dp_exchange *x, const struct gw_usage_record *r, int64_t now_us)
+{
+	struct dp_request_facts f = {
+		.route = r->route, .provider = r->provider, .status = x->status, .end = r->end_reason,
+		.tokens = { r->prompt_tokens, r->cached_tokens, r->cache_write_tokens, r->completion_tokens, r->reasoning_tokens },
+		.estimated = r->usage_source == GW_USAGE_ESTIMATED, .bad_events = x->at.tap ? x->at.tap->bad_events : 0,
+		.total_us = now_us - x->t0_us, .first_token_us = x->first_token_us < 0 ? -1 : x->first_token_us - x->t0_us,
+		.overhead_us = x->overhead_us, .rejected = r->end_reason == GW_END_REJECTED ? x->error_code : NULL,
+	};
+
+	dp_metrics_request(x->shard->metrics, &f);
+	dp_metrics_in_flight(x->shard->metrics, -1);
+}
+
+static void write_log(struct dp_exchange *x, const struct gw_usage_record *r)
+{
+	if (!x->settings || !x->settings->access_log_enabled || !gw_log_on(GW_LOG_INFO))
+		return;
+	gw_log(GW_LOG_INFO, "request", r->request_id, "served",
+	       "consumer=%.*s route=%.*s provider=%.*s model=%.*s served=%.*s status=%lld end=%s step=%s attempts=%lld stream=%lld "
+	       "prompt=%lld completion=%lld usage=%s first_byte_ms=%lld total_ms=%lld error=%.*s",
+	       GW_FMT(r->consumer), GW_FMT(r->route), GW_FMT(r->provider), GW_FMT(r->requested_model), GW_FMT(r->served_model),
+	       (long long)r->status, gw_end_name(r->end_reason), dp_step_name(x->step), (long long)r->attempts, (long long)r->stream,
+	       (long long)r->prompt_tokens, (long long)r->completion_tokens, gw_usage_source_name(r->usage_source),
+	       (long long)r->first_byte_ms, (long long)r->total_ms, GW_FMT(r->error_code));
+}
+
+static void free_exchange(struct dp_deferred *d)
+{
+	struct dp_exchange *x = GW_CONTAINER(d, struct dp_exchange, deferred);
+	struct gw_arena *a = x->a;
+
+	gw_buf_fini(&x->body);
+	gw_buf_fini(&x->failure_body);
+	gw_buf_fini(&x->at.error);
+	gw_snapshot_unref(&x->snapshot);
+	x->magic = 0;
+	gw_arena_close(&a);
+}
+
+static void record(struct dp_exchange *x, enum gw_end_reason why)
+{
+	struct gw_usage_record r;
+	int64_t now_us = gw_mono_us();
+
+	fill(x, &r, why, now_us);
+	if (x->plugins) {
+		struct dp_outcome o = {
+			.status = x->status, .tokens = r.prompt_tokens + r.completion_tokens, .estimated = r.usage_source == GW_USAGE_ESTIMATED,
+		};
+
+		dp_plugins_end(x->plugins, &o);
+	}
+	count(x, &r, now_us);
+	write_log(x, &r);
+	/* The list of models and preflights cost nothing and concern no ledger. */
+	if (x->shard->shared.ledger && x->op && x->op->kind != DP_OP_MODELS &&
+	    dp_ledger_add(x->shard->shared.ledger, &r) && x->shard->shared.wake_sender)
+		x->shard->shared.wake_sender(x->shard->shared.wake_arg);
+}
+
+void dp_x_end(struct dp_exchange *x, enum gw_end_reason why)
+{
+	struct dp_client *c = x->client;
+
+	GW_CHECK(x, DP_EXCHANGE_MAGIC);
+	if (x->ended)
+		return;
+	x->ended = true;
+	dp_timer_stop(&x->timer);
+	record(x, why);
+	x->step = DP_STEP_DONE;
+	dp_attempt_drop(x, false);
+	x->shard->n_busy--;
+	if (x->close_after || !x->whole)
+		c->closing = true;
+	if (x->cut) {
+		c->closing = true;
+		dp_conn_close(&c->conn);
+	}
+	dp_loop_defer(x->shard->loop, &x->deferred, free_exchange);
+	dp_client_next(c);
+}
+
+void dp_x_gone(struct dp_exchange *x)
+{
+	if (!x->error_code && x->step != DP_STEP_FLUSH)
+		x->error_code = "client_closed";
+	x->cut = true;
+	dp_x_end(x, GW_END_CLIENT_CLOSED);
+}
+
+void dp_x_finish(struct dp_exchange *x, enum gw_end_reason why)
+{
+	if (x->ended)
+		return;
+	if (dp_conn_queued(x->client->conn) == 0) {
+		dp_x_end(x, why);
+		return;
+	}
+	x->end_reason = why;
+	dp_up_return(&x->at.up, false);
+	dp_conn_want_drain(x->client->conn);
+	dp_x_step(x, DP_STEP_FLUSH);
+}

@@ -1,0 +1,231 @@
+/*
+ * head.c - judging a request by its head.
+ *
+ * Refusals are noted and answered when the body has passed, if it is small; otherwise at once, and the connection
+ * closes.  So a client with a wrong key keeps its connection, and one with 20 MB does not get to send them.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/bytes.h"
+#include "base/str.h"
+#include "base/time.h"
+#include "exchange/impl.h"
+
+#define SWALLOW_MAX 65536
+
+static bool sane_id(struct gw_str s)
+{
+	if (s.n == 0 || s.n > 64)
+		return false;
+	for (size_t i = 0; i < s.n; i++) {
+		char c = s.p[i];
+
+		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.'))
+			return false;
+	}
+	return true;
+}
+
+static void choose_id(struct dp_exchange *x)
+{
+	struct gw_str given = x->head ? dp_header_find(x->head->headers, x->head->n_headers, "x-request-id") : GW_STR_NONE;
+	uint64_t r[2];
+
+	if (sane_id(given)) {
+		memcpy(x->id, given.p, given.n);
+		x->id[given.n] = '\0';
+		return;
+	}
+	r[0] = dp_shard_random(x->shard);
+	r[1] = dp_shard_random(x->shard);
+	memcpy(x->id, "req_", 4);
+	gw_hex(x->id + 4, r, 12);
+}
+
+struct dp_exchange *dp_x_open(struct dp_client *c)
+{
+	struct gw_arena *a = gw_arena_open(2048);
+	struct dp_exchange *x = gw_arena_alloc(a, sizeof *x);
+	struct dp_shard *s = c->shard;
+
+	x->magic = DP_EXCHANGE_MAGIC;
+	x->client = c;
+	x->shard = s;
+	x->a = a;
+	if (s->snapshot) {
+		x->snapshot = gw_snapshot_ref(s->snapshot);
+		x->settings = gw_snapshot_settings(x->snapshot);
+	}
+	x->dialect = &dp_openai_chat;
+	x->content_length = -1;
+	x->wall_ms = gw_now_ms();
+	x->t0_us = c->begun_us ? c->begun_us : gw_mono_us();
+	x->body_us = x->attempt_us = x->first_byte_us = x->first_token_us = x->overhead_us = x->queue_ms = -1;
+	x->step_ms = x->last_out_ms = x->last_in_ms = dp_loop_now(s->loop);
+	x->close_after = s->draining;
+	gw_buf_init(&x->body, x->settings ? (size_t)x->settings->max_body_bytes + DP_LOOP_READ_BYTES : DP_LOOP_READ_BYTES);
+	gw_buf_init(&x->failure_body, DP_ERROR_BODY_MAX);
+	gw_buf_init(&x->at.error, DP_ERROR_BODY_MAX);
+	dp_x_timer_init(x);
+	choose_id(x);
+	s->n_busy++;
+	dp_metrics_in_flight(s->metrics, 1);
+	return x;
+}
+
+/* ---- who asks ---- */
+
+struct gw_str dp_x_client_ip(struct dp_exchange *x)
+{
+	struct dp_addr at = *dp_conn_peer(x->client->conn ? x->client->conn : NULL);
+	struct gw_str list;
+	bool trusted;
+
+	if (x->client_ip[0])
+		return gw_str_c(x->client_ip);
+	list = x->head ? dp_header_find(x->head->headers, x->head->n_headers, "x-forwarded-for") : GW_STR_NONE;
+	at.port = 0;
+	do { /* from the nearest hop outwards, as long as the hop that said so is trusted */
+		struct dp_addr next;
+		size_t cut = list.n;
+		struct gw_str last;
+
+		trusted = false;
+		for (size_t i = 0; x->settings && i < x->settings->trusted_proxies.n && !trusted; i++)
+			trusted = dp_addr_in(&at, x->settings->trusted_proxies.v[i]);
+		if (!trusted || list.n == 0)
+			break;
+		while (cut > 0 && list.p[cut - 1] != ',')
+			cut--;
+		last = gw_str_trim(gw_str_from(list, cut));
+		list.n = cut > 0 ? cut - 1 : 0;
+		if (!dp_addr_parse(last, 0, &next))
+			break;
+		at = next;
+	} while (trusted);
+	dp_addr_text(&at, x->client_ip);
+	return gw_str_c(x->client_ip);
+}
+
+struct gw_str dp_x_cors_origin(const struct dp_exchange *x)
+{
+	struct gw_str origin;
+
+	if (!x->head || !x->settings || x->settings->cors_origins.n == 0)
+		return GW_STR_NONE;
+	origin = dp_header_find(x->head->headers, x->head->n_headers, "origin");
+	for (size_t i = 0; origin.n && i < x->settings->cors_origins.n; i++) {
+		struct gw_str o = x->settings->cors_origins.v[i];
+
+		if (gw_str_is(o, "*") || gw_str_ieq(o, origin))
+			return dp_value_ok(origin) ? origin : GW_STR_NONE;
+	}
+	return GW_STR_NONE;
+}
+
+static bool authenticate(struct dp_exchange *x, struct dp_refusal *why)
+{
+	bool conflict = false;
+	struct gw_str secret = dp_credential(x->head->headers, x->head->n_headers, &conflict);
+
+	if (conflict)
+		return dp_refuse(why, DP_E_BAD_KEY, "The request carries two different API keys; send one.");
+	if (!secret.p) {
+		if (x->shard->any_open_route)
+			return true; /* whether this route wants a key is known when the model is */
+		return dp_refuse(why, DP_E_NO_KEY,
+		                 "No API key was given. Send it as 'Authorization: Bearer <key>'; keys are issued in the console under Consumers.");
+	}
+	x->key = gw_snapshot_key(x->snapshot, secret);
+	if (!x->key) {
+		if (x->shard->any_open_route)
+			return true; /* OpenAI's SDKs cannot be told to send none; a route that wants a key says so later */
+		return dp_refuse(why, DP_E_BAD_KEY, "The API key is not known here. Check it, or issue a new one in the console under Consumers.");
+	}
+	if (!x->key->enabled)
+		dp_refuse(why, DP_E_BAD_KEY, "This API key is disabled.");
+	else if (x->key->expires_at_ms && x->key->expires_at_ms <= x->wall_ms)
+		dp_refuse(why, DP_E_BAD_KEY, "This API key has expired.");
+	else if (!x->key->consumer->enabled)
+		dp_refuse(why, DP_E_BAD_KEY, "The consumer that this API key belongs to is disabled.");
+	else {
+		x->consumer = x->key->consumer;
+		return true;
+	}
+	return false;
+}
+
+/* ---- what for ---- */
+
+static struct gw_str method_for_lookup(struct dp_exchange *x)
+{
+	if (!gw_str_is(x->head->method, "HEAD"))
+		return x->head->method;
+	x->head_only = true;
+	return GW_STR("GET");
+}
+
+static bool judge(struct dp_exchange *x, struct dp_refusal *why)
+{
+	const struct dp_head *h = x->head;
+	char *buf = gw_arena_alloc(x->a, h->target.n + 1);
+	struct gw_str expect;
+
+	if (!dp_uri_parse(&x->uri, h->method, h->target, h->host, buf, h->target.n + 1, why))
+		return false;
+	x->dialect = dp_dialect_guess(x->uri.path);
+	if (!x->snapshot)
+		return dp_refuse(why, DP_E_NOT_READY, "This worker has no configuration yet; try again in a moment.");
+	if (gw_str_is(h->method, "OPTIONS"))
+		return true;
+	expect = dp_header_find(h->headers, h->n_headers, "expect");
+	if (expect.p && !h->expect_continue && h->minor == 1)
+		return dp_refuse(why, DP_E_EXPECT_FAILED, "Only 'Expect: 100-continue' is understood.");
+	x->op = dp_operation_find(method_for_lookup(x), x->uri.path, &x->rest, why, &x->allow);
+	if (!x->op)
+		return false;
+	x->dialect = x->op->dialect ? x->op->dialect : x->dialect;
+	if (!authenticate(x, why))
+		return false;
+	if (x->op->kind == DP_OP_MODELS)
+		return true;
+	x->reader = dp_reader_open(x->a, x->op, dp_header_find(h->headers, h->n_headers, "content-type"), why);
+	if (!x->reader)
+		return false;
+	if (dp_header_find(h->headers, h->n_headers, "content-encoding").p &&
+	    !gw_str_ieq(dp_header_find(h->headers, h->n_headers, "content-encoding"), GW_STR("identity")))
+		return dp_refuse(why, DP_E_BAD_MEDIA, "Compressed request bodies are not accepted; send the body without Content-Encoding.");
+	return true;
+}
+
+void dp_x_head(struct dp_exchange *x, const struct dp_head *h)
+{
+	static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+
+	x->head = h;
+	choose_id(x);
+	x->request_bytes = (int64_t)h->bytes;
+	if (!h->keep_alive)
+		x->close_after = true;
+	x->refused = !judge(x, &x->refusal);
+	x->step = DP_STEP_BODY;
+	if (x->refused && h->has_body && (h->expect_continue || h->content_length < 0 || h->content_length > SWALLOW_MAX)) {
+		dp_answer_refusal(x, &x->refusal);
+		return;
+	}
+	if (h->expect_continue && h->has_body) {
+		struct gw_str s = { go_on, sizeof go_on - 1 };
+
+		dp_conn_write(x->client->conn, &s, 1);
+	}
+	if (!x->refused && h->content_length > 0)
+		(void)gw_buf_reserve(&x->body, (size_t)h->content_length < 1u << 20 ? (size_t)h->content_length : 1u << 20);
+	if (h->has_body)
+		dp_x_step(x, DP_STEP_BODY);
+}
+
+void dp_x_preflight(struct dp_exchange *x)
+{
+	dp_answer_full(x, 204, NULL, GW_STR_NONE, 0, "GET, HEAD, POST, OPTIONS");
+}

@@ -1,0 +1,268 @@
+/*
+ * impl.h - the request in flight, as the files of this folder see it.
+ *
+ *   client.c   a client's connection: bytes to messages, one request after another
+ *   head.c     the head: who asks, what for
+ *   body.c     the body: read, scanned, kept
+ *   route.c    which route, and whether this consumer may
+ *   plan.c     which target next
+ *   attempt.c  one try at one target: connection, request, judgement
+ *   relay.c    the provider's answer on its way to the client
+ *   answer.c   heads of answers, and answers of our own
+ *   step.c     where a request is, and its limits of time
+ *   end.c      the ledger row, the metrics, the log line; exactly once
+ *   hooks.c    what plugins may ask of an exchange
+ *
+ * Texts of the request's head are borrowed from the client's parser, which keeps the message until the exchange ends.
+ */
+#ifndef DP_EXCHANGE_IMPL_H
+#define DP_EXCHANGE_IMPL_H
+
+#include "exchange/shard.h"
+#include "http/h1.h"
+#include "http/h1_write.h"
+#include "http/headers.h"
+#include "http/target.h"
+#include "llm/dialect.h"
+#include "llm/request.h"
+#include "llm/tap.h"
+#include "match.h"
+#include "plugin_host.h"
+#include "provider.h"
+#include "stream.h"
+
+#define DP_MAX_ATTEMPTS     4
+#define DP_MAX_TARGETS      64        /* of a route, its fallbacks apart */
+#define DP_ERROR_BODY_MAX   65536     /* of a provider's error answer, for judging and passing on */
+#define DP_OUT_MAX          (192u << 20)
+#define DP_BACKLOG_MAX      65536     /* pipelined bytes kept while a request is being answered */
+
+struct dp_client;
+
+struct dp_shard {
+	unsigned magic;
+#define DP_SHARD_MAGIC 0x54a2d001u
+	struct dp_loop *loop;
+	struct dp_shared shared;
+	struct gw_snapshot *snapshot;
+	bool any_open_route;          /* some enabled route asks for no key */
+	struct dp_pools *pools;
+	struct dp_metrics *metrics;
+	struct gw_node clients;
+	size_t n_clients, n_busy;
+	bool draining;
+	struct gw_buf head, out;      /* scratch: filled and written within one callback */
+	const struct dp_exchange *out_of;   /* whose bytes stand in `out`; anybody else begins with an empty one */
+	uint64_t random[2];
+	char date[40];                /* "Mon, 23 Nov 2026 08:18:00 GMT" of date_ms */
+	int64_t date_ms;
+};
+
+/* X(NAME, text): where an exchange is.  The text stands in log lines. */
+#define DP_STEP_TABLE(X)                                                              \
+	X(HEAD,    "head")     /* being judged                                     */ \
+	X(BODY,    "body")     /* the body is arriving                             */ \
+	X(PLUGINS, "plugins")  /* a plugin waits for something                     */ \
+	X(CONNECT, "connect")  /* in the queue, looking up, connecting, handshake  */ \
+	X(SEND,    "send")     /* the request is being written                     */ \
+	X(WAIT,    "wait")     /* no answer head yet                               */ \
+	X(RELAY,   "relay")    /* the answer is passing                            */ \
+	X(FLUSH,   "flush")    /* all is said, the client has not taken it yet     */ \
+	X(DONE,    "done")
+enum dp_step {
+#define X(name, text) DP_STEP_##name,
+	DP_STEP_TABLE(X)
+#undef X
+};
+
+/* How an attempt failed; decides what comes next. */
+struct dp_failure {
+	enum { DP_FAIL_CONNECT, DP_FAIL_TIMEOUT, DP_FAIL_BROKEN, DP_FAIL_STATUS } how;
+	enum dp_net_fault net;
+	unsigned status;              /* STATUS: the provider's */
+	struct dp_fault fault;        /* STATUS */
+	char text[240];
+};
+
+struct dp_plan {
+	uint64_t tried, tried_fallback;    /* targets, as bits */
+	bool in_fallback;
+	const struct gw_target *target;    /* the one being tried */
+	unsigned tries;                    /* on it */
+	struct dp_tried places;            /* keys and endpoints of it */
+};
+
+struct dp_attempt {
+	struct gw_arena *a;                /* NULL: no attempt */
+	const struct gw_target *target;
+	const struct gw_provider *provider;
+	const struct dp_provider *type;
+	struct dp_pool *pool;
+	struct dp_place place;
+	struct dp_want ask;
+	bool asking;
+	struct dp_up *up;
+	struct gw_str model;               /* asked of the provider */
+	struct dp_rewrite rewrite;
+	struct dp_body body;
+	size_t part, part_at;              /* how far the body has been handed to the connection */
+	bool sent, answered, got_byte;     /* all written; head came; any byte came */
+	bool stale_retry;                  /* this is the second go after a stale pooled connection */
+	int64_t started_ms, sent_ms;
+	unsigned status;                   /* of the answer */
+	bool relaying;                     /* else the body is collected in `error` */
+	bool paused;
+	struct gw_buf error;               /* body of an unhappy answer */
+	struct dp_tap *tap;
+	struct dp_stream *chain;
+};
+
+struct dp_exchange {
+	unsigned magic;
+#define DP_EXCHANGE_MAGIC 0xe8c4a46eu
+	struct dp_client *client;
+	struct dp_shard *shard;
+	struct gw_arena *a;
+	struct gw_snapshot *snapshot;      /* NULL: none yet */
+	const struct gw_dp_settings *settings;
+
+	/* the request */
+	const struct dp_head *head;        /* NULL when the head itself was refused */
+	struct dp_uri uri;
+	char id[72];                       /* x-request-id */
+	const struct dp_operation *op;
+	struct gw_str rest;                /* behind the operation's path */
+	const struct dp_dialect *dialect;
+	const struct gw_consumer_key *key;
+	const struct gw_consumer *consumer;
+	const struct gw_route *route;
+	struct dp_reader *reader;
+	struct gw_buf body;
+	struct dp_request req;
+	bool whole;                        /* the request has been read to its end */
+	bool refused;                      /* by its head: `refusal` is answered when the body has passed */
+	struct dp_refusal refusal;
+	const char *allow;                 /* methods, with BAD_METHOD; static */
+	bool head_only;                    /* HEAD: no body in the answer */
+	struct dp_running *plugins;
+	char client_ip[DP_ADDR_TEXT];
+
+	/* progress */
+	enum dp_step step;
+	int64_t step_ms;                   /* when it began, monotonic */
+	struct dp_timer timer;
+	struct dp_plan plan;
+	struct dp_attempt at;
+	unsigned attempts;
+	unsigned turns;                    /* counts attempts begun and dropped, so that a caller up the stack notices */
+	struct dp_failure failure;         /* the last one */
+	struct gw_buf failure_body;        /* what the provider said with it */
+	const struct gw_provider *failure_provider;
+
+	/* the answer */
+	unsigned status;                   /* 0: none yet */
+	bool head_sent;                    /* the client has an answer head */
+	bool committed;                    /* ... and content: no other target any more */
+	bool chunked, until_close;         /* how the answer's end is marked */
+	bool sse;                          /* the client reads an event stream */
+	bool upstream_ended;
+	bool close_after;                  /* this connection takes no further request */
+	bool client_full;                  /* its queue is above the mark */
+	struct gw_pair reply_headers[8];   /* from plugins; arena */
+	size_t n_reply_headers;
+	int64_t content_length;            /* announced; -1: not */
+	int64_t sent_body;                 /* bytes of the answer's body handed to the connection */
+	uint64_t sent_mark; int64_t sent_mark_ms;  /* progress of the client's reading */
+	bool out_of_time;                  /* the route's total is used up */
+	int64_t first_attempt_ms;
+	int64_t last_out_ms, last_in_ms;   /* last bytes to the client, last bytes of the provider */
+
+	/* for the record */
+	const char *error_code;            /* static; NULL: none */
+	enum gw_end_reason end_reason;     /* while in FLUSH: how it will have ended */
+	bool cut;                          /* the client's connection must break, its answer has no proper end */
+	bool denied;                       /* a plugin refused it */
+	bool ended;
+	int64_t wall_ms, t0_us, body_us, attempt_us, first_byte_us, first_token_us;
+	int64_t overhead_us, queue_ms;
+	int64_t request_bytes;
+	struct dp_deferred deferred;
+};
+
+struct dp_client {
+	unsigned magic;
+#define DP_CLIENT_MAGIC 0xc11e4701u
+	struct gw_node node;
+	struct dp_shard *shard;
+	struct dp_conn *conn;
+	struct dp_h1 *parser;
+	struct dp_exchange *x;             /* NULL: between requests */
+	struct gw_buf backlog;
+	struct dp_timer timer;             /* head limit, idle limit */
+	int64_t last_ms;
+	bool closing, gone;
+	bool backlog_set;
+	struct dp_deferred later, dead;
+	int64_t begun_us;                  /* first byte of the request being read; 0: none */
+};
+
+/* client.c */
+void dp_client_next(struct dp_client *c);              /* the exchange is over: go on, or close */
+void dp_client_close(struct dp_client *c);
+void dp_client_settings(struct dp_client *c);          /* parser limits of the current configuration */
+
+/* head.c */
+struct dp_exchange *dp_x_open(struct dp_client *c);
+void dp_x_head(struct dp_exchange *x, const struct dp_head *h);
+void dp_x_preflight(struct dp_exchange *x);
+struct gw_str dp_x_client_ip(struct dp_exchange *x);   /* seen through trusted proxies; computed once */
+struct gw_str dp_x_cors_origin(const struct dp_exchange *x); /* the Origin, if this configuration answers it; else absent */
+/* body.c */
+void dp_x_body(struct dp_exchange *x, struct gw_str slice);
+void dp_x_whole(struct dp_exchange *x);
+void dp_x_plugins_done(struct dp_exchange *x, enum dp_hook hook, enum dp_verdict v);
+/* route.c */
+bool dp_x_route(struct dp_exchange *x);                /* false: answered */
+void dp_x_models(struct dp_exchange *x);
+/* May this request's consumer be served by this target? */
+bool dp_x_may_use(const struct dp_exchange *x, const struct gw_target *t);
+/* plan.c */
+bool dp_plan_first(struct dp_exchange *x, struct dp_place *place);
+bool dp_plan_next(struct dp_exchange *x, const struct dp_failure *f, struct dp_place *place);
+/* attempt.c */
+void dp_attempt_first(struct dp_exchange *x);
+void dp_attempt_send(struct dp_exchange *x);
+void dp_attempt_failed(struct dp_exchange *x, const struct dp_failure *f);
+void dp_attempt_fail(struct dp_exchange *x, int how, enum dp_net_fault net, const char *text);
+void dp_attempt_drop(struct dp_exchange *x, bool clean); /* gives the connection back and forgets the attempt */
+/* relay.c */
+extern const struct dp_conn_ops dp_up_ops;
+void dp_relay_ping(struct dp_exchange *x);
+void dp_relay_resume(struct dp_exchange *x);
+void dp_relay_break(struct dp_exchange *x, enum dp_code code, const char *text); /* after the answer began */
+/* answer.c */
+void dp_answer_error(struct dp_exchange *x, enum dp_code code, const char *fmt, ...) GW_PRINTF(3, 4);
+void dp_answer_refusal(struct dp_exchange *x, const struct dp_refusal *r);
+void dp_answer_failure(struct dp_exchange *x);         /* the last attempt's, in the client's words */
+void dp_answer_json(struct dp_exchange *x, unsigned status, struct gw_str body);
+void dp_answer_full(struct dp_exchange *x, unsigned status, const char *type, struct gw_str body, int64_t retry_after_ms,
+                    const char *allow);
+/* Head into shard->head; length -1: chunked, or until close for HTTP/1.0; up: the provider's answer or NULL. */
+void dp_answer_head(struct dp_exchange *x, unsigned status, struct gw_str type, int64_t length, const struct dp_head *up,
+                    int64_t retry_after_ms, const char *allow);
+/* step.c */
+const char *dp_step_name(enum dp_step s);
+void dp_x_step(struct dp_exchange *x, enum dp_step s);
+void dp_x_timer_init(struct dp_exchange *x);
+void dp_x_arm(struct dp_exchange *x);
+/* end.c */
+void dp_x_end(struct dp_exchange *x, enum gw_end_reason why);  /* x is gone at the end of this turn */
+void dp_x_gone(struct dp_exchange *x);                 /* the client left */
+void dp_x_finish(struct dp_exchange *x, enum gw_end_reason why); /* all is written: wait until the client has it, end */
+/* hooks.c */
+extern const struct dp_host dp_exchange_host;
+
+static inline int64_t dp_x_now(const struct dp_exchange *x) { return dp_loop_now(x->shard->loop); }
+uint64_t dp_shard_random(struct dp_shard *s);
+
+#endif

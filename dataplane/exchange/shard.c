@@ -1,0 +1,111 @@
+/* shard.c - one loop's share of the worker. */
+#include "exchange/shard.h"
+
+#include <stdlib.h>
+
+#include "base/bytes.h"
+#include "base/log.h"
+#include "exchange/impl.h"
+
+struct dp_shard *dp_shard_open(struct dp_loop *l, const struct dp_shared *shared)
+{
+	struct dp_shard *s = gw_alloc(sizeof *s);
+
+	s->magic = DP_SHARD_MAGIC;
+	s->loop = l;
+	s->shared = *shared;
+	s->pools = dp_pools_open(l);
+	s->metrics = dp_metrics_open();
+	gw_list_init(&s->clients);
+	gw_buf_init(&s->head, 1u << 20);
+	gw_buf_init(&s->out, DP_OUT_MAX);
+	gw_random(s->random, sizeof s->random);
+	dp_loop_set(l, s);
+	return s;
+}
+
+void dp_shard_close(struct dp_shard **sp)
+{
+	struct dp_shard *s = *sp;
+
+	if (!s)
+		return;
+	*sp = NULL;
+	GW_CHECK(s, DP_SHARD_MAGIC);
+	dp_pools_close(&s->pools);
+	gw_snapshot_unref(&s->snapshot);
+	dp_metrics_close(&s->metrics);
+	gw_buf_fini(&s->head);
+	gw_buf_fini(&s->out);
+	s->magic = 0;
+	free(s);
+}
+
+/* xorshift128+: ids and weights, nothing that must not be guessed. */
+uint64_t dp_shard_random(struct dp_shard *s)
+{
+	uint64_t a = s->random[0], b = s->random[1];
+
+	s->random[0] = b;
+	a ^= a << 23;
+	s->random[1] = a ^ b ^ (a >> 17) ^ (b >> 26);
+	return s->random[1] + b;
+}
+
+void dp_shard_swap(struct dp_shard *s, struct gw_snapshot *next)
+{
+	size_t n;
+	const struct gw_route *r;
+
+	GW_CHECK(s, DP_SHARD_MAGIC);
+	gw_snapshot_unref(&s->snapshot);
+	s->snapshot = next;
+	s->any_open_route = false;
+	r = gw_snapshot_routes(next, &n);
+	for (size_t i = 0; i < n; i++)
+		s->any_open_route |= r[i].enabled && !r[i].auth.required;
+	dp_pools_keep(s->pools, next);
+}
+
+void dp_shard_drain(struct dp_shard *s)
+{
+	GW_CHECK(s, DP_SHARD_MAGIC);
+	s->draining = true;
+	dp_pools_drain(s->pools);
+	for (struct gw_node *n = s->clients.next, *next; n != &s->clients; n = next) {
+		struct dp_client *c = GW_CONTAINER(n, struct dp_client, node);
+
+		next = n->next;
+		if (!c->x && c->backlog.n == 0 && !dp_h1_begun(c->parser)) {
+			c->closing = true;
+			dp_client_next(c);
+		} else if (c->x) {
+			c->x->close_after = true;
+		}
+	}
+}
+
+void dp_shard_cut(struct dp_shard *s)
+{
+	GW_CHECK(s, DP_SHARD_MAGIC);
+	while (!gw_list_empty(&s->clients)) {
+		struct dp_client *c = GW_CONTAINER(s->clients.next, struct dp_client, node);
+
+		c->closing = true;
+		if (c->x && c->x->step >= DP_STEP_CONNECT && c->x->step <= DP_STEP_RELAY && c->x->head_sent)
+			dp_relay_break(c->x, DP_E_OVERLOADED, "the gateway is shutting down");
+		if (!gw_list_empty(&s->clients) && s->clients.next == &c->node) {
+			if (c->x)
+				dp_x_gone(c->x);
+			else
+				dp_client_close(c);
+		}
+	}
+}
+
+struct dp_loop *dp_shard_loop(const struct dp_shard *s) { return s->loop; }
+struct dp_metrics *dp_shard_metrics(const struct dp_shard *s) { return s->metrics; }
+struct dp_pools *dp_shard_pools(const struct dp_shard *s) { return s->pools; }
+struct gw_snapshot *dp_shard_snapshot(const struct dp_shard *s) { return s->snapshot; }
+size_t dp_shard_busy(const struct dp_shard *s) { return s->n_busy; }
+size_t dp_shard_clients(const struct dp_shard *s) { return s->n_clients; }
