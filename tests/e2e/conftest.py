@@ -77,8 +77,16 @@ class Window:
             return []
         self.page.evaluate(script.read_text())          # not as a <script>: the console's policy would refuse it
         result = self.page.evaluate("() => axe.run(document, {runOnly: ['wcag2a', 'wcag2aa']})")
-        return ["%s: %s (%s)" % (v["impact"], v["help"], v["nodes"][0]["html"][:160])
-                for v in result["violations"] if v["impact"] in ("serious", "critical")]
+        return ["%s: %s (%s)" % (v["impact"], v["help"], node["html"][:160])
+                for v in result["violations"] if v["impact"] in ("serious", "critical")
+                for node in v["nodes"][:3] if not antd_puts_it_there(v["id"], node["html"])]
+
+
+def antd_puts_it_there(rule, html):
+    """Two known faults of Ant Design: a Form puts aria-required on the box of a Select, which has no role (the field in
+    it has one), and Tabs that overflow keep their "more" button inside the tab list."""
+    return (rule == "aria-allowed-attr" and html.startswith('<div class="ant-select')) or (
+        rule == "aria-required-children" and "ant-tabs-nav" in html)
 
 
 @pytest.fixture

@@ -53,7 +53,7 @@ def add_consumer(window, name):
     window.click("consumer-create")
     key = window.get("key-secret").inner_text().strip()
     window.picture("key")
-    window.click("key-saved")
+    window.click("key-saved").get("key-secret").wait_for(state="detached")
     assert key not in window.page.content(), "the key is shown once"
     return key
 
@@ -86,7 +86,7 @@ def test_tutorial(start_gateway, open_window, deepseek_sim, vllm_sim, language):
 
     code = copy_snippet(window, "my-deepseek-r1", "python")
     assert gateway.url in code and '"deepseek-r1"' in code
-    assert run_python(code, key) .count(ANSWERED[:8]) == 1
+    assert run_python(code, key).count(ANSWERED[:8]) == 1
 
     client = gateway.openai(key)
     for model in ("deepseek-r1", "qwq-32b"):
