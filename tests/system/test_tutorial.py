@@ -19,7 +19,7 @@ MODELS = ["deepseek-r1", "qwq-32b"]
 
 def by_rest(gateway, deepseek, qwq):
     gateway.provider("deepseek", deepseek, type="deepseek")
-    gateway.provider("qwq", qwq, type="openai")
+    gateway.provider("qwq", qwq, type="openai-compatible")
     gateway.route("my-deepseek-r1", "deepseek-r1", ("deepseek", "deepseek-reasoner"))
     gateway.route("my-qwq-32b", "qwq-32b", ("qwq", None))
     return gateway.key("app1")
@@ -32,7 +32,7 @@ def by_apply(gateway, deepseek, qwq):
         "providers": [
             {"name": "deepseek", "type": "deepseek", "base_url": deepseek.base_url,
              "api_keys": [{"name": "main", "value": deepseek.key}]},
-            {"name": "qwq", "type": "openai", "base_url": qwq.base_url},
+            {"name": "qwq", "type": "openai-compatible", "base_url": qwq.base_url},
         ],
         "routes": [
             {"name": "my-deepseek-r1", "match": {"models": [{"type": "exact", "value": "deepseek-r1"}]},
