@@ -18,6 +18,12 @@
  *   result {id,ok,result|error:{code,text}}
  *   bye    {reason}
  *
+ * Calls, args → result:
+ *   provider_test   {provider,model} → {ok,status,latency_ms,model,detail}      status null: no answer came
+ *   provider_models {provider}       → {items:[{id}]}; the vendor's refusal is an error with code "vendor"
+ *   provider_health {provider}       → {keys:[{name,state,cooldown_until,last_error,in_flight}],endpoints:[{url,…}]}
+ *   drain           {}               → {}
+ *
  * hello comes first and within 5 s; anything else before it closes the connection.  Unknown types and unknown members
  * are ignored, so either side may be newer.  A worker whose `serving` equals the current revision gets no snapshot.
  * At most one snapshot is on its way to a worker: the next one leaves when it was answered, and is then the newest.
