@@ -74,7 +74,8 @@ static enum gw_rc survey(struct gw_str text, size_t max_nodes, struct gw_error *
 static enum gw_rc not_json(const json_error_t *e, struct gw_str text, struct gw_error *err)
 {
 	unsigned long line, column;
-	place(text, e->position > 0 ? (size_t)e->position : 0, &line, &column);
+	/* jansson has read one byte beyond what it complains about. */
+	place(text, e->position > 0 ? (size_t)e->position - 1 : 0, &line, &column);
 	const char *why;
 	switch (json_error_code(e)) {
 	case json_error_premature_end_of_input: why = "it ends too early"; break;

@@ -8,7 +8,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const uint8_t key[32] = "a key that only the fuzzer knows", other[32] = "another key, just as long, but…";
+static const uint8_t key[32] = "a key that only the fuzzer knows", other[32] = "another key, long as the first";
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
