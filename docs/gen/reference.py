@@ -84,6 +84,14 @@ def text_of(value, language="en"):
     return value.get(language) or value.get("en") or "" if isinstance(value, dict) else value or ""
 
 
+def duration(ms):
+    """As one writes it: the largest unit that leaves no rest."""
+    for unit, size in (("h", 3600000), ("m", 60000), ("s", 1000)):
+        if ms and ms % size == 0:
+            return "%d%s" % (ms // size, unit)
+    return "%dms" % ms
+
+
 def bounds(field):
     if field.get("options"):
         return " ".join(code(option) for option in field["options"])
@@ -94,6 +102,8 @@ def bounds(field):
         return "at most %s bytes" % high
     if field["type"] == "text_list":
         return "at most %s entries" % high
+    if field["type"] == "duration":
+        return "%s … %s" % (duration(low), duration(high))
     if high is None or isinstance(high, int) and high >= 2 ** 53 - 1:
         return "from %s" % low
     return "%s … %s" % (low, high)
@@ -125,27 +135,25 @@ def plugins_page(sources):
 
 
 def provider_row(provider):
-    name = provider.get("type") or provider["name"]
     url = provider.get("default_base_url") or provider.get("base_url")
-    label = text_of(provider.get("label"))
-    chinese = text_of(provider.get("label"), "zh")
-    return [code(name), label if chinese in ("", label) else "%s, %s" % (label, chinese), code(url) if url else "must be given",
+    return [code(provider["name"]), text_of(provider.get("label")), code(url) if url else "must be given",
             "yes" if provider.get("api_key_required") else "if the server wants one"]
 
 
 def providers_page(sources):
     providers = sources.catalogue()["provider_types"]
+    tables = [provider.get("fields", []) for provider in providers if provider.get("fields")]
+    common = [field for field in (tables or [[]])[0] if all(field in fields for fields in tables)]
     page = (NOTE.format("the catalogue of tidegate-worker") + "# Provider types\n\n"
-            "The `type` of a provider says how its vendor is spoken to. Anything that speaks OpenAI's protocol works as `openai` with a `base_url`\n"
-            "of its own.\n\n" + table(["Type", "Vendor", "Default `base_url`", "Key"], [provider_row(p) for p in providers]))
+            "The `type` of a provider says how its vendor is spoken to. Any server with OpenAI's API works as `openai-compatible`; a `base_url` of your\n"
+            "own replaces the default of every type.\n\n" + table(["Type", "Vendor", "Default `base_url`", "Key"], [provider_row(p) for p in providers]))
+    if common:
+        page += "\n## Options of %s\n\n" % ("every type" if len(tables) == len(providers) else "the types that speak OpenAI's protocol") + fields_table(common)
     for provider in providers:
-        name = provider.get("type") or provider["name"]
-        doc = text_of(provider.get("doc"))
-        fields = fields_table(provider.get("fields") or provider.get("options") or [])
         link = "[Its documentation](%s)." % provider["docs_url"] if provider.get("docs_url") else ""
-        if doc or fields or link:
-            page += "\n## %s\n\n%s\n" % (name, " ".join(part for part in (doc, link) if part))
-            page += "\nOptions:\n\n" + fields if fields else ""
+        text = " ".join(part for part in (text_of(provider.get("doc")), link) if part)
+        own = fields_table([field for field in provider.get("fields", []) if field not in common])
+        page += "\n## %s\n" % provider["name"] + ("\n%s\n" % text if text else "") + ("\n" + own if own else "")
     return page
 
 
