@@ -33,6 +33,14 @@
 #include "ws/pki.h"
 #include "ws/ws.h"
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define CP_SANITIZED
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define CP_SANITIZED
+#endif
+#endif
+
 #define MAX_FILES         8192              /* libwebsockets sizes its tables by the limit of open files */
 #define MAX_WORKERS       1024
 #define MAX_QUEUED_TEXT   (8u << 20)        /* unsent text of one worker */
@@ -69,7 +77,9 @@ static void harden(void)
 	struct rlimit files;
 	umask(077);
 	signal(SIGPIPE, SIG_IGN);
+#ifndef CP_SANITIZED /* which would keep the leak checker from looking at us */
 	prctl(PR_SET_DUMPABLE, 0); /* no core file with keys in it, no ptrace by others of our uid */
+#endif
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && (files.rlim_cur > MAX_FILES || files.rlim_cur == RLIM_INFINITY)) {
 		files.rlim_cur = MAX_FILES;
 		setrlimit(RLIMIT_NOFILE, &files);
@@ -365,7 +375,7 @@ static int run(const struct cp_settings *set)
 
 int main(int argc, char **argv)
 {
-	struct cp_settings set;
+	static struct cp_settings set; /* its texts live as long as the process */
 	gw_log_setup(GW_LOG_JSON, GW_LOG_INFO, "tidegate-control");
 	if (!cp_settings_parse(&set, argc, argv))
 		return 2;

@@ -9,6 +9,8 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -30,6 +32,7 @@
 #define HANDSHAKE_S     5            /* TLS, request and upgrade together */
 #define MAX_BEARER      256
 #define ACCEPT_BURST    32
+#define LAST_WORDS_MS   500          /* how long closing waits for connections that were dropped before */
 
 struct cp_ws_bytes {
 	atomic_uint refs;
@@ -84,6 +87,7 @@ struct cp_ws {
 	unsigned port;
 	struct gw_map *conns;       /* by id */
 	uint64_t last_id;
+	atomic_size_t n_conns;      /* of them, for other threads */
 	size_t sockets;             /* accepted and not gone, upgraded or not */
 	uint8_t scratch[LWS_PRE + CHUNK];
 	pthread_t thread;
@@ -164,6 +168,7 @@ static struct conn *conn_open(struct cp_ws *ws, struct lws *wsi)
 	gw_list_init(&c->queue);
 	gw_buf_init(&c->in, ws->o.max_text);
 	gw_map_put(ws->conns, id_key(&c->id), c);
+	atomic_fetch_add(&ws->n_conns, 1);
 	return c;
 }
 
@@ -172,6 +177,7 @@ static void conn_close(struct cp_ws *ws, struct conn *c)
 	while (!gw_list_empty(&c->queue))
 		item_free(GW_CONTAINER(c->queue.next, struct item, on));
 	gw_map_del(ws->conns, id_key(&c->id));
+	atomic_fetch_sub(&ws->n_conns, 1);
 	ws->o.on.closed(ws->o.on.arg, c->id, c->why[0] ? c->why : "the connection ended");
 	gw_buf_fini(&c->in);
 	free(c);
@@ -361,6 +367,7 @@ static void on_acceptable(struct cp_ws *ws)
 			close(fd);
 			continue;
 		}
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
 		lws_adopt_socket_vhost(ws->vhost, fd); /* closes fd when it fails */
 	}
 }
@@ -609,6 +616,9 @@ void cp_ws_close(struct cp_ws **out)
 		return;
 	GW_CHECK(ws, WS_MAGIC);
 	*out = NULL;
+	int64_t until = gw_mono_ms() + LAST_WORDS_MS;
+	while (ws->started && atomic_load(&ws->n_conns) && gw_mono_ms() < until)
+		usleep(5000);
 	atomic_store(&ws->stop, true);
 	if (ws->started) {
 		lws_cancel_service(ws->context);
