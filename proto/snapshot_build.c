@@ -145,30 +145,40 @@ static enum gw_rc add_global(struct gw_builder *b, struct gw_str name, const jso
 	return rc;
 }
 
+/* A draft that could not be read is taken back, so that the builder stays whole. */
 static enum gw_rc add_object(struct gw_builder *b, enum gw_kind k, struct gw_str name, const json_t *spec,
     struct gw_error *err)
 {
+	struct gw_dp_settings settings = { 0 };
 	struct gw_provider *p;
 	struct draft_consumer *c;
 	struct gw_spec_route *r;
 	enum gw_rc rc;
 	switch (k) {
 	case GW_KIND_SETTINGS:
-		return gw_spec_settings(&b->spec, spec, &b->settings, err);
+		rc = gw_spec_settings(&b->spec, spec, &settings, err);
+		if (rc == GW_OK)
+			b->settings = settings;
+		return rc;
 	case GW_KIND_PROVIDER:
 		p = push(&b->providers, sizeof *p);
 		p->name = name;
-		return gw_spec_provider(&b->spec, spec, p, err);
+		rc = gw_spec_provider(&b->spec, spec, p, err);
+		b->providers.n -= rc != GW_OK;
+		return rc;
 	case GW_KIND_CONSUMER:
 		c = push(&b->consumers, sizeof *c);
 		c->consumer.name = name;
 		rc = gw_spec_consumer(&b->spec, spec, &c->consumer, &c->keys, &c->n_keys, err);
+		b->consumers.n -= rc != GW_OK;
 		b->n_keys += rc == GW_OK ? c->n_keys : 0;
 		return rc;
 	case GW_KIND_ROUTE:
 		r = push(&b->routes, sizeof *r);
 		r->route.name = name;
-		return gw_spec_route(&b->spec, spec, r, err);
+		rc = gw_spec_route(&b->spec, spec, r, err);
+		b->routes.n -= rc != GW_OK;
+		return rc;
 	case GW_KIND_GLOBAL_PLUGIN:
 		return add_global(b, name, spec, err);
 	default:
@@ -189,7 +199,10 @@ enum gw_rc gw_builder_add(struct gw_builder *b, enum gw_kind k, struct gw_str na
 		if (gw_map_put(b->names[k], name, b))
 			return gw_fail(err, GW_EXISTS, "/name", "`%.*s` stands there twice", GW_FMT(name));
 	}
-	return add_object(b, k, name, spec, err);
+	enum gw_rc rc = add_object(b, k, name, spec, err);
+	if (rc != GW_OK && b->names[k])
+		gw_map_del(b->names[k], name);
+	return rc;
 }
 
 /* ---- sealing ---- */
@@ -272,7 +285,8 @@ static enum gw_rc check_callers(struct gw_snapshot *s, struct gw_route *r, struc
 		return gw_fail(err, GW_INVALID, path, "there is no consumer `%.*s`", GW_FMT(name));
 	}
 	/* In the order that gw_route_allows() searches; the texts were arena and ours until now. */
-	qsort((void *)r->auth.consumers.v, r->auth.consumers.n, sizeof(struct gw_str), by_name);
+	if (r->auth.consumers.n)
+		qsort((void *)r->auth.consumers.v, r->auth.consumers.n, sizeof(struct gw_str), by_name);
 	return GW_OK;
 }
 

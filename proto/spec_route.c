@@ -416,7 +416,8 @@ static enum gw_rc read_auth(struct gw_spec *s, const json_t *o, struct gw_route 
 		return rc;
 	}
 	/* Groups are asked for by binary search from now on; consumers once the builder has checked them. */
-	qsort((void *)r->auth.groups.v, r->auth.groups.n, sizeof(struct gw_str), by_bytes);
+	if (r->auth.groups.n)
+		qsort((void *)r->auth.groups.v, r->auth.groups.n, sizeof(struct gw_str), by_bytes);
 	return GW_OK;
 }
 
