@@ -611,7 +611,7 @@ build() {
 	ensure_llhttp
 	step "Building ($(nproc) cores)"
 	quietly 'configuring the build' as_builder cmake -S "$SRC" -B "$BUILD" -G Ninja -DCMAKE_BUILD_TYPE=Release \
-		-DTIDEGATE_SANITIZE= -DTIDEGATE_CONSOLE=ON -DTIDEGATE_TESTS=OFF -DTIDEGATE_LTO=ON ${CMAKE_EXTRA[@]+"${CMAKE_EXTRA[@]}"}
+		-DTIDEGATE_SANITIZE= -DTIDEGATE_WERROR=OFF -DTIDEGATE_CONSOLE=ON -DTIDEGATE_TESTS=OFF -DTIDEGATE_LTO=ON ${CMAKE_EXTRA[@]+"${CMAKE_EXTRA[@]}"}
 	quietly 'the build' as_builder cmake --build "$BUILD"
 }
 
