@@ -12,7 +12,7 @@ CREATE TABLE objects (
     name       TEXT    NOT NULL,
     owner      TEXT,
     ident      TEXT,
-    spec       TEXT    NOT NULL CHECK (json_valid(spec)),
+    spec       TEXT    NOT NULL CHECK (spec GLOB '{*}'),
     etag       INTEGER NOT NULL,
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL,
