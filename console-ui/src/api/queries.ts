@@ -1,5 +1,5 @@
 /* What pages read, and what they must read again after a change. */
-import { keepPreviousData, useInfiniteQuery, useQuery, useQueryClient } from '@tanstack/react-query';
+import { type QueryClient, keepPreviousData, useInfiniteQuery, useQuery, useQueryClient } from '@tanstack/react-query';
 import { api, need, needWithHeaders, setCsrfToken, type Schemas } from './client';
 import { ApiError } from './errors';
 
@@ -75,6 +75,14 @@ export async function readSession(): Promise<Session | null> {
     if (error instanceof ApiError && error.status === 401) return null;
     throw error;
   }
+}
+
+/** Another person, or nobody: nothing that the last one has seen stays. */
+export function changePerson(client: QueryClient, session: Session | null): void {
+  setCsrfToken(session?.csrf_token ?? '');
+  client.setQueryData(['setup'], { initialised: true });
+  client.setQueryData(['session'], session);
+  client.removeQueries({ predicate: (query) => !['setup', 'session'].includes(String(query.queryKey[0])) });
 }
 
 export function useSession() {

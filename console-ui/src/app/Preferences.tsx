@@ -1,5 +1,5 @@
 /* Language and colour scheme, at the top of every page and at the doors. */
-import { BulbOutlined, DesktopOutlined, GlobalOutlined, MoonOutlined, SunOutlined } from '@ant-design/icons';
+import { DesktopOutlined, GlobalOutlined, MoonOutlined, SunOutlined } from '@ant-design/icons';
 import { Button, Dropdown } from 'antd';
 import { useTranslation } from 'react-i18next';
 import { switchLanguage } from '../i18n';
@@ -45,7 +45,7 @@ export function SchemeSwitch() {
     >
       <Button
         type="text"
-        icon={scheme === 'system' ? <BulbOutlined /> : dark ? <MoonOutlined /> : <SunOutlined />}
+        icon={dark ? <MoonOutlined /> : <SunOutlined />}
         aria-label={t('preferences.scheme')}
         title={t('preferences.scheme')}
         data-testid="scheme-switch"

@@ -4,9 +4,9 @@ import { App, Button, ConfigProvider } from 'antd';
 import { Suspense, useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { Navigate, Outlet, useLocation } from 'react-router-dom';
-import { onSessionEnd, setCsrfToken } from '../api/client';
+import { onSessionEnd } from '../api/client';
 import { ApiError } from '../api/errors';
-import { useSession, useSetup } from '../api/queries';
+import { changePerson, useSession, useSetup } from '../api/queries';
 import { Mark } from '../components/Brand';
 import { ProblemAlert } from '../components/Problem';
 import { usePreferences } from '../lib/preferences';
@@ -63,8 +63,7 @@ function Gate() {
   useEffect(
     () =>
       onSessionEnd(() => {
-        setCsrfToken('');
-        client.setQueryData(['session'], null);
+        if (client.getQueryData(['session'])) changePerson(client, null);
       }),
     [client],
   );

@@ -19,8 +19,8 @@ import { Button, Drawer, Dropdown } from 'antd';
 import { Suspense, useEffect, useRef, useState, type ReactNode } from 'react';
 import { useTranslation } from 'react-i18next';
 import { Link, NavLink, Outlet, useLocation } from 'react-router-dom';
-import { api, need, setCsrfToken } from '../api/client';
-import { useOverview, useSession } from '../api/queries';
+import { api, need } from '../api/client';
+import { changePerson, useOverview, useSession } from '../api/queries';
 import { useQuery } from '@tanstack/react-query';
 import { State } from '../components/Bits';
 import { Mark } from '../components/Brand';
@@ -101,7 +101,7 @@ function StatePill() {
   return (
     <Link to="/workers" className="pill" data-testid="state-pill">
       <State level={level}>{t('pill.workers', { count: workers.connected })}</State>
-      <span className="faint nowrap">{t('pill.revision', { revision })}</span>
+      <span className="faint nowrap wide-only">{t('pill.revision', { revision })}</span>
     </Link>
   );
 }
@@ -116,9 +116,7 @@ function Person({ onPassword }: { onPassword: () => void }) {
     try {
       await need(api.DELETE('/session'));
     } finally {
-      setCsrfToken('');
-      client.clear();
-      client.setQueryData(['session'], null);
+      changePerson(client, null);
     }
   };
   return (

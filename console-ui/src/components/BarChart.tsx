@@ -11,7 +11,7 @@ export function BarChart({ series, label }: { series: Schemas['Figures']['series
   const most = Math.max(1, ...series.map((bucket) => bucket.requests));
   const first = series[0];
   const last = series[series.length - 1];
-  if (!first || !last) return <p className="muted">{t('overview.noRequests')}</p>;
+  if (!first || !last || series.every((bucket) => bucket.requests === 0)) return <p className="muted">{t('overview.noRequests')}</p>;
   const step = 100 / series.length;
   const usable = HEIGHT - 4;
   return (

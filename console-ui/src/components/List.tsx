@@ -1,7 +1,7 @@
 /* Lists of objects: search, skeleton while loading, a word on what to do when empty, retry when it failed, more. */
 import { SearchOutlined } from '@ant-design/icons';
 import { Button, Input, Skeleton } from 'antd';
-import { useEffect, useState, type ReactNode } from 'react';
+import { useEffect, useState, type CSSProperties, type ReactNode } from 'react';
 import { useTranslation } from 'react-i18next';
 import { Link } from 'react-router-dom';
 import type { PagedResult } from '../api/queries';
@@ -159,7 +159,7 @@ export function Row({ icon, title, to, sub, meta, actions, off, testId }: RowPro
         </div>
       </div>
       {meta && (
-        <dl>
+        <dl style={{ '--columns': meta.length + 1 } as CSSProperties}>
           {meta.map((entry) => (
             <div key={entry.label}>
               <dt>{entry.label}</dt>

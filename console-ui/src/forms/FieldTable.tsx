@@ -1,11 +1,12 @@
 /* A form drawn from a field table of the catalogue: one item per field, bounds and defaults included. */
-import { Form, Input, InputNumber, Select, Switch } from 'antd';
+import { Form, Input, InputNumber, Select } from 'antd';
 import type { ReactNode } from 'react';
 import { useTranslation } from 'react-i18next';
 import type { Schemas } from '../api/client';
 import { useLocalText } from '../lib/format';
 import { durationText } from '../lib/duration';
 import { DurationItem, useRules } from './inputs';
+import { SwitchItem } from './SwitchItem';
 
 export type Field = Schemas['Field'];
 export type StoredSecrets = Record<string, Schemas['SecretInfo']>;
@@ -64,9 +65,7 @@ function FieldItem({ field, path, stored }: { field: Field; path: (string | numb
   switch (field.type) {
     case 'bool':
       return (
-        <Form.Item {...common} valuePropName="checked" initialValue={field.default ?? false}>
-          <Switch data-testid={testId} />
-        </Form.Item>
+        <SwitchItem name={path} label={label} help={help} initialValue={field.default ?? false} testId={testId} />
       );
     case 'int':
       return (

@@ -8,6 +8,7 @@ import { usePlugins } from '../api/queries';
 import { useLocalText } from '../lib/format';
 import type { FieldPath } from '../lib/pointer';
 import { FieldTable, partSecrets, spell, withoutEmpty } from './FieldTable';
+import { SwitchItem } from './SwitchItem';
 
 type Configs = Record<string, Schemas['PluginConfig']>;
 
@@ -75,15 +76,13 @@ export function PluginsEditor({ form, stored, faults }: EditorProps) {
             </div>
             {plugin && <p className="muted" style={{ marginBottom: 12 }}>{local(plugin.doc)}</p>}
             <FieldTable fields={plugin?.fields ?? []} at={['plugins', name]} stored={partSecrets(plugin?.fields ?? [], stored?.[name]).stored} />
-            <Form.Item
+            <SwitchItem
               name={['plugins', name, 'fail_open']}
               label={t('plugins.failOpen')}
-              extra={t('plugins.failOpenHelp')}
-              valuePropName="checked"
+              help={t('plugins.failOpenHelp')}
               initialValue={false}
-            >
-              <Switch size="small" data-testid={`plugin-${name}-fail-open`} />
-            </Form.Item>
+              testId={`plugin-${name}-fail-open`}
+            />
           </div>
         );
       })}

@@ -2,19 +2,30 @@
 import { Select } from 'antd';
 import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
-import { api, need } from '../api/client';
+import { Link } from 'react-router-dom';
+import { api, need, type Schemas } from '../api/client';
 import { usePaged } from '../api/queries';
 import { Ago, State } from '../components/Bits';
 import { DiffView, useKindWord } from '../components/Changes';
-import { Fold } from '../components/Fold';
 import { Empty, List, Row, useDebounced } from '../components/List';
 import { Page } from '../components/Page';
+import { useFormats } from '../lib/format';
 
 const KINDS = ['provider', 'route', 'consumer', 'global-plugin', 'settings', 'user', 'token', 'join-token'];
+
+const VERBS = ['create', 'update', 'delete', 'rotate', 'login', 'logout', 'setup', 'apply', 'rollback', 'password', 'test'] as const;
+type Verb = (typeof VERBS)[number];
 
 export function AuditPage() {
   const { t } = useTranslation();
   const kind = useKindWord();
+  const formats = useFormats();
+  /* "route.create" in words where we have them; a newer server may know more than this page. */
+  const words = (entry: Schemas['AuditEntry']) => {
+    const verb = entry.action.split('.').pop() ?? '';
+    const did = (VERBS as readonly string[]).includes(verb) ? t(`audit.verb.${verb as Verb}`) : entry.action;
+    return t('audit.did', { action: did, kind: kind(entry.kind), name: entry.name ?? '' }).trim();
+  };
   const [search, setSearch] = useState('');
   const [only, setOnly] = useState<string | undefined>();
   const q = useDebounced(search);
@@ -43,11 +54,15 @@ export function AuditPage() {
         keyOf={(entry) => String(entry.id)}
         empty={<Empty title={t('audit.emptyTitle')} text={t('audit.emptyText')} />}
         render={(entry) => (
-          <div data-testid={`audit-${entry.id}`}>
+          <details className="row-details" data-testid={`audit-${entry.id}`}>
+            <summary data-testid={`audit-${entry.id}-details`}>
             <Row
-              title={entry.name ? t('audit.did', { action: entry.action, name: entry.name }) : entry.action}
+              title={words(entry)}
               sub={
-                entry.outcome === 'ok' ? undefined : <State level={entry.outcome === 'denied' ? 'warn' : 'bad'}>{t(`audit.outcome.${entry.outcome}`)}</State>
+                <span className="line gap-8">
+                  <code>{entry.action}</code>
+                  {entry.outcome !== 'ok' && <State level={entry.outcome === 'denied' ? 'warn' : 'bad'}>{t(`audit.outcome.${entry.outcome}`)}</State>}
+                </span>
               }
               meta={[
                 { label: t('audit.who'), value: entry.actor.name || t(`audit.actor.${entry.actor.type}`) },
@@ -55,17 +70,16 @@ export function AuditPage() {
                 { label: t('audit.when'), value: <Ago at={entry.at} /> },
               ]}
             />
-            {(entry.before || entry.after || entry.request_id) && (
-              <div style={{ padding: '0 20px 14px' }}>
-                <Fold title={t('audit.details')} hint={entry.revision ? t('revisions.one', { revision: entry.revision }) : undefined} testId={`audit-${entry.id}-details`}>
-                  <div className="stack gap-8" style={{ paddingBottom: 12 }}>
-                    {(entry.before || entry.after) && <DiffView before={entry.before} after={entry.after} />}
-                    {entry.request_id && <span className="faint">{t('problem.requestId', { id: entry.request_id })}</span>}
-                  </div>
-                </Fold>
-              </div>
-            )}
-          </div>
+            </summary>
+            <div className="inside stack gap-8">
+              {entry.before || entry.after ? <DiffView before={entry.before} after={entry.after} /> : <p className="muted">{t('audit.noObject')}</p>}
+              <span className="line gap-16 faint">
+                <span>{formats.dateTime(entry.at)}</span>
+                {entry.revision !== null && <Link to={`/revisions/${entry.revision}`}>{t('revisions.one', { revision: entry.revision })}</Link>}
+                {entry.request_id && <span>{t('problem.requestId', { id: entry.request_id })}</span>}
+              </span>
+            </div>
+          </details>
         )}
       />
     </Page>

@@ -174,7 +174,7 @@ function ConsumerForm({ stored, onSaved }: { stored: Guarded<Consumer>; onSaved:
       name="consumer"
       data-testid="consumer-form"
     >
-      <Section title={t('consumers.about')}>
+      <Section title={t('form.about')}>
         <Form.Item name="description" label={t('form.description')}>
           <Input maxLength={1024} data-testid="consumer-description" />
         </Form.Item>

@@ -51,7 +51,8 @@ export function ShownKeyDialog({ consumer, secret, onClose }: { consumer: string
       okText={t('keys.saved')}
       okButtonProps={{ 'data-testid': 'key-saved' } as ButtonProps}
       cancelButtonProps={{ style: { display: 'none' } }}
-      destroyOnHidden
+      /* Drawn also while it closes: without a secret there is nothing left of it in the page. */
+      forceRender
     >
       {secret && <ShownKey consumer={consumer} secret={secret} />}
     </Modal>

@@ -2,7 +2,8 @@ import { useQueryClient } from '@tanstack/react-query';
 import { Button, Form, Input } from 'antd';
 import { useTranslation } from 'react-i18next';
 import { useLocation } from 'react-router-dom';
-import { api, need, setCsrfToken } from '../api/client';
+import { api, need } from '../api/client';
+import { changePerson } from '../api/queries';
 import { ProblemAlert } from '../components/Problem';
 import { useRules } from '../forms/inputs';
 import { useApiForm } from '../forms/useApiForm';
@@ -23,10 +24,7 @@ export function LoginPage() {
   const submit = (values: Values) =>
     edit.submit(async () => {
       const session = await need(api.POST('/session', { body: values }));
-      setCsrfToken(session.csrf_token);
-      client.clear();
-      client.setQueryData(['setup'], { initialised: true });
-      client.setQueryData(['session'], session);
+      changePerson(client, session);
     });
   return (
     <Door title={t('login.title')} lead={back ? t('login.again') : t('login.lead')}>

@@ -1,6 +1,6 @@
 /* What can be switched on, and what is switched on for everybody. */
 import { useQuery } from '@tanstack/react-query';
-import { App, Button, Drawer, Form, Switch } from 'antd';
+import { App, Button, Drawer, Form } from 'antd';
 import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { api, need, type Schemas } from '../api/client';
@@ -10,6 +10,7 @@ import { Empty, LoadingRows, Row } from '../components/List';
 import { Page } from '../components/Page';
 import { ProblemAlert } from '../components/Problem';
 import { FieldTable, partSecrets, spell, withoutEmpty } from '../forms/FieldTable';
+import { SwitchItem } from '../forms/SwitchItem';
 import { useApiForm } from '../forms/useApiForm';
 import { useLocalText } from '../lib/format';
 
@@ -40,13 +41,9 @@ function GlobalForm({ plugin, stored, onClose }: { plugin: Schemas['Plugin']; st
   };
   return (
     <Form<Values> form={edit.form} layout="vertical" initialValues={{ config: { enabled: true, fail_open: false, ...parted.plain } }} onFinish={save} disabled={!may} name="global-plugin">
-      <Form.Item name={['config', 'enabled']} valuePropName="checked" label={t('plugins.enabled')}>
-        <Switch data-testid="global-enabled" />
-      </Form.Item>
+      <SwitchItem name={['config', 'enabled']} label={t('plugins.enabled')} testId="global-enabled" />
       <FieldTable fields={plugin.fields} at={['config']} stored={parted.stored} />
-      <Form.Item name={['config', 'fail_open']} valuePropName="checked" label={t('plugins.failOpen')} extra={t('plugins.failOpenHelp')}>
-        <Switch data-testid="global-fail-open" />
-      </Form.Item>
+      <SwitchItem name={['config', 'fail_open']} label={t('plugins.failOpen')} help={t('plugins.failOpenHelp')} testId="global-fail-open" />
       <ProblemAlert error={edit.error} rest={edit.rest} />
       <div className="line gap-8">
         <Button type="primary" htmlType="submit" loading={edit.busy} data-testid="global-save">

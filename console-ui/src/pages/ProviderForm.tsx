@@ -12,6 +12,7 @@ import { Section } from '../components/Page';
 import { ProblemAlert } from '../components/Problem';
 import { FieldTable, partSecrets, withoutEmpty } from '../forms/FieldTable';
 import { DurationItem, PairsInput, useRules } from '../forms/inputs';
+import { SwitchItem } from '../forms/SwitchItem';
 import { useApiForm, within } from '../forms/useApiForm';
 
 type Provider = Schemas['Provider'];
@@ -139,10 +140,10 @@ export function ProviderForm({ type, stored, onSaved }: FormProps) {
       name="provider"
       data-testid="provider-form"
     >
-      <Section title={t('providerForm.identity')} lead={t('providerForm.identityLead')}>
+      <Section title={isNew ? t('providerForm.identity') : t('form.about')} lead={isNew ? t('providerForm.identityLead') : undefined}>
         <div className="fields-2">
-          <Form.Item name="name" label={t('form.name')} rules={rules.name} validateFirst extra={isNew ? t('form.nameHelp') : t('form.nameFixed')}>
-            <Input disabled={!isNew} className="mono" spellCheck={false} data-testid="provider-name" />
+          <Form.Item name="name" label={t('form.name')} rules={rules.name} validateFirst extra={t('form.nameHelp')} hidden={!isNew}>
+            <Input className="mono" spellCheck={false} data-testid="provider-name" />
           </Form.Item>
           <Form.Item name="description" label={t('form.description')}>
             <Input maxLength={1024} data-testid="provider-description" />
@@ -213,7 +214,7 @@ export function ProviderForm({ type, stored, onSaved }: FormProps) {
                       <Button
                         type="text"
                         icon={<DeleteOutlined />}
-                        style={i === 0 ? { marginTop: 30 } : undefined}
+                        className={i === 0 ? 'under-label' : undefined}
                         aria-label={t('common.removeLine', { number: i + 1 })}
                         onClick={() => remove(key.name)}
                         data-testid={`provider-key-${i}-remove`}
@@ -327,10 +328,8 @@ export function ProviderForm({ type, stored, onSaved }: FormProps) {
           </div>
         </Fold>
         <Fold title={t('providerForm.failover')} hint={t('providerForm.failoverHint')} forceOpen={within(edit.faults, 'key_failover', 'load_balance')} testId="fold-failover">
+          <SwitchItem name={['key_failover', 'enabled']} label={t('providerForm.failoverOn')} testId="failover-enabled" />
           <div className="fields-2">
-            <Form.Item name={['key_failover', 'enabled']} valuePropName="checked" label={t('providerForm.failoverOn')}>
-              <Switch data-testid="failover-enabled" />
-            </Form.Item>
             <Form.Item name={['key_failover', 'failure_threshold']} label={t('providerForm.threshold')}>
               <InputNumber min={1} max={100} placeholder="3" data-testid="failover-threshold" />
             </Form.Item>
@@ -344,9 +343,7 @@ export function ProviderForm({ type, stored, onSaved }: FormProps) {
           </div>
         </Fold>
         <Fold title={t('providerForm.tls')} hint={t('providerForm.tlsHint')} forceOpen={within(edit.faults, 'tls', 'headers', 'labels')} testId="fold-tls">
-          <Form.Item name={['tls', 'verify']} valuePropName="checked" label={t('providerForm.verify')} extra={t('providerForm.verifyHelp')}>
-            <Switch data-testid="tls-verify" />
-          </Form.Item>
+          <SwitchItem name={['tls', 'verify']} label={t('providerForm.verify')} help={t('providerForm.verifyHelp')} testId="tls-verify" />
           <Form.Item name={['tls', 'ca_pem']} label={t('providerForm.ca')}>
             <Input.TextArea className="mono" autoSize={{ minRows: 2, maxRows: 8 }} placeholder="-----BEGIN CERTIFICATE-----" spellCheck={false} data-testid="tls-ca" />
           </Form.Item>

@@ -1,6 +1,6 @@
 /* The form of a route: what matches, where it goes, what happens when that fails, who may call. */
 import { ArrowDownOutlined, ArrowUpOutlined, DeleteOutlined, PlusOutlined } from '@ant-design/icons';
-import { App, AutoComplete, Button, Form, Input, InputNumber, Radio, Select, Switch, type FormInstance } from 'antd';
+import { App, AutoComplete, Button, Form, Input, InputNumber, Radio, Select, type FormInstance } from 'antd';
 import { useMemo } from 'react';
 import { useTranslation } from 'react-i18next';
 import { Link } from 'react-router-dom';
@@ -12,6 +12,7 @@ import { ProblemAlert } from '../components/Problem';
 import { withoutEmpty } from '../forms/FieldTable';
 import { PluginsEditor, pluginsFromForm, pluginsToForm } from '../forms/PluginsEditor';
 import { DurationItem, PairsInput, useRules } from '../forms/inputs';
+import { SwitchItem } from '../forms/SwitchItem';
 import { useApiForm, within } from '../forms/useApiForm';
 import { shares } from './routeText';
 
@@ -243,10 +244,10 @@ export function RouteForm({ stored, template, onSaved }: FormProps) {
       name="route"
       data-testid="route-form"
     >
-      <Section title={t('routeForm.identity')} lead={t('routeForm.identityLead')}>
+      <Section title={isNew ? t('routeForm.identity') : t('form.about')} lead={isNew ? t('routeForm.identityLead') : undefined}>
         <div className="fields-2">
-          <Form.Item name="name" label={t('form.name')} rules={rules.name} validateFirst extra={isNew ? t('form.nameHelp') : t('form.nameFixed')}>
-            <Input disabled={!isNew} className="mono" spellCheck={false} placeholder="my-deepseek-r1" data-testid="route-name" />
+          <Form.Item name="name" label={t('form.name')} rules={rules.name} validateFirst extra={t('form.nameHelp')} hidden={!isNew}>
+            <Input className="mono" spellCheck={false} placeholder="my-deepseek-r1" data-testid="route-name" />
           </Form.Item>
           <Form.Item name="description" label={t('form.description')}>
             <Input maxLength={1024} data-testid="route-description" />
@@ -274,7 +275,7 @@ export function RouteForm({ stored, template, onSaved }: FormProps) {
                   <Button
                     type="text"
                     icon={<DeleteOutlined />}
-                    style={i === 0 ? { marginTop: 30 } : undefined}
+                    className={i === 0 ? 'under-label' : undefined}
                     aria-label={t('common.removeLine', { number: i + 1 })}
                     onClick={() => remove(item.name)}
                     data-testid={`match-model-${i}-remove`}
@@ -316,11 +317,11 @@ export function RouteForm({ stored, template, onSaved }: FormProps) {
                     </Form.Item>
                     {items.length > 1 && (
                       <>
-                        <span className="share" style={{ marginTop: 28 }}>{Math.round((parts[i] ?? 0) * 100)}%</span>
+                        <span className="share under-label">{Math.round((parts[i] ?? 0) * 100)}%</span>
                         <Button
                           type="text"
                           icon={<DeleteOutlined />}
-                          style={{ marginTop: 30 }}
+                          className="under-label"
                           aria-label={t('common.removeLine', { number: i + 1 })}
                           onClick={() => remove(item.name)}
                           data-testid={`target-${i}-remove`}
@@ -343,9 +344,7 @@ export function RouteForm({ stored, template, onSaved }: FormProps) {
       </Section>
 
       <Section title={t('routeForm.fallback')} lead={t('routeForm.fallbackLead')}>
-        <Form.Item name={['fallback', 'enabled']} valuePropName="checked" label={t('routeForm.fallbackOn')}>
-          <Switch data-testid="fallback-enabled" />
-        </Form.Item>
+        <SwitchItem name={['fallback', 'enabled']} label={t('routeForm.fallbackOn')} testId="fallback-enabled" />
         <div hidden={!fallbackOn}>
           <Form.List name={['fallback', 'targets']}>
             {(items, { add, remove, move }) => (

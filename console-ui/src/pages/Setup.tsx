@@ -2,7 +2,8 @@
 import { useQueryClient } from '@tanstack/react-query';
 import { Button, Form, Input } from 'antd';
 import { Trans, useTranslation } from 'react-i18next';
-import { api, need, setCsrfToken } from '../api/client';
+import { api, need } from '../api/client';
+import { changePerson } from '../api/queries';
 import { ProblemAlert } from '../components/Problem';
 import { StrengthMeter } from '../components/StrengthMeter';
 import { useRules } from '../forms/inputs';
@@ -31,9 +32,7 @@ export function SetupPage() {
   const submit = (values: Values) =>
     edit.submit(async () => {
       const session = await need(api.POST('/setup', { body: { ...values, setup_token: values.setup_token.trim() } }));
-      setCsrfToken(session.csrf_token);
-      client.setQueryData(['session'], session);
-      client.setQueryData(['setup'], { initialised: true });
+      changePerson(client, session);
     });
   return (
     <Door title={t('setup.title')} lead={t('setup.lead')}>

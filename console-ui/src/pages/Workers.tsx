@@ -81,8 +81,8 @@ export function WorkersPage() {
                 { label: t('workers.seen'), value: <Ago at={node.last_seen_at} /> },
               ]}
               actions={
-                admin &&
-                node.state === 'disconnected' && (
+                <span className="worker-actions">
+                {admin && node.state === 'disconnected' && (
                   <DeleteButton
                     bare
                     size="small"
@@ -95,7 +95,8 @@ export function WorkersPage() {
                     onDelete={() => need(api.DELETE('/nodes/{id}', { params: { path: { id: node.id } } }))}
                     onDone={() => void refresh('nodes')}
                   />
-                )
+                )}
+                </span>
               }
             />
             {node.last_error && (

@@ -1,4 +1,4 @@
-import { App, Button, Form, Input, InputNumber, Select, Switch } from 'antd';
+import { App, Button, Form, Input, InputNumber, Select } from 'antd';
 import { useTranslation } from 'react-i18next';
 import { api, need, type Schemas } from '../../api/client';
 import { ifMatch, useMay, useRefresh, useSettings, type Guarded } from '../../api/queries';
@@ -7,6 +7,7 @@ import { Section } from '../../components/Page';
 import { ProblemAlert } from '../../components/Problem';
 import { withoutEmpty } from '../../forms/FieldTable';
 import { DurationItem, useRules } from '../../forms/inputs';
+import { SwitchItem } from '../../forms/SwitchItem';
 import { useApiForm } from '../../forms/useApiForm';
 
 type Write = Schemas['SettingsWrite'];
@@ -101,12 +102,8 @@ function SettingsForm({ stored }: { stored: Guarded<Schemas['Settings']> }) {
         </div>
       </Section>
       <Section title={t('dataPlane.log')} lead={t('dataPlane.logLead')}>
-        <Form.Item name={['data_plane', 'access_log', 'enabled']} valuePropName="checked" label={t('dataPlane.logOn')}>
-          <Switch data-testid="settings-log-enabled" />
-        </Form.Item>
-        <Form.Item name={['data_plane', 'access_log', 'prompts']} valuePropName="checked" label={t('dataPlane.prompts')} extra={t('dataPlane.promptsHelp')}>
-          <Switch data-testid="settings-log-prompts" />
-        </Form.Item>
+        <SwitchItem name={['data_plane', 'access_log', 'enabled']} label={t('dataPlane.logOn')} testId="settings-log-enabled" />
+        <SwitchItem name={['data_plane', 'access_log', 'prompts']} label={t('dataPlane.prompts')} help={t('dataPlane.promptsHelp')} testId="settings-log-prompts" />
       </Section>
       <ProblemAlert error={edit.error} rest={edit.rest} />
       {may && (
