@@ -381,12 +381,14 @@ static bool version_ok(struct dp_h1 *p, const llhttp_t *l)
 {
 	struct gw_str line = { p->raw.p, p->first_line - 2 };
 	bool request = p->side == DP_H1_REQUEST;
-	/* llhttp also speaks ICE and RTSP, and takes a request line without a version for HTTP/0.9. */
+	/* llhttp also speaks ICE and RTSP, takes a request line without a version for HTTP/0.9, and skips blanks. */
 	bool named = request ? gw_str_ends(line, l->http_minor ? GW_STR(" HTTP/1.1") : GW_STR(" HTTP/1.0"))
 	                     : gw_str_starts(line, l->http_minor ? GW_STR("HTTP/1.1 ") : GW_STR("HTTP/1.0 "));
 
 	if (l->http_major != 1 || l->http_minor > 1 || !named)
 		return refuse(p, DP_E_BAD_FRAMING, "is neither HTTP/1.0 nor HTTP/1.1");
+	if (request && line.n != p->head.method.n + p->url.n + strlen("  HTTP/1.1"))
+		return refuse(p, DP_E_BAD_FRAMING, "has more than one blank between the parts of its first line");
 	p->head.minor = l->http_minor;
 	return true;
 }

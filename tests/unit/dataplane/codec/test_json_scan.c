@@ -1,0 +1,200 @@
+/* The scanner's verdicts: JSON's grammar, duplicates after unescaping, offsets, at every slicing. */
+#include <stdio.h>
+
+#include "base/buf.h"
+#include "base/str.h"
+#include "codec/json_scan.h"
+#include "dataplane/slices.h"
+#include "unit.h"
+
+static const struct dp_scan_name names[] = { { "model", true }, { "stream", false }, { "n", false } };
+
+static bool feed(void *arg, struct gw_str piece)
+{
+	return dp_scan_feed(arg, piece) != DP_SCAN_BAD;
+}
+
+static void scan(struct dp_scan *s, struct gw_str in, unsigned mode)
+{
+	dp_scan_init(s, names, GW_COUNT(names));
+	slices_run(in, mode, feed, s);
+}
+
+enum verdict { OK, SYNTAX = DP_SCAN_SYNTAX, DEEP = DP_SCAN_DEPTH, TWICE = DP_SCAN_DUPLICATE };
+struct row { enum verdict want; const char *text; };
+
+static const struct row rows[] = {
+	{ OK, "{}" }, { OK, " \t\r\n{ } \n" }, { OK, "\n\n\n{\"a\":1}" }, { OK, "{\"a\":1,\"b\":[],\"c\":{},\"d\":null,\"e\":true,\"f\":false}" },
+	{ OK, "{\"a\":[1,2,[3,{\"b\":[]}]]}" }, { OK, "{\"a\":0}" }, { OK, "{\"a\":-0}" }, { OK, "{\"a\":-1.5e+10}" },
+	{ OK, "{\"a\":0.1E-7}" }, { OK, "{\"a\":12345678901234567890123}" }, { OK, "{\"a\":\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u0041\"}" },
+	{ OK, "{\"a\":\"\xe4\xb8\xad\xf0\x9f\x98\x80\xc3\xa9\"}" }, { OK, "{\"a\":\"\\ud83d\\ude00\"}" }, { OK, "{\"a\":\"\x7f\"}" },
+	{ OK, "{\"a\":\"\\u0000\"}" }, { OK, "{\"\":1,\"\":2}" }, { OK, "{\"a\":1,\"a\":2}" },
+	/* not an object, or not whole */
+	{ SYNTAX, "" }, { SYNTAX, "  " }, { SYNTAX, "[]" }, { SYNTAX, "1" }, { SYNTAX, "\"a\"" }, { SYNTAX, "null" },
+	{ SYNTAX, "{" }, { SYNTAX, "{\"a\"" }, { SYNTAX, "{\"a\":" }, { SYNTAX, "{\"a\":1" }, { SYNTAX, "{\"a\":\"x" },
+	{ SYNTAX, "{\"a\":\"x\"" }, { SYNTAX, "{\"a\":[1" }, { SYNTAX, "{\"a\":tru" }, { SYNTAX, "{}{}" }, { SYNTAX, "{} x" },
+	{ SYNTAX, "{},"}, { SYNTAX, "\xef\xbb\xbf{}" },
+	/* structure */
+	{ SYNTAX, "{,}" }, { SYNTAX, "{\"a\":1,}" }, { SYNTAX, "{\"a\" 1}" }, { SYNTAX, "{\"a\"::1}" }, { SYNTAX, "{\"a\":}" },
+	{ SYNTAX, "{a:1}" }, { SYNTAX, "{'a':1}" }, { SYNTAX, "{1:1}" }, { SYNTAX, "{\"a\":1 \"b\":2}" }, { SYNTAX, "{\"a\":[1,]}" },
+	{ SYNTAX, "{\"a\":[,1]}" }, { SYNTAX, "{\"a\":[1 2]}" }, { SYNTAX, "{\"a\":[1}}" }, { SYNTAX, "{\"a\":{\"b\":1]}" },
+	{ SYNTAX, "{\"a\":1]" }, { SYNTAX, "{\"a\":1/**/}" }, { SYNTAX, "{\"a\":1//\n}" }, { SYNTAX, "{\"a\":\v1}" },
+	/* words and numbers */
+	{ SYNTAX, "{\"a\":True}" }, { SYNTAX, "{\"a\":nul}" }, { SYNTAX, "{\"a\":nulll}" }, { SYNTAX, "{\"a\":NaN}" },
+	{ SYNTAX, "{\"a\":Infinity}" }, { SYNTAX, "{\"a\":undefined}" }, { SYNTAX, "{\"a\":01}" }, { SYNTAX, "{\"a\":-}" },
+	{ SYNTAX, "{\"a\":+1}" }, { SYNTAX, "{\"a\":.5}" }, { SYNTAX, "{\"a\":1.}" }, { SYNTAX, "{\"a\":1.e5}" },
+	{ SYNTAX, "{\"a\":1e}" }, { SYNTAX, "{\"a\":1e+}" }, { SYNTAX, "{\"a\":0x10}" }, { SYNTAX, "{\"a\":1_000}" },
+	{ SYNTAX, "{\"a\":-01}" }, { SYNTAX, "{\"a\":1e5.5}" },
+	/* strings */
+	{ SYNTAX, "{\"a\":\"\n\"}" }, { SYNTAX, "{\"a\":\"\t\"}" }, { SYNTAX, "{\"a\":\"\x01\"}" }, { SYNTAX, "{\"a\":\"\\x\"}" },
+	{ SYNTAX, "{\"a\":\"\\'\"}" }, { SYNTAX, "{\"a\":\"\\u12\"}" }, { SYNTAX, "{\"a\":\"\\u12g4\"}" }, { SYNTAX, "{\"a\":\"\\U0041\"}" },
+	{ SYNTAX, "{\"a\":\"\\ud800\"}" }, { SYNTAX, "{\"a\":\"\\udc00\"}" }, { SYNTAX, "{\"a\":\"\\ud800x\"}" },
+	{ SYNTAX, "{\"a\":\"\\ud800\\n\"}" }, { SYNTAX, "{\"a\":\"\\ud800\\u0041\"}" }, { SYNTAX, "{\"a\":\"\\ud800\\ud800\"}" },
+	{ SYNTAX, "{\"a\":\"\x80\"}" }, { SYNTAX, "{\"a\":\"\xc0\xaf\"}" }, { SYNTAX, "{\"a\":\"\xc3\"}" }, { SYNTAX, "{\"a\":\"\xe0\x80\xaf\"}" },
+	{ SYNTAX, "{\"a\":\"\xed\xa0\x80\"}" }, { SYNTAX, "{\"a\":\"\xf4\x90\x80\x80\"}" }, { SYNTAX, "{\"a\":\"\xf5\x80\x80\x80\"}" },
+	{ SYNTAX, "{\"a\":\"\xff\"}" }, { SYNTAX, "{\"a\":\"\xe4\xb8\"}" }, { SYNTAX, "{\"\xff\":1}" }, { SYNTAX, "{\"a\xe4\":1}" },
+	{ SYNTAX, "{\"a\":\"\xf0\x80\x80\x80\"}" }, { SYNTAX, "\x7b\xff" },
+	/* watched names, once */
+	{ TWICE, "{\"model\":\"a\",\"model\":\"b\"}" }, { TWICE, "{\"model\":\"a\",\"mod\\u0065l\":\"b\"}" },
+	{ TWICE, "{\"\\u006d\\u006f\\u0064\\u0065\\u006c\":1,\"model\":\"b\"}" }, { TWICE, "{\"model\":null,\"x\":{\"model\":1},\"model\":null}" },
+	{ TWICE, "{\"stream\":true,\"strea\\u006D\":false}" }, { TWICE, "{\"n\":1,\"n\":1}" }, { TWICE, "{\"n\":{},\"n\":[]}" },
+	{ OK, "{\"mod\\u0065l\":\"b\"}" }, { OK, "{\"Model\":\"a\",\"model\":\"b\",\"MODEL\":\"c\"}" }, { OK, "{\"model\":\"a\",\"model \":\"b\"}" },
+	{ OK, "{\"model\":\"a\",\"model\\u0000\":\"b\"}" }, { OK, "{\"model\":\"a\",\"x\":{\"model\":\"b\",\"model\":\"c\"},\"y\":[{\"model\":1}]}" },
+	{ OK, "{\"model\":\"a\",\"mode\":1,\"modell\":2,\"stream\":true,\"streams\":1}" },
+};
+
+START_TEST(verdicts)
+{
+	for (size_t i = 0; i < GW_COUNT(rows); i++) {
+		struct gw_str in = gw_str_c(rows[i].text);
+
+		for (unsigned mode = 0; mode < slices_modes(in, 10); mode++) {
+			struct dp_scan s;
+			enum dp_scan_state end;
+
+			scan(&s, in, mode);
+			end = dp_scan_end(&s);
+			ck_assert_msg((enum verdict)s.fault == rows[i].want, "%s (slicing %u): %d instead of %d, %s", rows[i].text,
+			              mode, s.fault, rows[i].want, s.fault_text ? s.fault_text : "fine");
+			ck_assert_int_eq(end, rows[i].want == OK ? DP_SCAN_DONE : DP_SCAN_BAD);
+		}
+	}
+}
+END_TEST
+
+START_TEST(members_are_found_with_their_places)
+{
+	struct gw_str in = GW_STR(" {\"messages\":[{\"model\":\"no\"}], \"mod\\u0065l\" : \"q\\u0077\\\"\xe4\xb8\xad\" ,\"stream\":true,\"n\":-12.5e3 }\n");
+
+	for (unsigned mode = 0; mode < slices_modes(in, 50); mode++) {
+		struct dp_scan s;
+		const struct dp_scan_member *m, *n, *st;
+
+		scan(&s, in, mode);
+		ck_assert_int_eq(dp_scan_end(&s), DP_SCAN_DONE);
+		m = dp_scan_get(&s, "model");
+		n = dp_scan_get(&s, "n");
+		st = dp_scan_get(&s, "stream");
+		ck_assert(gw_str_is(m->text, "qw\"\xe4\xb8\xad"));
+		ck_assert(gw_str_is((struct gw_str){ in.p + m->at, m->n }, "\"q\\u0077\\\"\xe4\xb8\xad\""));
+		ck_assert(gw_str_is((struct gw_str){ in.p + m->key_at, 12 }, "\"mod\\u0065l\""));
+		ck_assert(gw_str_is((struct gw_str){ in.p + n->at, n->n }, "-12.5e3"));
+		ck_assert_int_eq(n->type, DP_J_NUMBER);
+		ck_assert_int_eq(st->type, DP_J_TRUE);
+		ck_assert_uint_eq(st->n, 4);
+		ck_assert_uint_eq(s.object_at, 1);
+		ck_assert_uint_eq(s.object_end, in.n - 1);
+		ck_assert(!s.empty);
+		ck_assert_ptr_null(dp_scan_get(&s, "nothing"));
+	}
+}
+END_TEST
+
+START_TEST(text_is_counted)
+{
+	struct gw_str in = GW_STR("{\"model\":\"m\",\"a\":[\"abc\",\"\xe4\xb8\xad\xe6\x96\x87x\",\"\\u4e2d\\n\",{\"\xe4\xb8\xad\":\"data:image/png;base64,AAAA\"}],\"b\":\"dat\",\"c\":\"\xe4\xb8\xad" "data:\"}");
+
+	for (unsigned mode = 0; mode < slices_modes(in, 50); mode++) {
+		struct dp_scan s;
+
+		scan(&s, in, mode);
+		ck_assert_int_eq(dp_scan_end(&s), DP_SCAN_DONE);
+		ck_assert_int_eq(s.stat.ascii, 1 + 3 + 1 + 1 + 3 + 5);
+		ck_assert_int_eq(s.stat.wide, 2 + 1 + 1);
+		ck_assert_int_eq(s.stat.media, 1);
+		ck_assert_int_eq(s.stat.objects, 1);
+	}
+}
+END_TEST
+
+static void nested(struct gw_buf *b, size_t depth)
+{
+	gw_buf_init(b, 1 << 20);
+	gw_buf_add_c(b, "{\"a\":");
+	for (size_t i = 1; i < depth; i++)
+		gw_buf_add_c(b, i % 2 ? "[" : "{\"x\":");
+	gw_buf_add_c(b, "1");
+	for (size_t i = depth; i-- > 1;)
+		gw_buf_add_c(b, i % 2 ? "]" : "}");
+	gw_buf_add_c(b, "}");
+}
+
+START_TEST(depth_has_a_limit)
+{
+	static const struct { size_t depth; enum verdict want; } cases[] = { { 127, OK }, { 128, OK }, { 129, DEEP }, { 10000, DEEP } };
+
+	for (size_t i = 0; i < GW_COUNT(cases); i++) {
+		struct gw_buf b;
+		struct dp_scan s;
+
+		nested(&b, cases[i].depth);
+		scan(&s, gw_buf_str(&b), 0);
+		(void)!dp_scan_end(&s);
+		ck_assert_int_eq((int)s.fault, (int)cases[i].want);
+		gw_buf_fini(&b);
+	}
+}
+END_TEST
+
+START_TEST(long_values_are_no_model)
+{
+	struct gw_buf b;
+	struct dp_scan s;
+
+	for (size_t n = 255; n <= 258; n++) {
+		gw_buf_init(&b, 4096);
+		gw_buf_add_c(&b, "{\"model\":\"");
+		for (size_t i = 0; i < n; i++)
+			gw_buf_add_byte(&b, 'x');
+		gw_buf_add_c(&b, "\"}");
+		scan(&s, gw_buf_str(&b), 1);
+		ck_assert_int_eq(dp_scan_end(&s), DP_SCAN_DONE);
+		ck_assert_int_eq(dp_scan_get(&s, "model")->text.p != NULL, n <= 256);
+		gw_buf_fini(&b);
+	}
+	gw_buf_init(&b, 4096);
+	gw_buf_add_c(&b, "{\"n\":");
+	for (size_t i = 0; i < 401; i++)
+		gw_buf_add_byte(&b, '1');
+	gw_buf_add_c(&b, "}");
+	scan(&s, gw_buf_str(&b), 0);
+	ck_assert_int_eq(s.fault, DP_SCAN_SYNTAX);
+	gw_buf_fini(&b);
+}
+END_TEST
+
+START_TEST(every_truncation_is_noticed)
+{
+	struct gw_str in = GW_STR("{\"model\":\"a\\u0041\\ud83d\\ude00\xe4\xb8\xad\",\"n\":-1.5e+3,\"x\":[true,null,{\"y\":\"z\"}]}");
+
+	for (size_t n = 0; n < in.n; n++) {
+		struct dp_scan s;
+
+		scan(&s, (struct gw_str){ in.p, n }, 0);
+		ck_assert_int_eq(dp_scan_end(&s), DP_SCAN_BAD);
+	}
+}
+END_TEST
+
+UNIT_MAIN("json_scan", verdicts, members_are_found_with_their_places, text_is_counted, depth_has_a_limit,
+          long_values_are_no_model, every_truncation_is_noticed)
