@@ -1,0 +1,296 @@
+"""Configuration on its way to workers: who gets what when, who is told, and what survives."""
+import json
+import signal
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from channel import Closed, FakeWorker
+from harness.waiting import wait_until
+from lone_control import LoneControl
+
+
+@pytest.fixture
+def start_control(watch):
+    def start(**env):
+        gateway = LoneControl(env=env)
+        watch.own.append(gateway)
+        watch.gateways.append(gateway)
+        return gateway.begin()
+    return start
+
+
+@pytest.fixture
+def control(start_control):
+    return start_control()
+
+
+def join(control, **how):
+    return FakeWorker(control.control_port, control.join_token, **how).join()
+
+
+def test_welcome_and_first_snapshot(control):
+    worker = join(control, name="w1")
+    assert worker.welcome["node_id"] == worker.node_id
+    assert len(worker.welcome["snapshot_key"]) == 64 and worker.welcome["epoch"] == worker.snapshot["epoch"]
+    document = json.loads(worker.snapshot["payload"])
+    assert document["format"] == 1 and document["revision"] == worker.snapshot["revision"]
+    node = control.wait_node(worker, state="connected", lag=0, revision_served=worker.snapshot["revision"])
+    assert node["name"] == "w1" and node["listen"] == "127.0.0.1:1" and node["address"].startswith("127.0.0.1:")
+    worker.heartbeat(requests=7, in_flight=2)
+    control.wait_node(worker, requests=7, in_flight=2)
+    worker.heartbeat("draining")
+    control.wait_node(worker, state="draining")
+    worker.close()
+    control.wait_node(worker, state="disconnected")
+
+
+def test_who_serves_the_newest_gets_no_snapshot(control):
+    worker = join(control)
+    serving = {k: worker.snapshot[k] for k in ("epoch", "revision", "digest")}
+    worker.close()
+    again = FakeWorker(control.control_port, control.join_token, node_id=worker.node_id).hello(serving=serving)
+    again.hear("welcome")
+    control.wait_node(again, state="connected", revision_served=serving["revision"])
+    with pytest.raises((TimeoutError, Closed)):
+        again.hear("snapshot", 0.5)
+    revision = control.change()
+    assert again.hear("snapshot")["revision"] == revision
+    again.close()
+    other = FakeWorker(control.control_port, control.join_token).hello(serving={**serving, "epoch": "0" * 16})
+    assert other.hear("snapshot")["revision"] == revision, "another epoch counts for nothing"
+    other.close()
+
+
+def test_a_change_comes_at_once_and_wait_knows(control):
+    worker = join(control)
+    slowest = 0
+    for _ in range(10):
+        began = time.monotonic()
+        revision = control.change()
+        snapshot = worker.hear("snapshot")
+        assert snapshot["revision"] == revision
+        waiting = ThreadPoolExecutor(1).submit(control.admin.get, "nodes?min_revision=%d&wait=5s" % revision)
+        worker.ack(snapshot)
+        assert waiting.result(5).json()["reached"]
+        slowest = max(slowest, time.monotonic() - began)
+    assert slowest < 1, slowest
+    revision = control.change()
+    assert not control.admin.get("nodes?min_revision=%d&wait=100ms" % revision).json()["reached"]
+    worker.close()
+
+
+def test_revisions_between_are_never_sent(control):
+    worker = join(control)
+    first = control.change()
+    held = worker.hear("snapshot")
+    assert held["revision"] == first
+    for _ in range(8):
+        newest = control.change()
+    worker.ack(held)
+    after = worker.hear("snapshot")
+    assert after["revision"] == newest, "one answer, then only the newest"
+    worker.ack(after)
+    control.wait_node(worker, lag=0, revision_served=newest)
+    worker.close()
+
+
+def test_a_refusal_is_shown_and_the_next_revision_is_tried(control):
+    worker = join(control)
+    served = worker.snapshot["revision"]
+    control.change()
+    worker.nack(worker.hear("snapshot"), "/routes/r1/targets/0", "no such provider type")
+    node = control.wait_node(worker, revision_served=served, lag=1)
+    node = wait_until(lambda: (control.node(worker) or {}).get("last_error"), 5, "the refusal in the node's row")
+    assert "/routes/r1/targets/0" in node and "no such provider type" in node
+    with pytest.raises(TimeoutError):
+        worker.hear("snapshot", 0.5)
+    revision = control.change()
+    worker.ack(worker.hear("snapshot"))
+    control.wait_node(worker, revision_served=revision, lag=0, last_error=None)
+    worker.close()
+
+
+def test_a_wrong_digest_is_not_believed(control):
+    worker = join(control)
+    control.change()
+    snapshot = worker.hear("snapshot")
+    worker.say("ack", revision=snapshot["revision"], digest="0" * 64, apply_ms=1, unknown=0)
+    assert "digest" in worker.ended()[1]
+
+
+def test_who_does_not_answer_is_dropped_and_may_start_over(start_control):
+    control = start_control(TIDEGATE_CHANNEL_ANSWER_TIMEOUT="1s")
+    worker = join(control)
+    control.change()
+    worker.hear("snapshot")
+    assert "not answered" in worker.ended(5)[1]
+    assert "not answered" in control.wait_node(worker, state="disconnected")["last_error"]
+    again = join(control, node_id=worker.node_id)
+    control.wait_node(again, state="connected", lag=0)
+    again.close()
+
+
+def test_who_is_silent_is_dropped(start_control):
+    control = start_control(TIDEGATE_CHANNEL_HEARTBEAT="200ms")
+    worker = join(control)
+    assert worker.welcome["heartbeat_ms"] == 200
+    for _ in range(5):
+        worker.heartbeat()
+        time.sleep(0.2)
+    assert "heartbeat" in worker.ended(5)[1]
+
+
+def test_the_same_worker_twice_leaves_the_newer(control):
+    older = join(control, name="twin")
+    newer = join(control, name="twin", node_id=older.node_id)
+    assert "again" in older.ended()[1]
+    assert control.wait_node(newer, state="connected", lag=0)
+    assert control.admin.get("nodes").json()["total"] == 1
+    newer.close()
+
+
+def test_twenty_workers_and_five_that_never_read(control):
+    with ThreadPoolExecutor(20) as pool:
+        began = time.monotonic()
+        workers = list(pool.map(lambda n: join(control, name="w%d" % n), range(20)))
+        assert time.monotonic() - began < 10
+        stuck, good = workers[:5], workers[5:]
+        for _ in range(5):
+            began = time.monotonic()
+            revision = control.change()
+
+            def serve(worker):
+                snapshot = worker.hear("snapshot")
+                assert snapshot["revision"] == revision
+                worker.ack(snapshot)
+                return time.monotonic() - began
+            assert max(pool.map(serve, good)) < 1
+    for worker in good:
+        control.wait_node(worker, revision_served=revision)
+    for worker in stuck:
+        assert control.node(worker)["lag"] == 5
+    for worker in workers:
+        worker.close()
+
+
+def test_killed_and_back_nothing_is_lost(control):
+    worker = join(control)
+    revision = control.change()
+    worker.ack(worker.hear("snapshot"))
+    control.wait_node(worker, revision_served=revision)
+    control.daemon("control").process.send_signal(signal.SIGKILL)
+    control.daemon("control").process.wait(10)
+    worker.ended()
+    began = time.monotonic()
+    control.start_control()
+    assert time.monotonic() - began < 5
+    again = join(control)
+    assert again.snapshot["revision"] == revision and again.snapshot["epoch"] == worker.snapshot["epoch"]
+    assert again.snapshot["payload"] == worker.snapshot["payload"] or again.snapshot["digest"] != worker.snapshot["digest"]
+    control.wait_node(worker, state="disconnected", revision_served=revision)
+    again.close()
+
+
+def test_it_says_bye_when_it_stops(control):
+    worker = join(control)
+    assert control.daemon("control").stop() == 0
+    assert "stops" in worker.ended()[1]
+    control.start_control()
+
+
+# -- usage -----------------------------------------------------------------------------------------------------------
+
+
+def record(seq, **more):
+    return {"request_id": "r%d" % seq, "consumer": "app1", "key_id": "k1", "route": "r", "provider": "p", "requested_model": "m",
+            "served_model": "m", "operation": "chat", "error_code": "", "seq": seq, "started_at_ms": int(time.time() * 1000),
+            "status": 200, "attempts": 1, "stream": 0, "prompt_tokens": 3, "cached_tokens": 0, "cache_write_tokens": 0,
+            "completion_tokens": 4, "reasoning_tokens": 0, "queue_ms": 0, "first_byte_ms": 1, "first_token_ms": 1, "total_ms": 2,
+            "request_bytes": 10, "response_bytes": 20, "end_reason": "complete", "usage_source": "provider", **more}
+
+
+def totals(control):
+    [row] = control.admin.get("usage?group_by=consumer").json()["items"] or [None]
+    return (row["requests"], row["prompt_tokens"], row["completion_tokens"]) if row else (0, 0, 0)
+
+
+def test_usage_counts_once_however_often_it_is_sent(control):
+    worker = join(control)
+    for _ in range(3):
+        worker.say("usage", boot_id=worker.boot_id, records=[record(n) for n in range(1, 11)])
+        ack = worker.hear("usage_ack")
+        assert ack["boot_id"] == worker.boot_id and ack["seq"] == 10
+    worker.say("usage", boot_id=worker.boot_id, records=[record(n) for n in range(8, 13)])
+    assert worker.hear("usage_ack")["seq"] == 12
+    assert totals(control) == (12, 36, 48)
+    worker.say("usage", boot_id="another-boot", records=[record(1)])
+    assert worker.hear("usage_ack")["boot_id"] == "another-boot"
+    assert totals(control)[0] == 13
+    worker.close()
+
+
+def test_a_record_that_cannot_be_read_does_not_stop_the_others(control, watch):
+    worker = join(control)
+    worker.say("usage", boot_id=worker.boot_id, records=[record(1), {"seq": 2, "status": "x"}, 7, record(3)])
+    assert worker.hear("usage_ack")["seq"] == 3
+    assert totals(control)[0] == 2
+    worker.close()
+
+
+def test_acknowledged_usage_outlives_a_kill(control):
+    worker = join(control)
+    worker.say("usage", boot_id=worker.boot_id, records=[record(n) for n in range(1, 401)])
+    assert worker.hear("usage_ack")["seq"] == 400
+    control.daemon("control").process.send_signal(signal.SIGKILL)
+    control.daemon("control").process.wait(10)
+    control.start_control()
+    assert totals(control)[0] == 400
+
+
+# -- calls -----------------------------------------------------------------------------------------------------------
+
+
+def provider(control):
+    control.admin.post("providers", {"name": "p1", "type": "openai", "api_keys": [{"name": "main", "value": "sk-canary-calls-000"}]})
+    control.secrets.add("sk-canary-calls-000")
+
+
+def test_without_a_worker_a_call_says_so(control):
+    provider(control)
+    answer = control.admin.post("providers/p1/test", {"model": "m"}, expect=503)
+    assert "no worker is connected" in answer.json()["detail"] and "tidegate up" in answer.json()["detail"]
+
+
+def test_a_call_goes_to_a_worker_and_back(control):
+    provider(control)
+    worker = join(control)
+
+    def answer():
+        call = worker.hear("call")
+        assert call["op"] == "provider_test" and call["args"]["provider"] == "p1" and call["args"]["model"] == "m"
+        worker.say("result", id=call["id"], ok=True,
+                   result={"ok": True, "status": 200, "latency_ms": 5, "model": "m", "detail": "answered"})
+    thread = threading.Thread(target=answer)
+    thread.start()
+    result = control.admin.post("providers/p1/test", {"model": "m"}, expect=200).json()
+    thread.join()
+    assert result["ok"] and result["latency_ms"] == 5
+    worker.close()
+
+
+def test_a_call_to_a_worker_that_leaves_fails_at_once(control):
+    provider(control)
+    worker = join(control)
+
+    def leave():
+        worker.hear("call")
+        worker.close()
+    thread = threading.Thread(target=leave)
+    thread.start()
+    began = time.monotonic()
+    answer = control.admin.post("providers/p1/test", {"model": "m"}, expect=(502, 503))
+    thread.join()
+    assert time.monotonic() - began < 5 and "disconnected" in answer.json()["detail"]
