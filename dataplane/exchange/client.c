@@ -207,7 +207,7 @@ static void on_drain(void *arg)
 		dp_relay_resume(c->x);
 }
 
-static const struct dp_conn_ops client_ops = { .on_read = on_read, .on_end = on_end, .on_drain = on_drain };
+static const struct dp_conn_ops client_ops = { .on_read = on_read, .on_end = on_end, .on_drain = on_drain, .fin_is_gone = true };
 
 /* ---- one request after another ---- */
 
