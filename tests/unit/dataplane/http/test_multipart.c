@@ -1,0 +1,76 @@
+/* The form field `model`, wherever it stands, at every slicing. */
+#include "base/buf.h"
+#include "base/str.h"
+#include "dataplane/slices.h"
+#include "http/multipart.h"
+#include "unit.h"
+
+#define TYPE "multipart/form-data; boundary=\"XX--y\""
+#define FILE_PART "--XX--y\r\nContent-Disposition: form-data; name=\"file\"; filename=\"model\"\r\nContent-Type: audio/wav\r\n\r\n" \
+	"RIFF\r\n--XX--\r\n\r\n--XX--z\r\r\n--\r\n"
+#define MODEL "--XX--y\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nwhisper-1\r\n"
+#define LANG "--XX--y\r\ncontent-disposition: form-data; name=language\r\n\r\nzh\r\n"
+
+static bool feed(void *arg, struct gw_str piece)
+{
+	return dp_multipart_feed(arg, piece) != DP_MP_BAD;
+}
+
+struct row { const char *in, *model; bool duplicate; };
+
+START_TEST(fields)
+{
+	static const struct row rows[] = {
+		{ MODEL "--XX--y--\r\n", "whisper-1", false },
+		{ FILE_PART LANG MODEL "--XX--y--", "whisper-1", false },
+		{ "preamble\r\n" LANG MODEL FILE_PART "--XX--y--\r\nepilogue --XX--y\r\n", "whisper-1", false },
+		{ FILE_PART "--XX--y--\r\n", NULL, false },
+		{ "--XX--y\r\nContent-Disposition: form-data; name=\"Model\"\r\n\r\nx\r\n--XX--y--", NULL, false },
+		{ "--XX--y  \r\nX: y\r\nContent-Disposition: form-data; name=\"mod\\el\"\r\n\r\nx\r\n--XX--y--", "x", false },
+		{ "--XX--y\r\nContent-Disposition: form-data; name=model\r\n\r\n\r\n--XX--y--", "", false },
+		{ MODEL LANG MODEL "--XX--y--", NULL, true },
+		{ "--XX--y\r\n\r\nno header\r\n" MODEL "--XX--y--", "whisper-1", false },
+	};
+
+	for (size_t i = 0; i < GW_COUNT(rows); i++) {
+		struct gw_str in = gw_str_c(rows[i].in);
+
+		for (unsigned mode = 0; mode < slices_modes(in, 30); mode++) {
+			struct dp_multipart m;
+
+			ck_assert(dp_multipart_init(&m, GW_STR(TYPE), "model"));
+			slices_run(in, mode, feed, &m);
+			ck_assert_int_eq(m.duplicate, rows[i].duplicate);
+			if (rows[i].duplicate)
+				continue;
+			ck_assert_msg(dp_multipart_end(&m) == DP_MP_DONE, "row %zu slicing %u: %s", i, mode, m.fault_text);
+			ck_assert_int_eq(m.found, rows[i].model != NULL);
+			if (m.found) {
+				ck_assert(gw_str_is(m.value, rows[i].model));
+				ck_assert(gw_str_is((struct gw_str){ in.p + m.value_at, m.value_n }, rows[i].model));
+			}
+		}
+	}
+}
+END_TEST
+
+START_TEST(broken_forms)
+{
+	static const char *const bad[] = { "", "--XX--y", MODEL, MODEL "--XX--y", MODEL "--XX--y-", "--XX--yfoo\r\n",
+	                                   "--XX--y\r\nContent-Disposition: form-data; name=model\r\n" };
+	static const char *const types[] = { "multipart/form-data", "multipart/form-data; boundary=", "multipart/form-data; boundary=\"",
+	                                     "multipart/form-data; boundary=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" };
+	struct dp_multipart m;
+
+	for (size_t i = 0; i < GW_COUNT(bad); i++) {
+		ck_assert(dp_multipart_init(&m, GW_STR(TYPE), "model"));
+		slices_run(gw_str_c(bad[i]), 1, feed, &m);
+		ck_assert_int_eq(dp_multipart_end(&m), DP_MP_BAD);
+		ck_assert_ptr_nonnull(m.fault_text);
+	}
+	for (size_t i = 0; i < GW_COUNT(types); i++)
+		ck_assert(!dp_multipart_init(&m, gw_str_c(types[i]), "model"));
+}
+END_TEST
+
+UNIT_MAIN("multipart", fields, broken_forms)
