@@ -17,6 +17,13 @@
 
 #define GW_JSON_MAX_DEPTH 64
 
+/* jansson 2.13 of Ubuntu 22.04 lacks the calls that take a key's length; json.c has them then. */
+#if JANSSON_VERSION_HEX < 0x020e00
+json_t *json_object_getn(const json_t *o, const char *key, size_t n);
+int json_object_setn_new(json_t *o, const char *key, size_t n, json_t *value);
+int json_object_deln(json_t *o, const char *key, size_t n);
+#endif
+
 /* Once per process, before the first object: seeds jansson's hash from the kernel. */
 void gw_json_setup(void);
 

@@ -8,7 +8,7 @@ set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 add_library(tg_flags INTERFACE)
 target_compile_definitions(tg_flags INTERFACE _GNU_SOURCE TIDEGATE_VERSION="${PROJECT_VERSION}")
 target_compile_options(tg_flags INTERFACE
-  -Wall -Wextra -Wpedantic -Wshadow $<$<BOOL:${TIDEGATE_WERROR}>:-Werror> -Wstrict-prototypes -Wmissing-prototypes
+  -Wall -Wextra -Wpedantic -Wshadow $<$<BOOL:${TIDEGATE_WERROR}>:-Werror> -Werror=implicit-function-declaration -Wstrict-prototypes -Wmissing-prototypes
   -Wpointer-arith -Wwrite-strings -Wvla -fno-common -fstack-protector-strong)
 target_link_options(tg_flags INTERFACE -Wl,-z,relro,-z,now -Wl,--as-needed)
 
