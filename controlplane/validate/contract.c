@@ -155,16 +155,17 @@ const struct cp_operation *cp_contract_match(const struct cp_contract *c, struct
 	allow[0] = 0;
 	for (size_t i = 0; i < c->n; i++) {
 		int literal = fits(&c->ops[i], segments, n);
-		if (literal < 0)
+		most = literal > most ? literal : most;
+	}
+	for (size_t i = 0; i < c->n && most >= 0; i++) {
+		const char *name = c->ops[i].method;
+		if (fits(&c->ops[i], segments, n) != most)
 			continue;
-		if (gw_str_is(method, c->ops[i].method) && literal > most) {
+		if (gw_str_is(method, name))
 			best = &c->ops[i];
-			most = literal;
-		}
-		if (strstr(allow, c->ops[i].method) == NULL && used < 48)
-			used += (size_t)snprintf(allow + used, 64 - used, "%s%s", used ? ", " : "", c->ops[i].method);
-		if (strcmp(c->ops[i].method, "GET") == 0 && strstr(allow, "HEAD") == NULL && used < 48)
-			used += (size_t)snprintf(allow + used, 64 - used, ", HEAD");
+		if (used < 48)
+			used += (size_t)snprintf(allow + used, 64 - used, "%s%s%s", used ? ", " : "", name,
+						 strcmp(name, "GET") == 0 ? ", HEAD" : "");
 	}
 	return best;
 }

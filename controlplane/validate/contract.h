@@ -37,7 +37,7 @@ const json_t *cp_contract_document(const struct cp_contract *c);         /* borr
 const json_t *cp_contract_schema(const struct cp_contract *c, const char *name); /* components/schemas; NULL: none */
 
 /*
- * Which operation is meant?  Literal segments win over parameters.  NULL when there is none; `allow` then holds the
+ * Which operation is meant?  A path of more literal segments hides one with parameters, for all methods.  NULL when there is none; `allow` then holds the
  * methods that the path takes ("GET, PUT"), or "" when the path is unknown.
  */
 const struct cp_operation *cp_contract_match(const struct cp_contract *c, struct gw_str method,

@@ -1,0 +1,389 @@
+/*
+ * engine.c - reading and writing one object of any kind.
+ *
+ * A write holds the writer from before it reads the old object until the whole configuration has been compiled with
+ * the new one in it: what is committed has been proved valid as a whole.
+ */
+#include "api/internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "api/apply.h"
+#include "base/log.h"
+#include "compile/compile.h"
+
+void cp_read(struct cp_ctx *x, enum gw_kind k, struct gw_str name)
+{
+	struct cp_txn *t = NULL;
+	struct cp_record r;
+	struct gw_error err = { 0 };
+	json_t *o = NULL;
+	enum gw_rc rc = cp_txn_begin(&t, x->app->store, &err);
+	if (rc == GW_OK)
+		rc = cp_get(t, k, name, x->a, &r, &err);
+	if (rc == GW_OK)
+		o = cp_view(x, t, &r, &err);
+	cp_txn_end(&t);
+	if (o == NULL) {
+		cp_problem_error(x, &err);
+		return;
+	}
+	if (gw_kind_travels(k))
+		cp_etag(x, r.etag);
+	cp_answer(x, 200, o);
+}
+
+/* ---- references ---- */
+
+struct referrers { struct cp_ctx *x; enum gw_kind kind; struct gw_str name; json_t *out; };
+
+static bool names_provider(const json_t *targets, struct gw_str name)
+{
+	size_t i;
+	json_t *target;
+	json_array_foreach((json_t *)targets, i, target)
+		if (gw_str_eq(gw_json_str(json_object_get(target, "provider")), name))
+			return true;
+	return false;
+}
+
+static bool check_route(void *arg, const struct cp_record *r)
+{
+	struct referrers *f = arg;
+	json_t *spec = cp_spec_parse(r->spec), *v;
+	bool refers = false;
+	size_t i;
+	if (f->kind == GW_KIND_PROVIDER)
+		refers = names_provider(json_object_get(spec, "targets"), f->name) ||
+			 names_provider(json_object_get(json_object_get(spec, "fallback"), "targets"), f->name);
+	else
+		json_array_foreach(json_object_get(json_object_get(spec, "auth"), "consumers"), i, v)
+			refers = refers || gw_str_eq(gw_json_str(v), f->name);
+	json_decref(spec);
+	if (!refers)
+		return true;
+	cp_fault_add(f->out, "", "referenced", "route \"%.*s\" refers to it", GW_FMT(r->name));
+	json_t *last = json_array_get(f->out, json_array_size(f->out) - 1);
+	gw_json_set_str(last, "url", gw_arena_printf(f->x->a, "/api/v1/routes/%.*s", GW_FMT(r->name)));
+	return json_array_size(f->out) < 100;
+}
+
+json_t *cp_referrers(struct cp_ctx *x, struct cp_txn *t, enum gw_kind k, struct gw_str name, struct gw_error *err)
+{
+	struct referrers f = { x, k, name, json_array() };
+	if (k != GW_KIND_PROVIDER && k != GW_KIND_CONSUMER)
+		return f.out;
+	if (cp_each(t, GW_KIND_ROUTE, GW_STR_NONE, check_route, &f, err) == GW_OK)
+		return f.out;
+	json_decref(f.out);
+	return NULL;
+}
+
+/* ---- writing ---- */
+
+enum gw_rc cp_put_spec(struct cp_ctx *x, struct cp_change *c, enum gw_kind k, struct gw_str name, const json_t *spec,
+		       uint64_t if_match, struct gw_error *err)
+{
+	struct cp_record r = { .kind = k, .name = name, .spec = cp_json_text(x, spec) };
+	return cp_put(c, &r, if_match, err);
+}
+
+/* Shorten pointers that lie in the object being written to what they are in the request's body. */
+static void relative(char *path, size_t size, const char *prefix)
+{
+	char rest[512];
+	size_t n = prefix != NULL ? strlen(prefix) : 0;
+	if (n == 0 || strncmp(path, prefix, n) != 0 || (path[n] != '/' && path[n] != 0))
+		return;
+	snprintf(rest, sizeof rest, "%s", path + n);
+	bool wrapped = gw_str_starts(gw_str_c(prefix), GW_STR("/global-plugins/"));
+	snprintf(path, size, "%s%s", wrapped ? "/config" : "", rest);
+}
+
+static json_t *warnings_for(struct cp_ctx *x, const struct gw_snapshot *s, const char *prefix)
+{
+	json_t *all = gw_snapshot_warnings(s), *out = json_array(), *w;
+	size_t i, n = prefix != NULL ? strlen(prefix) : 0;
+	json_array_foreach(all, i, w) {
+		char path[512];
+		snprintf(path, sizeof path, "%s", json_string_value(json_object_get(w, "path")));
+		if (n > 0 && (strncmp(path, prefix, n) != 0 || (path[n] != '/' && path[n] != 0)))
+			continue;
+		if (strcmp(x->op->id, "apply_config") == 0)
+			cp_apply_pointer(x->body, path, sizeof path);
+		relative(path, sizeof path, prefix);
+		gw_json_set_str(w, "path", gw_str_c(path));
+		json_array_append(out, w);
+	}
+	json_decref(all);
+	return out;
+}
+
+bool cp_finish(struct cp_ctx *x, struct cp_change **c, const char *prefix, struct cp_written *out)
+{
+	struct gw_snapshot *s = NULL;
+	struct gw_error err = { 0 };
+	*out = (struct cp_written){ .revision = cp_txn_revision(cp_change_view(*c)) };
+	enum gw_rc rc = cp_compile_check(&s, cp_change_view(*c), cp_store_epoch(x->app->store), x->app->catalog, x->app->keys,
+					 &err);
+	if (rc == GW_OK) {
+		out->warnings = warnings_for(x, s, prefix);
+		if (x->dry_run)
+			cp_change_abort(c);
+		else
+			rc = cp_change_commit(c, &out->revision, &err);
+	}
+	cp_change_abort(c);
+	gw_snapshot_unref(&s);
+	if (rc == GW_OK)
+		return true;
+	if (strcmp(x->op->id, "apply_config") == 0)
+		cp_apply_pointer(x->body, err.path, sizeof err.path);
+	relative(err.path, sizeof err.path, prefix);
+	if (rc == GW_NOTFOUND) /* not the object asked for: something it refers to */
+		err.rc = GW_INUSE;
+	json_decref(out->warnings);
+	cp_problem_error(x, &err);
+	return false;
+}
+
+static const char *prefix_of(struct cp_ctx *x, enum gw_kind k, struct gw_str name)
+{
+	return gw_arena_printf(x->a, "/%s/%.*s", gw_kind_path(k), GW_FMT(name)).p;
+}
+
+/* The body as a specification: the name taken out, secrets sealed.  false: x->faults has the reasons. */
+static bool to_spec(struct cp_ctx *x, enum gw_kind k, json_t *body, const json_t *old)
+{
+	const struct cp_kind_api *api = cp_kind_api(k);
+	if (k != GW_KIND_GLOBAL_PLUGIN) /* there it would be a setting */
+		json_object_del(body, "name");
+	if (api->seal != NULL)
+		api->seal(x, body, old, "");
+	return json_array_size(x->faults) == 0;
+}
+
+static void answer_written(struct cp_ctx *x, struct cp_txn *t, enum gw_kind k, struct gw_str name, unsigned status,
+			   struct cp_written *w)
+{
+	struct cp_record r;
+	struct gw_error err = { 0 };
+	json_t *o = NULL;
+	if (cp_get(t, k, name, x->a, &r, &err) == GW_OK)
+		o = cp_view(x, t, &r, &err);
+	if (o == NULL) {
+		json_decref(w->warnings);
+		cp_problem_error(x, &err);
+		return;
+	}
+	json_object_set_new(o, "warnings", w->warnings);
+	if (!x->dry_run) {
+		cp_etag(x, r.etag);
+		cp_revision_header(x, w->revision);
+		if (status == 201)
+			cp_response_header(x->rq, x->rs, "Location", gw_arena_printf(x->a, "/api/v1/%s/%.*s",
+				gw_kind_path(k), GW_FMT(name)));
+	}
+	cp_answer(x, status, o);
+}
+
+/*
+ * The object was put into the change: prove, commit, answer.  On a dry run the view has to be taken before the
+ * change is given up, afterwards from a new transaction.
+ */
+static void finish_one(struct cp_ctx *x, struct cp_change **c, enum gw_kind k, struct gw_str name, unsigned status)
+{
+	struct cp_written w;
+	struct gw_error err = { 0 };
+	struct cp_record r;
+	json_t *preview = NULL;
+	if (x->dry_run && cp_get(cp_change_view(*c), k, name, x->a, &r, &err) == GW_OK)
+		preview = cp_view(x, cp_change_view(*c), &r, &err);
+	if (!cp_finish(x, c, prefix_of(x, k, name), &w)) {
+		json_decref(preview);
+		return;
+	}
+	if (x->dry_run) {
+		if (preview == NULL) {
+			json_decref(w.warnings);
+			cp_problem_error(x, &err);
+			return;
+		}
+		json_object_set_new(preview, "warnings", w.warnings);
+		cp_answer(x, 200, preview);
+		return;
+	}
+	struct cp_txn *t = NULL;
+	if (cp_txn_begin(&t, x->app->store, &err) != GW_OK) {
+		json_decref(w.warnings);
+		cp_problem_error(x, &err);
+		return;
+	}
+	answer_written(x, t, k, name, status, &w);
+	cp_txn_end(&t);
+}
+
+void cp_create(struct cp_ctx *x, enum gw_kind k)
+{
+	struct cp_change *c = NULL;
+	struct gw_error err = { 0 };
+	struct gw_str name = gw_arena_copy(x->a, gw_json_str(json_object_get(x->body, "name")));
+	if (k == GW_KIND_ROUTE && gw_str_is(name, "explain")) /* /routes/explain is a call, not a route */
+		cp_fault_add(x->faults, "/name", "bad_format", "a route cannot be called \"explain\": choose another name");
+	if (!to_spec(x, k, x->body, NULL)) {
+		cp_problem_faults(x);
+		return;
+	}
+	enum gw_rc rc = cp_change_begin(&c, x->app->store, &x->actor, "create", &err);
+	if (rc == GW_OK)
+		rc = cp_put_spec(x, c, k, name, x->body, CP_MUST_BE_NEW, &err);
+	if (rc == GW_OK) {
+		finish_one(x, &c, k, name, 201);
+		return;
+	}
+	cp_change_abort(&c);
+	cp_problem_error(x, &err);
+}
+
+/* x->body becomes the whole object: as sent, or the stored one with the patch merged in.  Then checked. */
+static bool whole_body(struct cp_ctx *x, enum gw_kind k, struct gw_str name, const json_t *old, bool patch)
+{
+	const struct cp_kind_api *api = cp_kind_api(k);
+	json_t *sent = json_object_get(x->body, "name");
+	if (sent != NULL && k != GW_KIND_SETTINGS && k != GW_KIND_GLOBAL_PLUGIN && !gw_str_eq(gw_json_str(sent), name)) {
+		cp_fault_add(x->faults, "/name", "read_only", "the name of an object cannot change; it is \"%.*s\"", GW_FMT(name));
+		return false;
+	}
+	if (!patch)
+		return true; /* checked on arrival */
+	json_t *base = cp_writable(old), *merged = gw_json_merge(base, x->body);
+	json_decref(base);
+	json_decref(x->body);
+	x->body = merged;
+	if (k != GW_KIND_SETTINGS)
+		json_object_set_new(merged, "name", cp_text_json(name));
+	cp_contract_check(x->api->contract, cp_contract_schema(x->api->contract, api->write_schema), merged, x->faults);
+	return json_array_size(x->faults) == 0;
+}
+
+void cp_write(struct cp_ctx *x, enum gw_kind k, struct gw_str name, bool patch, bool may_create)
+{
+	struct cp_change *c = NULL;
+	struct cp_record old_record;
+	struct gw_error err = { 0 };
+	json_t *old = NULL;
+	uint64_t if_match;
+	if (!cp_if_match(x, &if_match))
+		return;
+	enum gw_rc rc = cp_change_begin(&c, x->app->store, &x->actor, "update", &err);
+	if (rc == GW_OK) {
+		rc = cp_get(cp_change_view(c), k, name, x->a, &old_record, &err);
+		if (rc == GW_OK)
+			old = cp_spec_parse(old_record.spec);
+		else if (rc == GW_NOTFOUND && may_create)
+			rc = GW_OK;
+	}
+	if (rc == GW_OK && old != NULL && if_match != CP_ANY && old_record.etag != if_match)
+		rc = gw_fail(&err, GW_CONFLICT, NULL, "%s \"%.*s\" has revision %llu now: read it again, then change it",
+			     cp_kind_singular(k), GW_FMT(name), (unsigned long long)old_record.etag);
+	bool good = rc == GW_OK && whole_body(x, k, name, old, patch) && to_spec(x, k, x->body, old);
+	if (good)
+		rc = cp_put_spec(x, c, k, name, x->body, if_match, &err);
+	json_decref(old);
+	if (good && rc == GW_OK) {
+		finish_one(x, &c, k, name, 200);
+		return;
+	}
+	cp_change_abort(&c);
+	if (rc != GW_OK)
+		cp_problem_error(x, &err);
+	else
+		cp_problem_faults(x);
+}
+
+/* ---- deleting ---- */
+
+struct key_ids { struct cp_ctx *x; struct gw_str *v; size_t n, cap; };
+
+static bool add_id(void *arg, const struct cp_record *r)
+{
+	struct key_ids *k = arg;
+	if (k->n == k->cap) {
+		k->cap = k->cap ? 2 * k->cap : 16;
+		k->v = gw_realloc(k->v, k->cap * sizeof *k->v);
+	}
+	k->v[k->n++] = gw_arena_copy(k->x->a, r->name);
+	return true;
+}
+
+enum gw_rc cp_remove_keys(struct cp_ctx *x, struct cp_change *c, struct gw_str consumer, struct gw_error *err)
+{
+	struct key_ids ids = { .x = x };
+	enum gw_rc rc = cp_each(cp_change_view(c), GW_KIND_CREDENTIAL, consumer, add_id, &ids, err);
+	for (size_t i = 0; i < ids.n && rc == GW_OK; i++)
+		rc = cp_del(c, GW_KIND_CREDENTIAL, ids.v[i], CP_ANY, err);
+	free(ids.v);
+	return rc;
+}
+
+void cp_remove(struct cp_ctx *x, enum gw_kind k, struct gw_str name)
+{
+	struct cp_change *c = NULL;
+	struct gw_error err = { 0 };
+	struct cp_written w;
+	json_t *referrers = NULL;
+	uint64_t if_match;
+	if (!cp_if_match(x, &if_match))
+		return;
+	enum gw_rc rc = cp_change_begin(&c, x->app->store, &x->actor, "delete", &err);
+	if (rc == GW_OK && k == GW_KIND_CONSUMER)
+		rc = cp_remove_keys(x, c, name, &err);
+	if (rc == GW_OK)
+		rc = cp_del(c, k, name, if_match, &err);
+	if (rc == GW_OK && (referrers = cp_referrers(x, cp_change_view(c), k, name, &err)) == NULL)
+		rc = err.rc;
+	if (rc != GW_OK) {
+		cp_change_abort(&c);
+		cp_problem_error(x, &err);
+		return;
+	}
+	if (json_array_size(referrers) > 0) {
+		cp_change_abort(&c);
+		cp_problem(x, 409, "in-use", referrers, "%zu route%s refer%s to %s \"%.*s\": change or delete %s first",
+			   json_array_size(referrers), json_array_size(referrers) == 1 ? "" : "s",
+			   json_array_size(referrers) == 1 ? "s" : "", cp_kind_singular(k), GW_FMT(name),
+			   json_array_size(referrers) == 1 ? "it" : "them");
+		return;
+	}
+	json_decref(referrers);
+	if (!cp_finish(x, &c, prefix_of(x, k, name), &w))
+		return;
+	if (x->dry_run) {
+		json_t *o = json_object();
+		json_object_set_new(o, "warnings", w.warnings);
+		cp_answer(x, 200, o);
+		return;
+	}
+	json_decref(w.warnings);
+	cp_revision_header(x, w.revision);
+	cp_answer_empty(x, 204);
+}
+
+/* ---- the plain kinds ---- */
+
+#define COLLECTION(KIND, one, many)                                                                         \
+	void cp_api_list_##many(struct cp_ctx *x) { cp_list(x, KIND); }                                     \
+	void cp_api_create_##one(struct cp_ctx *x) { cp_create(x, KIND); }                                  \
+	void cp_api_get_##one(struct cp_ctx *x) { cp_read(x, KIND, x->param[0]); }                          \
+	void cp_api_replace_##one(struct cp_ctx *x) { cp_write(x, KIND, x->param[0], false, false); }       \
+	void cp_api_patch_##one(struct cp_ctx *x) { cp_write(x, KIND, x->param[0], true, false); }          \
+	void cp_api_delete_##one(struct cp_ctx *x) { cp_remove(x, KIND, x->param[0]); }
+COLLECTION(GW_KIND_PROVIDER, provider, providers)
+COLLECTION(GW_KIND_ROUTE, route, routes)
+COLLECTION(GW_KIND_CONSUMER, consumer, consumers)
+
+#define SETTINGS GW_KIND_SETTINGS, GW_STR("settings")
+void cp_api_get_settings(struct cp_ctx *x) { cp_read(x, SETTINGS); }
+void cp_api_replace_settings(struct cp_ctx *x) { cp_write(x, SETTINGS, false, true); }
+void cp_api_patch_settings(struct cp_ctx *x) { cp_write(x, SETTINGS, true, true); }

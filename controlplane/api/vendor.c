@@ -1,0 +1,213 @@
+/* vendor.c - questions about providers that only a worker can answer. */
+#include "api/internal.h"
+
+#include <stdlib.h>
+
+#include "base/log.h"
+
+#define TEST_MS   35000
+#define MODELS_MS 20000
+#define HEALTH_MS 2000
+#define SERVED_MS 2000
+
+static enum gw_rc load(struct cp_ctx *x, json_t **spec, struct gw_error *err)
+{
+	struct cp_txn *t = NULL;
+	struct cp_record r;
+	enum gw_rc rc = cp_txn_begin(&t, x->app->store, err);
+	if (rc == GW_OK)
+		rc = cp_get(t, GW_KIND_PROVIDER, x->param[0], x->a, &r, err);
+	if (rc == GW_OK)
+		*spec = cp_spec_parse(r.spec);
+	cp_txn_end(&t);
+	return rc;
+}
+
+static void no_worker(struct cp_ctx *x)
+{
+	cp_response_header(x->rq, x->rs, "Retry-After", GW_STR("2"));
+	cp_problem(x, 503, "no-worker", NULL, "no worker is connected, and only a worker can ask a vendor: start one, then try again");
+}
+
+/* Ask a worker that serves the newest revision, so that what was just saved is what is tried. */
+static enum gw_rc ask(struct cp_ctx *x, const char *op, json_t *args, int64_t timeout_ms, json_t **out, struct gw_error *err)
+{
+	const struct cp_workers *w = x->app->workers;
+	gw_json_set_str(args, "provider", x->param[0]);
+	if (w == NULL) {
+		json_decref(args);
+		return gw_fail(err, GW_NOTFOUND, NULL, "no worker is connected");
+	}
+	w->wait(w->self, cp_store_revision(x->app->store), SERVED_MS);
+	return w->call(w->self, GW_STR_NONE, op, args, timeout_ms, out, err);
+}
+
+void cp_api_test_provider(struct cp_ctx *x)
+{
+	struct gw_error err = { 0 };
+	json_t *spec = NULL, *result = NULL, *args;
+	if (load(x, &spec, &err) != GW_OK) {
+		cp_problem_error(x, &err);
+		return;
+	}
+	struct gw_str model = gw_json_str(json_object_get(x->body, "model"));
+	if (model.p == NULL)
+		model = gw_json_str(json_array_get(json_object_get(spec, "models"), 0));
+	if (model.p == NULL) {
+		json_decref(spec);
+		cp_fault_add(x->faults, "/model", "required", "model must be given, because the provider lists no models");
+		cp_problem_faults(x);
+		return;
+	}
+	args = json_object();
+	gw_json_set_str(args, "model", model);
+	model = gw_arena_copy(x->a, model);
+	json_decref(spec);
+	enum gw_rc rc = ask(x, "provider_test", args, TEST_MS, &result, &err);
+	if (rc == GW_OK && json_is_object(result)) {
+		cp_answer(x, 200, result);
+	} else if (rc == GW_NOTFOUND) {
+		no_worker(x);
+	} else {
+		json_t *o = json_object();
+		json_decref(result);
+		json_object_set_new(o, "ok", json_false());
+		json_object_set_new(o, "status", json_null());
+		json_object_set_new(o, "latency_ms", json_integer(rc == GW_BUSY ? TEST_MS : 0));
+		gw_json_set_str(o, "model", model);
+		gw_json_set_str(o, "detail", rc == GW_OK ? GW_STR("the worker's answer made no sense") : gw_str_c(err.text));
+		cp_answer(x, 200, o);
+	}
+}
+
+void cp_api_list_vendor_models(struct cp_ctx *x)
+{
+	struct gw_error err = { 0 };
+	json_t *spec = NULL, *result = NULL;
+	if (load(x, &spec, &err) != GW_OK) {
+		cp_problem_error(x, &err);
+		return;
+	}
+	json_decref(spec);
+	enum gw_rc rc = ask(x, "provider_models", json_object(), MODELS_MS, &result, &err);
+	json_t *items = json_object_get(result, "items");
+	if (rc == GW_OK && json_is_array(items))
+		cp_answer(x, 200, cp_list_json(json_incref(items), NULL, (int64_t)json_array_size(items)));
+	else if (rc == GW_NOTFOUND)
+		no_worker(x);
+	else
+		cp_problem(x, 502, "vendor", NULL, "%s", rc == GW_OK ? "the vendor's list made no sense" : err.text);
+	json_decref(result);
+}
+
+/* ---- health: every worker has its own view, the worst one counts ---- */
+
+static int badness(const json_t *entry)
+{
+	static const char *const states[] = { "healthy", "unknown", "half_open", "cooling", "open", "bad" };
+	struct gw_str s = gw_json_str(json_object_get(entry, "state"));
+	for (size_t i = 0; i < GW_COUNT(states); i++)
+		if (gw_str_is(s, states[i]))
+			return (int)i;
+	return -1;
+}
+
+/* Merge one worker's list into ours, matched by `member`: in flight is added, the worse state wins. */
+static void merge(json_t *into, const json_t *from, const char *member)
+{
+	size_t i, k;
+	json_t *theirs, *ours;
+	json_array_foreach((json_t *)from, i, theirs)
+		json_array_foreach(into, k, ours) {
+			if (!json_equal(json_object_get(ours, member), json_object_get(theirs, member)))
+				continue;
+			json_int_t sum = json_integer_value(json_object_get(ours, "in_flight")) +
+					 json_integer_value(json_object_get(theirs, "in_flight"));
+			if (badness(theirs) > badness(ours) || gw_str_is(gw_json_str(json_object_get(ours, "state")), "unknown"))
+				json_object_update_existing(ours, theirs);
+			json_object_set_new(ours, "in_flight", json_integer(sum));
+		}
+}
+
+static json_t *entry(const char *member, const json_t *value)
+{
+	json_t *o = json_object();
+	json_object_set(o, member, (json_t *)value);
+	json_object_set_new(o, "state", json_string("unknown"));
+	json_object_set_new(o, "cooldown_until", json_null());
+	json_object_set_new(o, "last_error", json_null());
+	json_object_set_new(o, "in_flight", json_integer(0));
+	return o;
+}
+
+/* What there is to report on, from the stored object: so a key that no worker used yet is shown as unknown. */
+static json_t *blank(struct cp_ctx *x, const json_t *spec)
+{
+	json_t *o = json_object(), *keys = json_array(), *endpoints = json_array(), *v;
+	size_t i;
+	json_array_foreach(json_object_get(spec, "api_keys"), i, v)
+		json_array_append_new(keys, entry("name", json_object_get(v, "name")));
+	json_array_foreach(json_object_get(spec, "endpoints"), i, v)
+		json_array_append_new(endpoints, entry("url", json_object_get(v, "url")));
+	const json_t *base = json_object_get(spec, "base_url");
+	if (json_array_size(endpoints) == 0 && !json_is_string(base)) {
+		struct gw_str type = gw_json_str(json_object_get(spec, "type"));
+		const struct gw_module *m = gw_catalog_find(x->app->catalog, GW_CAT_PROVIDER_TYPES, type);
+		base = m != NULL ? json_object_get(m->about, "default_base_url") : NULL;
+	}
+	if (json_array_size(endpoints) == 0 && json_is_string(base))
+		json_array_append_new(endpoints, entry("url", base));
+	json_object_set_new(o, "keys", keys);
+	json_object_set_new(o, "endpoints", endpoints);
+	return o;
+}
+
+static int worse_first(const void *a, const void *b)
+{
+	return badness(*(json_t *const *)b) - badness(*(json_t *const *)a);
+}
+
+static void sort_worst(json_t *list)
+{
+	size_t n = json_array_size(list), i;
+	json_t **v = gw_alloc((n + 1) * sizeof *v), *e;
+	json_array_foreach(list, i, e)
+		v[i] = json_incref(e);
+	if (n > 1)
+		qsort(v, n, sizeof *v, worse_first);
+	json_array_clear(list);
+	for (i = 0; i < n; i++)
+		json_array_append_new(list, v[i]);
+	free(v);
+}
+
+void cp_api_get_provider_health(struct cp_ctx *x)
+{
+	const struct cp_workers *w = x->app->workers;
+	struct gw_error err = { 0 };
+	struct cp_node_live *live = NULL;
+	json_t *spec = NULL;
+	json_int_t reported = 0;
+	if (load(x, &spec, &err) != GW_OK) {
+		cp_problem_error(x, &err);
+		return;
+	}
+	json_t *o = blank(x, spec);
+	json_decref(spec);
+	size_t n = w != NULL ? w->list(w->self, x->a, &live) : 0;
+	for (size_t i = 0; i < n; i++) {
+		json_t *args = json_object(), *result = NULL;
+		gw_json_set_str(args, "provider", x->param[0]);
+		if (w->call(w->self, live[i].id, "provider_health", args, HEALTH_MS, &result, &err) != GW_OK)
+			continue;
+		reported++;
+		merge(json_object_get(o, "keys"), json_object_get(result, "keys"), "name");
+		merge(json_object_get(o, "endpoints"), json_object_get(result, "endpoints"), "url");
+		json_decref(result);
+	}
+	sort_worst(json_object_get(o, "keys"));
+	sort_worst(json_object_get(o, "endpoints"));
+	json_object_set_new(o, "provider", cp_text_json(x->param[0]));
+	json_object_set_new(o, "workers", json_integer(reported));
+	cp_answer(x, 200, o);
+}
