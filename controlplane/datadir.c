@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
@@ -13,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "base/str.h"
 
 void cp_datadir_path(char out[CP_PATH_MAX], const char *dir, const char *name)
@@ -56,6 +58,25 @@ enum gw_rc cp_datadir_prepare(const char *dir, struct gw_error *err)
 	return GW_OK;
 }
 
+enum gw_rc cp_datadir_become_owner(const char *dir, struct gw_error *err)
+{
+	struct stat st;
+	if (geteuid() != 0 || stat(dir, &st) != 0 || st.st_uid == 0)
+		return GW_OK;
+	if (setgroups(0, NULL) == 0 && setresgid(st.st_gid, st.st_gid, st.st_gid) == 0 &&
+	    setresuid(st.st_uid, st.st_uid, st.st_uid) == 0)
+		return GW_OK;
+	return gw_fail(err, GW_IO, NULL, "the data directory %s belongs to uid %u, and this process cannot become that user: %s",
+	    dir, (unsigned)st.st_uid, strerror(errno));
+}
+
+void cp_datadir_give(const char *dir, const char *path)
+{
+	struct stat st;
+	if (geteuid() == 0 && stat(dir, &st) == 0 && st.st_uid != 0 && lchown(path, st.st_uid, st.st_gid) != 0)
+		gw_complain("%s belongs to root now, and cannot be given to the owner of %s: %s", path, dir, strerror(errno));
+}
+
 static enum gw_rc held(int fd, const char *dir, struct gw_error *err)
 {
 	char pid[32] = "";
@@ -73,6 +94,7 @@ enum gw_rc cp_datadir_lock(int *fd, const char *dir, struct gw_error *err)
 	*fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (*fd < 0)
 		return gw_fail(err, GW_IO, NULL, "%s cannot be opened: %s", path, strerror(errno));
+	cp_datadir_give(dir, path);
 	if (flock(*fd, LOCK_EX | LOCK_NB) != 0)
 		return held(*fd, dir, err);
 	int n = snprintf(pid, sizeof pid, "%d\n", (int)getpid());

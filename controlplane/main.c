@@ -355,6 +355,8 @@ static int run(const struct cp_settings *set)
 	c->lock_fd = -1;
 	enum gw_rc rc = cp_datadir_prepare(set->data_dir, &err);
 	if (rc == GW_OK)
+		rc = cp_datadir_become_owner(set->data_dir, &err);
+	if (rc == GW_OK)
 		rc = cp_datadir_lock(&c->lock_fd, set->data_dir, &err);
 	if (rc == GW_OK) {
 		rc = start(c, &err);

@@ -35,10 +35,13 @@ enum gw_rc cp_offline_store(struct cp_store **out, const char *data_dir, struct 
 /* A stopped data directory: prepared, locked, its database open. */
 struct offline { int lock_fd; struct cp_store *store; };
 
-static enum gw_rc offline_open(struct offline *o, const char *dir, struct gw_error *err)
+/* `as_owner`: whatever is made belongs to the directory's owner; else files elsewhere can be written with our rights. */
+static enum gw_rc offline_open(struct offline *o, const char *dir, bool as_owner, struct gw_error *err)
 {
 	*o = (struct offline){ .lock_fd = -1 };
 	enum gw_rc rc = cp_datadir_prepare(dir, err);
+	if (rc == GW_OK && as_owner)
+		rc = cp_datadir_become_owner(dir, err);
 	if (rc == GW_OK)
 		rc = cp_datadir_lock(&o->lock_fd, dir, err);
 	if (rc != GW_OK)
@@ -103,7 +106,7 @@ static int token_create(const struct cp_settings *set)
 		gw_complain("%s", err.text);
 		return 2;
 	}
-	enum gw_rc rc = offline_open(&o, set->data_dir, &err);
+	enum gw_rc rc = offline_open(&o, set->data_dir, true, &err);
 	if (rc == GW_BUSY && o.lock_fd < 0)
 		return ask_daemon(set, err.text);
 	if (rc == GW_OK)
@@ -132,6 +135,8 @@ static int restore(const struct cp_settings *set)
 		gw_complain("%s", err.text);
 		return 1;
 	}
+	cp_datadir_give(set->data_dir, db);
+	cp_datadir_give(set->data_dir, lock);
 	printf("Restored %s from %s.\n", db, set->file);
 	if (had)
 		printf("The database that was there is kept as %s.replaced.\n", db);
@@ -142,7 +147,7 @@ static int backup(const struct cp_settings *set)
 {
 	struct offline o;
 	struct gw_error err = { 0 };
-	enum gw_rc rc = offline_open(&o, set->data_dir, &err);
+	enum gw_rc rc = offline_open(&o, set->data_dir, false, &err);
 	if (rc == GW_OK)
 		rc = cp_store_backup(o.store, set->file, &err);
 	if (rc == GW_OK)
@@ -186,7 +191,7 @@ static void check_database(const struct cp_settings *set)
 	uint8_t master[32];
 	int64_t rows = 0;
 	char text[80];
-	enum gw_rc rc = offline_open(&o, set->data_dir, &err);
+	enum gw_rc rc = offline_open(&o, set->data_dir, true, &err);
 	if (rc == GW_BUSY && o.lock_fd < 0)
 		return; /* the daemon has it, and checked it when it started */
 	if (rc == GW_OK)

@@ -76,7 +76,7 @@ static bool lock(struct up *u)
 {
 	struct gw_error err = { 0 };
 	char path[CP_PATH_MAX], pid[32] = "";
-	if (cp_datadir_prepare(u->dir, &err) != GW_OK) {
+	if (cp_datadir_prepare(u->dir, &err) != GW_OK || cp_datadir_become_owner(u->dir, &err) != GW_OK) {
 		gw_complain("%s", err.text);
 		return false;
 	}

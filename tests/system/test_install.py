@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import tarfile
+import tempfile
 import time
 import urllib.request
 from pathlib import Path
@@ -251,3 +252,26 @@ def test_purge_leaves_a_folder_alone_that_is_not_ours(tmp_path):
     (data / "thesis.txt").write_text("years of work")
     done = run("--uninstall", "--purge", "--prefix", tmp_path / "prefix", "--data-dir", data, "--user", ME)
     assert done.returncode == 1 and "does not look like a data directory" in done.stderr and (data / "thesis.txt").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can work in the directory of another account")
+def test_root_leaves_nothing_of_root_in_the_directory_of_the_service():
+    """`sudo tidegate …` before the first start, a backup and a restore must not lock the service out of its own files."""
+    folder = Path(tempfile.mkdtemp(prefix="tidegate-owner-"))
+    try:
+        folder.chmod(0o711)
+        data, copy = folder / "data", folder / "copy.db"
+        data.mkdir(mode=0o700)
+        os.chown(data, 65534, 65534)
+
+        def control(*arguments):
+            done = subprocess.run([build_tree() / "bin/tidegate-control", *arguments, "--data-dir", data], capture_output=True, text=True, timeout=30)
+            assert done.returncode == 0, done.stderr
+            return done.stdout
+        assert control("token", "create", "--role", "admin").startswith("tga_")
+        control("backup", "-o", copy)
+        control("restore", "-f", copy)
+        made = [path for path in data.rglob("*")]
+        assert data / "tidegate.db" in made and [str(path) for path in made if path.lstat().st_uid != 65534] == []
+    finally:
+        shutil.rmtree(folder)
