@@ -271,7 +271,7 @@ static void note_health(struct dp_exchange *x, const struct dp_failure *f)
 	case DP_FAULT_AUTH:
 	case DP_FAULT_NO_MONEY:
 		if (key)
-			dp_health_close(key, now, p->key_failover.cooldown_ms > 60000 ? p->key_failover.cooldown_ms : 60000, f->fault.text);
+			dp_health_condemn(key, now, p->key_failover.cooldown_ms > 60000 ? p->key_failover.cooldown_ms : 60000, f->fault.text);
 		break;
 	case DP_FAULT_RATE:
 	case DP_FAULT_OVERLOAD:

@@ -48,7 +48,7 @@ struct dp_shard {
 	bool any_open_route;          /* some enabled route asks for no key */
 	struct dp_pools *pools;
 	struct dp_metrics *metrics;
-	struct gw_node clients;
+	struct gw_node clients, probes;
 	size_t n_clients, n_busy;
 	bool draining;
 	struct gw_buf head, out;      /* scratch: filled and written within one callback */
@@ -206,6 +206,8 @@ struct dp_client {
 	int64_t begun_us;                  /* first byte of the request being read; 0: none */
 };
 
+/* probe.c */
+void dp_probes_cut(struct dp_shard *s);                /* end those under way */
 /* client.c */
 void dp_client_next(struct dp_client *c);              /* the exchange is over: go on, or close */
 void dp_client_close(struct dp_client *c);

@@ -14,11 +14,13 @@
 /* The scratch buffer, with nothing of another request in it. */
 static struct gw_buf *out_of(struct dp_exchange *x)
 {
-	if (x->shard->out_of != x) {
-		gw_buf_clear(out_of(x));
-		x->shard->out_of = x;
+	struct dp_shard *s = x->shard;
+
+	if (s->out_of != x) {
+		gw_buf_clear(&s->out);
+		s->out_of = x;
 	}
-	return &x->shard->out;
+	return &s->out;
 }
 
 /* ---- the sink ---- */

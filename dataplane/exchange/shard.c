@@ -17,6 +17,7 @@ struct dp_shard *dp_shard_open(struct dp_loop *l, const struct dp_shared *shared
 	s->pools = dp_pools_open(l);
 	s->metrics = dp_metrics_open();
 	gw_list_init(&s->clients);
+	gw_list_init(&s->probes);
 	gw_buf_init(&s->head, 1u << 20);
 	gw_buf_init(&s->out, DP_OUT_MAX);
 	gw_random(s->random, sizeof s->random);
@@ -88,6 +89,7 @@ void dp_shard_drain(struct dp_shard *s)
 void dp_shard_cut(struct dp_shard *s)
 {
 	GW_CHECK(s, DP_SHARD_MAGIC);
+	dp_probes_cut(s);
 	while (!gw_list_empty(&s->clients)) {
 		struct dp_client *c = GW_CONTAINER(s->clients.next, struct dp_client, node);
 

@@ -20,6 +20,7 @@ struct dp_listener {
 #define DP_LISTENER_MAGIC 0x115732a1u
 	uv_tcp_t tcp;
 	struct dp_loop *loop;
+	bool data_port;
 	void (*on_client)(void *arg, struct dp_conn *c);
 	void *arg;
 };
@@ -94,7 +95,7 @@ static void from_sockaddr(const struct sockaddr_storage *ss, struct dp_addr *a)
 	}
 }
 
-static enum gw_rc open_socket(int *out, const struct dp_addr *at, bool reuse, struct dp_addr *bound, struct gw_error *err)
+static enum gw_rc open_socket(int *out, const struct dp_addr *at, bool data_port, struct dp_addr *bound, struct gw_error *err)
 {
 	struct sockaddr_storage ss;
 	socklen_t n = to_sockaddr(at, &ss);
@@ -104,7 +105,7 @@ static enum gw_rc open_socket(int *out, const struct dp_addr *at, bool reuse, st
 	if (fd < 0)
 		return gw_fail(err, GW_IO, NULL, "cannot open a socket: %s", strerror(errno));
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-	if (reuse)
+	if (data_port)
 		setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one);
 	if (at->v6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof zero);
@@ -137,14 +138,15 @@ static void take_in(struct dp_listener *l, struct dp_conn *c)
 
 	if (uv_tcp_getpeername(&c->tcp, (struct sockaddr *)&ss, &n) == 0)
 		from_sockaddr(&ss, &c->peer);
-	if (!room_for_one_more()) {
+	if (l->data_port && !room_for_one_more()) {
 		struct gw_str text = { refusal, sizeof refusal - 1 };
 
 		dp_conn_write(c, &text, 1);
 		dp_conn_finish(&c, 1000);
 		return;
 	}
-	atomic_fetch_add_explicit(&clients, 1, memory_order_relaxed);
+	if (l->data_port)
+		atomic_fetch_add_explicit(&clients, 1, memory_order_relaxed);
 	l->on_client(l->arg, c);
 }
 
@@ -163,7 +165,7 @@ static void on_connection(uv_stream_t *s, int status)
 		take_in(l, c);
 }
 
-enum gw_rc dp_listener_open(struct dp_listener **out, struct dp_loop *loop, const struct dp_addr *at, bool reuse,
+enum gw_rc dp_listener_open(struct dp_listener **out, struct dp_loop *loop, const struct dp_addr *at, bool data_port,
                             void (*on_client)(void *arg, struct dp_conn *c), void *arg,
                             struct dp_addr *bound, struct gw_error *err)
 {
@@ -172,12 +174,13 @@ enum gw_rc dp_listener_open(struct dp_listener **out, struct dp_loop *loop, cons
 	int fd = -1, r;
 
 	*out = NULL;
-	rc = open_socket(&fd, at, reuse, bound, err);
+	rc = open_socket(&fd, at, data_port, bound, err);
 	if (rc != GW_OK)
 		return rc;
 	l = gw_alloc(sizeof *l);
 	l->magic = DP_LISTENER_MAGIC;
 	l->loop = loop;
+	l->data_port = data_port;
 	l->on_client = on_client;
 	l->arg = arg;
 	uv_tcp_init(&loop->uv, &l->tcp);

@@ -19,7 +19,8 @@ struct dp_health {
 	size_t identity_n, name_at, name_n;
 	_Atomic unsigned refs;      /* falls to 0 under the lock only */
 	_Atomic int64_t closed_until, failures, in_flight;
-	_Atomic bool probation;
+	_Atomic bool probation, bad;
+	enum dp_health_kind kind;
 	pthread_mutex_t text_lock;
 	char last_error[200];
 };
@@ -46,6 +47,7 @@ struct dp_health *dp_health_ref(enum dp_health_kind kind, struct gw_str provider
 	if (!h) {
 		h = gw_alloc(sizeof *h);
 		h->magic = DP_HEALTH_MAGIC;
+		h->kind = kind;
 		h->identity = gw_strdup_n(id.p, id.n);
 		h->identity_n = id.n;
 		h->name_at = id.n - name.n;
@@ -124,6 +126,7 @@ void dp_health_good(struct dp_health *h)
 		atomic_store(&h->failures, 0);
 	if (dp_health_on_probation(h)) {
 		atomic_store(&h->probation, false);
+		atomic_store(&h->bad, false);
 		atomic_store(&h->closed_until, 0);
 	}
 }
@@ -145,6 +148,12 @@ void dp_health_close(struct dp_health *h, int64_t now_ms, int64_t for_ms, const 
 		;
 }
 
+void dp_health_condemn(struct dp_health *h, int64_t now_ms, int64_t for_ms, const char *why)
+{
+	atomic_store(&h->bad, true);
+	dp_health_close(h, now_ms, for_ms, why);
+}
+
 void dp_health_bad(struct dp_health *h, int64_t now_ms, int64_t threshold, int64_t cooldown_ms, const char *why)
 {
 	int64_t n = atomic_fetch_add(&h->failures, 1) + 1;
@@ -163,24 +172,35 @@ int64_t dp_health_in_flight(const struct dp_health *h)
 	return atomic_load_explicit(&h->in_flight, memory_order_relaxed);
 }
 
+static const char *state_of(const struct dp_health *h, bool closed)
+{
+	if (!dp_health_on_probation(h))
+		return "healthy";
+	if (!closed)
+		return "half_open";
+	if (h->kind == DP_HEALTH_ENDPOINT)
+		return "open";
+	return atomic_load(&((struct dp_health *)(uintptr_t)h)->bad) ? "bad" : "cooling";
+}
+
 json_t *dp_health_json(const struct dp_health *h, int64_t now_mono_ms, int64_t now_wall_ms)
 {
 	struct dp_health *m = (struct dp_health *)(uintptr_t)h; /* for the mutex */
 	int64_t until = dp_health_closed_until(h);
+	bool closed = until > now_mono_ms;
 	json_t *o = json_object();
 	char text[sizeof m->last_error];
 
 	pthread_mutex_lock(&m->text_lock);
 	memcpy(text, m->last_error, sizeof text);
 	pthread_mutex_unlock(&m->text_lock);
-	gw_json_set_str(o, "name", (struct gw_str){ h->identity + h->name_at, h->name_n });
-	json_object_set_new(o, "state", json_string(!dp_health_on_probation(h) ? "ok" : until > now_mono_ms ? "cooldown" : "probation"));
-	json_object_set_new(o, "in_flight", json_integer(dp_health_in_flight(h)));
-	json_object_set_new(o, "failures", json_integer(atomic_load(&m->failures)));
-	gw_json_set_time(o, "cooldown_until", until > now_mono_ms ? now_wall_ms + until - now_mono_ms : 0);
+	gw_json_set_str(o, h->kind == DP_HEALTH_KEY ? "name" : "url", (struct gw_str){ h->identity + h->name_at, h->name_n });
+	json_object_set_new(o, "state", json_string(state_of(h, closed)));
+	gw_json_set_time(o, "cooldown_until", closed ? now_wall_ms + until - now_mono_ms : 0);
 	if (text[0])
 		gw_json_set_str(o, "last_error", gw_str_c(text));
 	else
 		json_object_set_new(o, "last_error", json_null());
+	json_object_set_new(o, "in_flight", json_integer(dp_health_in_flight(h)));
 	return o;
 }

@@ -34,13 +34,16 @@ void dp_health_bad(struct dp_health *h, int64_t now_ms, int64_t threshold, int64
 /* Closed until then, whatever the count; a later time wins. */
 void dp_health_close(struct dp_health *h, int64_t now_ms, int64_t for_ms, const char *why);
 
+/* The same for a key that will not work until somebody mends it: refused, or out of money. */
+void dp_health_condemn(struct dp_health *h, int64_t now_ms, int64_t for_ms, const char *why);
+
 void dp_health_begin(struct dp_health *h);           /* one more in flight */
 void dp_health_end(struct dp_health *h);
 int64_t dp_health_in_flight(const struct dp_health *h);
 
 /*
- * {"name","state":"ok"|"cooldown"|"probation","in_flight","failures","cooldown_until","last_error"}; owned.
- * Times are given as wall-clock dates.
+ * {"name" or "url","state","cooldown_until","last_error","in_flight"}, as GET /providers/{name}/health wants it; owned.
+ * Keys are healthy, cooling or bad, endpoints healthy or open; both half_open while on probation.
  */
 json_t *dp_health_json(const struct dp_health *h, int64_t now_mono_ms, int64_t now_wall_ms);
 

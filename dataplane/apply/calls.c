@@ -1,0 +1,168 @@
+/* calls.c - provider_test, provider_models, provider_health, drain. */
+#include "apply/calls.h"
+
+#include <stdlib.h>
+
+#include "base/str.h"
+#include "base/time.h"
+
+struct call {
+	const struct dp_caller *caller;
+	char *id;
+	enum dp_probe_kind kind;
+	struct gw_snapshot *snapshot;        /* keeps the provider */
+	const struct gw_provider *provider;
+	char *model;
+};
+
+static json_t *result_of(const char *id, json_t *result)
+{
+	json_t *m = gw_wire_new(GW_WIRE_RESULT);
+
+	json_object_set_new(m, "id", json_string(id));
+	json_object_set_new(m, "ok", json_true());
+	json_object_set_new(m, "result", result);
+	return m;
+}
+
+static json_t *error_of(const char *id, const char *code, struct gw_str text)
+{
+	json_t *m = gw_wire_new(GW_WIRE_RESULT), *e = json_object();
+
+	json_object_set_new(m, "id", json_string(id));
+	json_object_set_new(m, "ok", json_false());
+	json_object_set_new(e, "code", json_string(code));
+	gw_json_set_str(e, "text", text);
+	json_object_set_new(m, "error", e);
+	return m;
+}
+
+static void free_call(struct call *c)
+{
+	gw_snapshot_unref(&c->snapshot);
+	free(c->id);
+	free(c->model);
+	free(c);
+}
+
+/* {"items":[{"id"}]} out of what vendors call a list: OpenAI's `data`, Ollama's `models`, a bare array. */
+static json_t *models_of(struct gw_str body)
+{
+	json_t *doc = NULL, *list, *v, *out = json_object(), *items = json_array();
+	struct gw_error err;
+	size_t i;
+
+	json_object_set_new(out, "items", items);
+	if (gw_json_parse(&doc, body, 4u << 20, &err) != GW_OK)
+		return out;
+	list = json_is_array(doc) ? doc : json_object_get(doc, "data");
+	if (!list)
+		list = json_object_get(doc, "models");
+	json_array_foreach(list, i, v) {
+		struct gw_str id = json_is_string(v) ? gw_json_str(v) : gw_json_str(json_object_get(v, "id"));
+		json_t *item;
+
+		if (!id.p)
+			id = gw_json_str(json_object_get(v, "name"));
+		if (!id.p || json_array_size(items) >= 5000)
+			continue;
+		item = json_object();
+		gw_json_set_str(item, "id", id);
+		json_array_append_new(items, item);
+	}
+	json_decref(doc);
+	return out;
+}
+
+static void probed(void *arg, const struct dp_probe_result *r)
+{
+	struct call *c = arg;
+	json_t *m;
+
+	if (c->kind == DP_PROBE_CHAT) {
+		json_t *o = json_object();
+
+		json_object_set_new(o, "ok", json_boolean(r->ok));
+		json_object_set_new(o, "status", r->status ? json_integer(r->status) : json_null());
+		json_object_set_new(o, "latency_ms", json_integer(r->latency_ms));
+		gw_json_set_str(o, "model", r->model);
+		gw_json_set_str(o, "detail", r->detail);
+		m = result_of(c->id, o);
+	} else if (r->ok) {
+		m = result_of(c->id, models_of(r->body));
+	} else {
+		m = error_of(c->id, "vendor", r->detail);
+	}
+	c->caller->answer(c->caller->arg, m);
+	free_call(c);
+}
+
+static void start_probe(struct dp_loop *l, void *arg)
+{
+	struct call *c = arg;
+
+	dp_probe(dp_loop_get(l), c->provider, c->kind, gw_str_c(c->model), probed, c);
+}
+
+/* ---- health needs no loop: the records are shared ---- */
+
+static json_t *health_of(const struct gw_provider *p)
+{
+	json_t *o = json_object(), *keys = json_array(), *ends = json_array();
+	int64_t mono = gw_mono_ms(), wall = gw_now_ms();
+
+	for (size_t i = 0; i < p->n_keys; i++) {
+		struct dp_health *h = dp_health_ref(DP_HEALTH_KEY, p->name, p->keys[i].name, p->keys[i].value);
+
+		json_array_append_new(keys, dp_health_json(h, mono, wall));
+		dp_health_unref(&h);
+	}
+	for (size_t i = 0; i < p->n_endpoints; i++) {
+		struct dp_health *h = dp_health_ref(DP_HEALTH_ENDPOINT, p->name, p->endpoints[i].url, GW_STR_NONE);
+
+		json_array_append_new(ends, dp_health_json(h, mono, wall));
+		dp_health_unref(&h);
+	}
+	json_object_set_new(o, "keys", keys);
+	json_object_set_new(o, "endpoints", ends);
+	return o;
+}
+
+static void about_provider(const struct dp_caller *caller, const struct gw_wire *w, struct call *c)
+{
+	struct gw_str name = gw_json_str(json_object_get(w->args, "provider")), model = gw_json_str(json_object_get(w->args, "model"));
+
+	c->snapshot = dp_fleet_snapshot(caller->fleet);
+	c->provider = c->snapshot && name.p ? gw_snapshot_provider(c->snapshot, name) : NULL;
+	c->model = gw_strdup_n(model.p ? model.p : "", model.n);
+	if (!c->provider) {
+		caller->answer(caller->arg, error_of(c->id, "not_found", GW_STR("this worker's configuration has no such provider")));
+		free_call(c);
+	} else if (gw_str_is(w->op, "provider_health")) {
+		caller->answer(caller->arg, result_of(c->id, health_of(c->provider)));
+		free_call(c);
+	} else {
+		c->kind = gw_str_is(w->op, "provider_models") ? DP_PROBE_MODELS : DP_PROBE_CHAT;
+		if (!dp_loop_post(dp_shard_loop(dp_fleet_shard(caller->fleet, 0)), start_probe, c))
+			free_call(c); /* shutting down: nobody waits for it any more */
+	}
+}
+
+void dp_call_run(const struct dp_caller *caller, const struct gw_wire *w)
+{
+	struct call *c = gw_alloc(sizeof *c);
+
+	c->caller = caller;
+	c->id = gw_strdup_n(w->id.p, w->id.n);
+	if (gw_str_is(w->op, "provider_test") || gw_str_is(w->op, "provider_models") || gw_str_is(w->op, "provider_health")) {
+		about_provider(caller, w, c);
+		return;
+	}
+	if (gw_str_is(w->op, "drain")) {
+		caller->answer(caller->arg, result_of(c->id, json_object()));
+		caller->drain(caller->drain_arg);
+	} else {
+		caller->answer(caller->arg, error_of(c->id, "unknown_op", GW_STR("this worker does not know that call")));
+	}
+	free_call(c);
+}

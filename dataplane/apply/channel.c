@@ -1,0 +1,547 @@
+/* channel.c - the conversation with the control plane. */
+#include "apply/channel.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "apply/calls.h"
+#include "apply/link.h"
+#include "apply/state.h"
+#include "apply/tryon.h"
+#include "base/bytes.h"
+#include "base/file.h"
+#include "base/map.h"
+#include "base/str.h"
+#include "base/time.h"
+#include "wire.h"
+
+#define BATCHES_AHEAD 4          /* usage messages sent and not acknowledged */
+#define FAREWELL_MS   1500
+
+struct answer { struct answer *next; json_t *message; };
+
+struct dp_channel {
+	unsigned magic;
+#define DP_CHANNEL_MAGIC 0xc4a44e1u
+	struct dp_channel_setup s;
+	struct dp_state state;
+	struct dp_link *link;
+	struct dp_caller caller;
+	char token[520], boot_id[33], catalog_digest[GW_HEX_LEN(32)];
+	int64_t started_wall_ms;
+
+	/* the link's thread only */
+	bool welcome;
+	uint8_t snapshot_key[32];
+	int64_t heartbeat_ms, next_heartbeat_ms, sent_seq, acked_seq;
+	unsigned ahead;
+	bool bye_sent;
+	char last_why[200];
+
+	_Atomic bool up, draining, closing, urgent;
+	pthread_mutex_t lock;        /* guards the answers and `done` */
+	pthread_cond_t farewell;
+	struct answer *answers, **answers_end;
+	bool done;
+};
+
+static void send_doc(struct dp_channel *c, json_t *m)
+{
+	struct gw_buf b;
+
+	gw_buf_init(&b, GW_WIRE_MAX_TEXT);
+	if (gw_json_write(&b, m, false) == GW_OK)
+		dp_link_send(c->link, gw_buf_str(&b));
+	else
+		gw_log(GW_LOG_ERROR, "channel", GW_STR_NONE, "message too large to send", NULL);
+	gw_buf_fini(&b);
+	json_decref(m);
+}
+
+/* ---- hello, heartbeat ---- */
+
+static void put_text(json_t *o, const char *name, const char *value)
+{
+	gw_json_set_str(o, name, gw_str_c(value));
+}
+
+static json_t *serving(struct dp_channel *c)
+{
+	struct gw_snapshot *s = dp_fleet_snapshot(c->s.fleet);
+	json_t *o;
+	char hex[GW_HEX_LEN(32)];
+
+	if (!s)
+		return json_null();
+	o = json_object();
+	gw_hex(hex, gw_snapshot_digest(s)->sha256, 32);
+	gw_json_set_str(o, "epoch", gw_snapshot_epoch(s));
+	json_object_set_new(o, "revision", json_integer((json_int_t)gw_snapshot_revision(s)));
+	put_text(o, "digest", hex);
+	gw_snapshot_unref(&s);
+	return o;
+}
+
+static void say_hello(struct dp_channel *c)
+{
+	json_t *m = gw_wire_new(GW_WIRE_HELLO), *formats = json_array();
+
+	json_array_append_new(formats, json_integer(GW_SNAPSHOT_FORMAT));
+	json_object_set_new(m, "protocol", json_integer(GW_WIRE_PROTOCOL));
+	put_text(m, "name", c->s.settings->name);
+	put_text(m, "node_id", c->state.node_id);
+	put_text(m, "boot_id", c->boot_id);
+	put_text(m, "version", TIDEGATE_VERSION);
+	json_object_set_new(m, "formats", formats);
+	put_text(m, "catalog_digest", c->catalog_digest);
+	put_text(m, "listen", c->s.listen);
+	put_text(m, "admin", c->s.admin);
+	json_object_set_new(m, "pid", json_integer(getpid()));
+	gw_json_set_time(m, "started_at", c->started_wall_ms);
+	json_object_set_new(m, "serving", serving(c));
+	send_doc(c, m);
+}
+
+static int64_t rss_bytes(void)
+{
+	struct gw_buf b;
+	struct gw_str s;
+	int64_t pages = 0;
+
+	gw_buf_init(&b, 256);
+	if (gw_file_read(&b, "/proc/self/statm", NULL) == GW_OK) {
+		s = gw_buf_str(&b);
+		(void)gw_str_cut(&s, ' ');
+		(void)gw_str_int(gw_str_cut(&s, ' '), 0, INT64_MAX / 65536, &pages);
+	}
+	gw_buf_fini(&b);
+	return pages * sysconf(_SC_PAGESIZE);
+}
+
+static void heartbeat(struct dp_channel *c)
+{
+	json_t *m = gw_wire_new(GW_WIRE_HEARTBEAT);
+	struct gw_snapshot *s = dp_fleet_snapshot(c->s.fleet);
+
+	json_object_set_new(m, "revision", json_integer(s ? (json_int_t)gw_snapshot_revision(s) : 0));
+	put_text(m, "state", atomic_load(&c->draining) ? "draining" : s ? "serving" : "starting");
+	json_object_set_new(m, "in_flight", json_integer((json_int_t)dp_fleet_busy(c->s.fleet)));
+	json_object_set_new(m, "requests", json_integer(dp_fleet_requests(c->s.fleet)));
+	json_object_set_new(m, "errors", json_integer(dp_fleet_errors(c->s.fleet)));
+	json_object_set_new(m, "connections", json_integer((json_int_t)dp_client_count()));
+	json_object_set_new(m, "rss_bytes", json_integer(rss_bytes()));
+	json_object_set_new(m, "usage_dropped", json_integer(dp_ledger_dropped(c->s.ledger)));
+	gw_snapshot_unref(&s);
+	send_doc(c, m);
+	c->next_heartbeat_ms = gw_mono_ms() + c->heartbeat_ms;
+}
+
+/* ---- configuration ---- */
+
+static void nack(struct dp_channel *c, int64_t revision, const char *path, const char *text)
+{
+	json_t *m = gw_wire_new(GW_WIRE_NACK);
+
+	gw_log(GW_LOG_ERROR, "snapshot", GW_STR_NONE, "refused", "revision=%lld path=%s: %s", (long long)revision, path, text);
+	json_object_set_new(m, "revision", json_integer(revision));
+	put_text(m, "path", path);
+	put_text(m, "text", text);
+	send_doc(c, m);
+}
+
+static void ack(struct dp_channel *c, const struct gw_snapshot *s, int64_t apply_ms)
+{
+	json_t *m = gw_wire_new(GW_WIRE_ACK);
+	char hex[GW_HEX_LEN(32)];
+
+	gw_hex(hex, gw_snapshot_digest(s)->sha256, 32);
+	json_object_set_new(m, "revision", json_integer((json_int_t)gw_snapshot_revision(s)));
+	put_text(m, "digest", hex);
+	json_object_set_new(m, "apply_ms", json_integer(apply_ms));
+	json_object_set_new(m, "unknown", json_integer((json_int_t)gw_snapshot_unknown(s)));
+	send_doc(c, m);
+}
+
+static bool older_than_served(struct dp_channel *c, const struct gw_wire *w)
+{
+	struct gw_snapshot *s = dp_fleet_snapshot(c->s.fleet);
+	bool older = s && gw_str_eq(gw_snapshot_epoch(s), w->epoch) && (uint64_t)w->revision < gw_snapshot_revision(s);
+
+	gw_snapshot_unref(&s);
+	return older;
+}
+
+static void take_snapshot(struct dp_channel *c, const struct gw_wire *w)
+{
+	struct gw_error err = { .text = "" };
+	struct gw_snapshot *s, *mine;
+	int64_t t0 = gw_mono_ms();
+
+	if (older_than_served(c, w)) {
+		nack(c, w->revision, "", "older than the revision being served");
+		return;
+	}
+	if (dp_tryon(&s, w->payload, c->snapshot_key, c->s.catalog, &err) != GW_OK) {
+		nack(c, w->revision, err.path, err.text);
+		return;
+	}
+	mine = gw_snapshot_ref(s);
+	dp_fleet_swap(c->s.fleet, s);
+	ack(c, mine, gw_mono_ms() - t0);
+	gw_log(GW_LOG_INFO, "snapshot", GW_STR_NONE, "serving", "revision=%lld bytes=%zu ms=%lld unknown=%zu", (long long)w->revision,
+	       w->payload.n, (long long)(gw_mono_ms() - t0), gw_snapshot_unknown(mine));
+	gw_snapshot_unref(&mine);
+	if (dp_state_save(&c->state, w->payload, c->snapshot_key, &err) != GW_OK)
+		gw_log(GW_LOG_ERROR, "snapshot", GW_STR_NONE, "not kept on disk", "%s", err.text);
+}
+
+static void load_last(struct dp_channel *c)
+{
+	struct gw_error err = { .text = "" };
+	struct gw_snapshot *s;
+	struct gw_buf bytes;
+	uint8_t key[32];
+	enum gw_rc rc;
+
+	gw_buf_init(&bytes, GW_SNAPSHOT_MAX_BYTES + 4096);
+	rc = dp_state_load(&c->state, &bytes, key, &err);
+	if (rc == GW_OK)
+		rc = dp_tryon(&s, gw_buf_str(&bytes), key, c->s.catalog, &err);
+	gw_buf_fini(&bytes);
+	gw_secret_wipe(key, sizeof key);
+	if (rc == GW_OK) {
+		gw_log(GW_LOG_INFO, "snapshot", GW_STR_NONE, "serving the last good one", "revision=%llu",
+		       (unsigned long long)gw_snapshot_revision(s));
+		dp_fleet_swap(c->s.fleet, s);
+	} else if (rc != GW_NOTFOUND) {
+		gw_log(GW_LOG_WARN, "snapshot", GW_STR_NONE, "the last good one cannot be used", "%s %s", err.path, err.text);
+	}
+}
+
+/* ---- usage ---- */
+
+static void send_usage(struct dp_channel *c)
+{
+	while (c->ahead < BATCHES_AHEAD) {
+		struct gw_buf b;
+		int64_t last = c->sent_seq;
+		size_t n;
+
+		gw_buf_init(&b, GW_WIRE_MAX_TEXT);
+		gw_buf_printf(&b, "{\"type\":\"usage\",\"boot_id\":\"%s\",\"records\":[", c->boot_id);
+		n = dp_ledger_batch(c->s.ledger, c->sent_seq, GW_WIRE_USAGE_BATCH, &b, &last);
+		gw_buf_add_c(&b, "]}");
+		if (n > 0 && !b.full)
+			dp_link_send(c->link, gw_buf_str(&b));
+		if (b.full)
+			gw_log(GW_LOG_ALERT, "channel", GW_STR_NONE, "a batch of usage is larger than a message may be", NULL);
+		gw_buf_fini(&b);
+		if (n == 0)
+			return;
+		c->sent_seq = last;
+		c->ahead++;
+	}
+}
+
+static void take_usage_ack(struct dp_channel *c, const struct gw_wire *w)
+{
+	if (!gw_str_is(w->boot_id, c->boot_id))
+		return;
+	if (c->ahead > 0)
+		c->ahead--;
+	if (w->seq > c->acked_seq) {
+		c->acked_seq = w->seq;
+		dp_ledger_ack(c->s.ledger, w->seq);
+	}
+	if (c->acked_seq >= c->sent_seq)
+		c->ahead = 0;
+	send_usage(c);
+}
+
+/* ---- events of the link ---- */
+
+static void on_up(void *arg)
+{
+	struct dp_channel *c = arg;
+
+	c->welcome = false;
+	c->ahead = 0;
+	c->sent_seq = c->acked_seq; /* what was not acknowledged is sent again; the receiver drops what it has */
+	say_hello(c);
+}
+
+static void take_welcome(struct dp_channel *c, const struct gw_wire *w)
+{
+	memcpy(c->snapshot_key, w->snapshot_key, 32);
+	c->heartbeat_ms = w->heartbeat_ms < 100 ? 100 : w->heartbeat_ms > 60000 ? 60000 : w->heartbeat_ms;
+	c->welcome = true;
+	atomic_store(&c->up, true);
+	c->last_why[0] = '\0';
+	gw_log(GW_LOG_INFO, "channel", gw_str_c(c->s.settings->control), "connected", "control_version=%.*s", GW_FMT(w->control_version));
+	heartbeat(c);
+	send_usage(c);
+}
+
+static void on_text(void *arg, struct gw_str text)
+{
+	struct dp_channel *c = arg;
+	struct gw_error err = { .text = "" };
+	struct gw_wire w;
+
+	if (gw_wire_parse(&w, text, &err) != GW_OK) {
+		gw_log(GW_LOG_ERROR, "channel", GW_STR_NONE, "message not understood", "%s", err.text);
+		return;
+	}
+	if (w.type == GW_WIRE_WELCOME)
+		take_welcome(c, &w);
+	else if (w.type == GW_WIRE_USAGE_ACK)
+		take_usage_ack(c, &w);
+	else if (w.type == GW_WIRE_CALL && !atomic_load(&c->draining)) /* else nobody is left to do it */
+		dp_call_run(&c->caller, &w);
+	else if (w.type == GW_WIRE_BYE)
+		gw_log(GW_LOG_INFO, "channel", GW_STR_NONE, "control plane says goodbye", "%.*s", GW_FMT(w.reason));
+	gw_wire_fini(&w);
+}
+
+static void on_binary(void *arg, struct gw_str bytes)
+{
+	struct dp_channel *c = arg;
+	struct gw_error err = { .text = "" };
+	struct gw_wire w;
+
+	if (!c->welcome) {
+		gw_log(GW_LOG_ERROR, "channel", GW_STR_NONE, "snapshot before welcome", NULL);
+		dp_link_drop(c->link);
+	} else if (gw_wire_parse_binary(&w, bytes, &err) != GW_OK) {
+		nack(c, 0, err.path, err.text);
+	} else {
+		take_snapshot(c, &w);
+		gw_wire_fini(&w);
+	}
+}
+
+static void on_down(void *arg, const char *why)
+{
+	struct dp_channel *c = arg;
+	bool was = atomic_exchange(&c->up, false);
+
+	c->welcome = false;
+	if (was || strcmp(c->last_why, why) != 0) /* the same reason over and over is one line */
+		gw_log(GW_LOG_WARN, "channel", gw_str_c(c->s.settings->control), was ? "connection lost" : "cannot connect", "%s", why);
+	snprintf(c->last_why, sizeof c->last_why, "%s", why);
+}
+
+static void send_answers(struct dp_channel *c)
+{
+	struct answer *a;
+
+	pthread_mutex_lock(&c->lock);
+	a = c->answers;
+	c->answers = NULL;
+	c->answers_end = &c->answers;
+	pthread_mutex_unlock(&c->lock);
+	while (a) {
+		struct answer *next = a->next;
+
+		send_doc(c, a->message); /* dropped when the link is down: whoever asked is gone too */
+		free(a);
+		a = next;
+	}
+}
+
+static void say_bye(struct dp_channel *c)
+{
+	bool settled = !c->welcome || dp_ledger_queued(c->s.ledger) == 0;
+
+	if (settled && c->welcome && !c->bye_sent) {
+		json_t *m = gw_wire_new(GW_WIRE_BYE);
+
+		put_text(m, "reason", "shutdown");
+		send_doc(c, m);
+		c->bye_sent = true;
+	}
+	if (settled && dp_link_queued(c->link) == 0) {
+		pthread_mutex_lock(&c->lock);
+		c->done = true;
+		pthread_cond_signal(&c->farewell);
+		pthread_mutex_unlock(&c->lock);
+	}
+}
+
+static void on_tick(void *arg)
+{
+	struct dp_channel *c = arg;
+
+	send_answers(c);
+	if (c->welcome) {
+		send_usage(c);
+		if (gw_mono_ms() >= c->next_heartbeat_ms || atomic_exchange(&c->urgent, false))
+			heartbeat(c);
+	}
+	if (atomic_load(&c->closing))
+		say_bye(c);
+}
+
+/* ---- any thread ---- */
+
+static void take_answer(void *arg, json_t *message)
+{
+	struct dp_channel *c = arg;
+	struct answer *a = gw_alloc(sizeof *a);
+
+	a->message = message;
+	pthread_mutex_lock(&c->lock);
+	*c->answers_end = a;
+	c->answers_end = &a->next;
+	pthread_mutex_unlock(&c->lock);
+	if (c->link)
+		dp_link_wake(c->link);
+}
+
+void dp_channel_wake(struct dp_channel *c)
+{
+	(void)c; /* usage leaves with the next tick: a batch of 200 ms costs a fraction of one message for each record */
+}
+
+bool dp_channel_up(const struct dp_channel *c)
+{
+	return c && atomic_load(&((struct dp_channel *)(uintptr_t)c)->up);
+}
+
+void dp_channel_draining(struct dp_channel *c)
+{
+	if (!c)
+		return;
+	atomic_store(&c->draining, true);
+	atomic_store(&c->urgent, true);
+	dp_link_wake(c->link);
+}
+
+/* ---- life ---- */
+
+static enum gw_rc read_token(struct dp_channel *c, struct gw_join_token *t, struct gw_error *err)
+{
+	const char *env = getenv("TIDEGATE_JOIN_TOKEN");
+	struct gw_buf b;
+	struct gw_str s;
+	enum gw_rc rc = GW_OK;
+
+	gw_buf_init(&b, 4096);
+	if (c->s.settings->join_token_file)
+		rc = gw_file_read_secret(&b, c->s.settings->join_token_file, err);
+	else
+		gw_buf_add_c(&b, env ? env : "");
+	s = gw_str_trim(gw_buf_str(&b));
+	if (rc == GW_OK && (s.n >= sizeof c->token || s.n == 0))
+		rc = gw_fail(err, GW_INVALID, NULL, "the join token is empty or too long");
+	if (rc == GW_OK) {
+		memcpy(c->token, s.p, s.n);
+		if (!gw_join_token_parse((struct gw_str){ c->token, s.n }, t))
+			rc = gw_fail(err, GW_INVALID, NULL, "the join token is not of the form tgj_<id>.<secret>.<fingerprint>");
+	}
+	if (b.p)
+		gw_secret_wipe(b.p, b.n);
+	gw_buf_fini(&b);
+	return rc;
+}
+
+static void digest_catalog(struct dp_channel *c)
+{
+	json_t *doc = gw_catalog_json(c->s.catalog);
+	struct gw_buf b;
+	uint8_t sum[32];
+
+	gw_buf_init(&b, 16u << 20);
+	if (gw_json_write(&b, doc, true) == GW_OK) {
+		gw_sha256(sum, gw_buf_str(&b));
+		gw_hex(c->catalog_digest, sum, sizeof sum);
+	}
+	json_decref(doc);
+	gw_buf_fini(&b);
+}
+
+static enum gw_rc open_link(struct dp_channel *c, const struct gw_join_token *t, struct gw_error *err)
+{
+	struct dp_link_options o = {
+		.url = c->s.settings->control, .path = GW_WIRE_PATH, .subprotocol = GW_WIRE_SUBPROTOCOL, .max_text = GW_WIRE_MAX_TEXT,
+		.max_binary = GW_SNAPSHOT_MAX_BYTES + 4096, .arg = c, .up = on_up, .text = on_text, .binary = on_binary, .down = on_down,
+		.tick = on_tick,
+	};
+
+	/* tgj_<id>.<secret>, without the fingerprint: that is ours to check, not theirs to read. */
+	o.bearer = (struct gw_str){ c->token, (size_t)(t->secret.p + t->secret.n - c->token) };
+	if (!gw_unhex(o.fingerprint, sizeof o.fingerprint, t->fingerprint))
+		return gw_fail(err, GW_INVALID, NULL, "the join token's fingerprint is not 64 hex digits");
+	return dp_link_open(&c->link, &o, err);
+}
+
+enum gw_rc dp_channel_open(struct dp_channel **out, const struct dp_channel_setup *setup, struct gw_error *err)
+{
+	struct dp_channel *c = gw_alloc(sizeof *c);
+	struct gw_join_token t;
+	uint8_t boot[16];
+	enum gw_rc rc;
+
+	c->magic = DP_CHANNEL_MAGIC;
+	c->s = *setup;
+	c->heartbeat_ms = 2000;
+	c->started_wall_ms = gw_now_ms();
+	c->answers_end = &c->answers;
+	pthread_mutex_init(&c->lock, NULL);
+	pthread_cond_init(&c->farewell, NULL);
+	gw_random(boot, sizeof boot);
+	gw_hex(c->boot_id, boot, sizeof boot);
+	c->caller = (struct dp_caller){ setup->fleet, setup->drain, setup->arg, take_answer, c };
+	rc = read_token(c, &t, err);
+	if (rc == GW_OK)
+		rc = dp_state_open(&c->state, setup->settings->state_dir, t.secret, err);
+	if (rc == GW_OK) {
+		digest_catalog(c);
+		load_last(c);
+		rc = open_link(c, &t, err);
+	}
+	if (rc != GW_OK)
+		dp_channel_close(&c);
+	*out = c;
+	return rc;
+}
+
+void dp_channel_close(struct dp_channel **cp)
+{
+	struct dp_channel *c = *cp;
+	struct timespec until;
+
+	if (!c)
+		return;
+	*cp = NULL;
+	GW_CHECK(c, DP_CHANNEL_MAGIC);
+	if (c->link) {
+		atomic_store(&c->closing, true);
+		dp_link_wake(c->link);
+		clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_nsec += FAREWELL_MS % 1000 * 1000000;
+		until.tv_sec += FAREWELL_MS / 1000 + until.tv_nsec / 1000000000;
+		until.tv_nsec %= 1000000000;
+		pthread_mutex_lock(&c->lock);
+		while (!c->done && pthread_cond_timedwait(&c->farewell, &c->lock, &until) == 0)
+			;
+		pthread_mutex_unlock(&c->lock);
+		dp_link_close(&c->link);
+	}
+	while (c->answers) {
+		struct answer *a = c->answers;
+
+		c->answers = a->next;
+		json_decref(a->message);
+		free(a);
+	}
+	gw_secret_wipe(c->token, sizeof c->token);
+	gw_secret_wipe(c->snapshot_key, sizeof c->snapshot_key);
+	gw_secret_wipe(c->state.node_key, sizeof c->state.node_key);
+	pthread_mutex_destroy(&c->lock);
+	pthread_cond_destroy(&c->farewell);
+	free(c);
+}

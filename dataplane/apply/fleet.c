@@ -1,0 +1,239 @@
+/* fleet.c - messages to all loops. */
+#include "apply/fleet.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "base/time.h"
+
+struct member {
+	struct dp_loop *loop;
+	struct dp_shard *shard;
+	struct dp_listener *listener;
+	bool started;
+};
+
+struct dp_fleet {
+	struct member *m;
+	size_t n;
+	struct dp_shared shared;
+	pthread_mutex_t lock;            /* guards `current` */
+	struct gw_snapshot *current;
+	_Atomic int64_t applied_ms;
+	_Atomic bool draining;
+};
+
+struct dp_fleet *dp_fleet_open(size_t loops, struct dp_ledger *ledger, void (*wake)(void *arg), void *wake_arg)
+{
+	struct dp_fleet *f = gw_alloc(sizeof *f);
+
+	f->n = loops;
+	f->m = gw_alloc(loops * sizeof *f->m);
+	f->shared = (struct dp_shared){ ledger, dp_limiter_open(), wake, wake_arg };
+	pthread_mutex_init(&f->lock, NULL);
+	for (size_t i = 0; i < loops; i++) {
+		f->m[i].loop = dp_loop_open((unsigned)i);
+		f->m[i].shard = dp_shard_open(f->m[i].loop, &f->shared);
+	}
+	return f;
+}
+
+enum gw_rc dp_fleet_listen(struct dp_fleet *f, const struct dp_addr *at, struct dp_addr *bound, struct gw_error *err)
+{
+	struct dp_addr where = *at;
+
+	for (size_t i = 0; i < f->n; i++) {
+		enum gw_rc rc = dp_listener_open(&f->m[i].listener, f->m[i].loop, &where, true, dp_shard_client, f->m[i].shard, bound, err);
+
+		if (rc != GW_OK)
+			return rc;
+		where = *bound; /* port 0 was a free one; the others share it */
+	}
+	return GW_OK;
+}
+
+enum gw_rc dp_fleet_start(struct dp_fleet *f, struct gw_error *err)
+{
+	for (size_t i = 0; i < f->n; i++) {
+		enum gw_rc rc = dp_loop_start(f->m[i].loop, err);
+
+		if (rc != GW_OK)
+			return rc;
+		f->m[i].started = true;
+	}
+	return GW_OK;
+}
+
+/* ---- messages with an answer ---- */
+
+struct errand {
+	void (*fn)(struct dp_shard *s, void *arg);
+	void *arg;
+	pthread_mutex_t lock;
+	pthread_cond_t done;
+	size_t open;
+};
+
+static void run_errand(struct dp_loop *l, void *arg)
+{
+	struct errand *e = arg;
+
+	e->fn(dp_loop_get(l), e->arg);
+	pthread_mutex_lock(&e->lock);
+	if (--e->open == 0)
+		pthread_cond_signal(&e->done);
+	pthread_mutex_unlock(&e->lock);
+}
+
+static void run_on(struct dp_fleet *f, size_t from, size_t to, void (*fn)(struct dp_shard *s, void *arg), void *arg)
+{
+	struct errand e = { .fn = fn, .arg = arg, .open = to - from };
+
+	pthread_mutex_init(&e.lock, NULL);
+	pthread_cond_init(&e.done, NULL);
+	for (size_t i = from; i < to; i++) {
+		if (f->m[i].started && dp_loop_post(f->m[i].loop, run_errand, &e))
+			continue;
+		if (!f->m[i].started)
+			fn(f->m[i].shard, arg); /* nobody else is there yet */
+		pthread_mutex_lock(&e.lock);
+		e.open--;
+		pthread_mutex_unlock(&e.lock);
+	}
+	pthread_mutex_lock(&e.lock);
+	while (e.open > 0)
+		pthread_cond_wait(&e.done, &e.lock);
+	pthread_mutex_unlock(&e.lock);
+	pthread_cond_destroy(&e.done);
+	pthread_mutex_destroy(&e.lock);
+}
+
+void dp_fleet_on(struct dp_fleet *f, size_t i, void (*fn)(struct dp_shard *s, void *arg), void *arg)
+{
+	run_on(f, i, i + 1, fn, arg);
+}
+
+/* ---- configuration ---- */
+
+static void swap_one(struct dp_shard *s, void *arg)
+{
+	dp_shard_swap(s, gw_snapshot_ref(arg));
+}
+
+void dp_fleet_swap(struct dp_fleet *f, struct gw_snapshot *s)
+{
+	struct gw_snapshot *old;
+
+	dp_client_limit((size_t)gw_snapshot_settings(s)->max_connections);
+	run_on(f, 0, f->n, swap_one, s);
+	pthread_mutex_lock(&f->lock);
+	old = f->current;
+	f->current = s;
+	pthread_mutex_unlock(&f->lock);
+	gw_snapshot_unref(&old);
+	atomic_store(&f->applied_ms, gw_mono_ms());
+}
+
+struct gw_snapshot *dp_fleet_snapshot(struct dp_fleet *f)
+{
+	struct gw_snapshot *s;
+
+	pthread_mutex_lock(&f->lock);
+	s = f->current ? gw_snapshot_ref(f->current) : NULL;
+	pthread_mutex_unlock(&f->lock);
+	return s;
+}
+
+int64_t dp_fleet_applied_ms(const struct dp_fleet *f) { return atomic_load(&((struct dp_fleet *)(uintptr_t)f)->applied_ms); }
+bool dp_fleet_draining(const struct dp_fleet *f) { return atomic_load(&((struct dp_fleet *)(uintptr_t)f)->draining); }
+
+/* ---- the end ---- */
+
+static void close_listener(struct dp_shard *s, void *arg)
+{
+	struct dp_fleet *f = arg;
+
+	for (size_t i = 0; i < f->n; i++)
+		if (f->m[i].shard == s)
+			dp_listener_close(&f->m[i].listener);
+	dp_shard_drain(s);
+}
+
+void dp_fleet_drain(struct dp_fleet *f)
+{
+	if (!atomic_exchange(&f->draining, true))
+		run_on(f, 0, f->n, close_listener, f);
+}
+
+static void cut_one(struct dp_shard *s, void *arg)
+{
+	(void)arg;
+	dp_shard_cut(s);
+}
+
+void dp_fleet_cut(struct dp_fleet *f)
+{
+	run_on(f, 0, f->n, cut_one, NULL);
+}
+
+static void stop_loop(struct dp_loop *l, void *arg)
+{
+	(void)arg;
+	dp_loop_stop(l);
+}
+
+void dp_fleet_close(struct dp_fleet **fp)
+{
+	struct dp_fleet *f = *fp;
+
+	if (!f)
+		return;
+	*fp = NULL;
+	dp_fleet_drain(f);
+	dp_fleet_cut(f);
+	for (size_t i = 0; i < f->n; i++) {
+		if (f->m[i].started)
+			dp_loop_post(f->m[i].loop, stop_loop, NULL);
+		dp_loop_join(f->m[i].loop);
+		dp_shard_close(&f->m[i].shard);
+		dp_loop_close(&f->m[i].loop);
+	}
+	gw_snapshot_unref(&f->current);
+	dp_limiter_close(&f->shared.limiter);
+	pthread_mutex_destroy(&f->lock);
+	free(f->m);
+	free(f);
+}
+
+/* ---- figures ---- */
+
+size_t dp_fleet_size(const struct dp_fleet *f) { return f->n; }
+struct dp_shard *dp_fleet_shard(struct dp_fleet *f, size_t i) { return f->m[i].shard; }
+
+size_t dp_fleet_busy(struct dp_fleet *f)
+{
+	int64_t n = 0;
+
+	for (size_t i = 0; i < f->n; i++)
+		n += dp_metrics_in_flight_of(dp_shard_metrics(f->m[i].shard));
+	return n > 0 ? (size_t)n : 0;
+}
+
+int64_t dp_fleet_requests(struct dp_fleet *f)
+{
+	int64_t n = 0;
+
+	for (size_t i = 0; i < f->n; i++)
+		n += dp_metrics_requests_of(dp_shard_metrics(f->m[i].shard));
+	return n;
+}
+
+int64_t dp_fleet_errors(struct dp_fleet *f)
+{
+	int64_t n = 0;
+
+	for (size_t i = 0; i < f->n; i++)
+		n += dp_metrics_errors_of(dp_shard_metrics(f->m[i].shard));
+	return n;
+}
