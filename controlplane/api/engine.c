@@ -92,7 +92,7 @@ enum gw_rc cp_put_spec(struct cp_ctx *x, struct cp_change *c, enum gw_kind k, st
 /* Shorten pointers that lie in the object being written to what they are in the request's body. */
 static void relative(char *path, size_t size, const char *prefix)
 {
-	char rest[512];
+	char rest[500]; /* leaves room for "/config" */
 	size_t n = prefix != NULL ? strlen(prefix) : 0;
 	if (n == 0 || strncmp(path, prefix, n) != 0 || (path[n] != '/' && path[n] != 0))
 		return;
