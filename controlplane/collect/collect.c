@@ -241,9 +241,9 @@ static void *run(void *arg)
 			if (!c->stop || gw_mono_ms() < give_up)
 				continue;
 		}
-		if (c->stop)
+		if (c->stop && gw_list_empty(&c->nodes))
 			break;
-		if (now >= next_trim) {
+		if (now >= next_trim && !c->stop) {
 			pthread_mutex_unlock(&c->lock);
 			trim(c);
 			pthread_mutex_lock(&c->lock);
