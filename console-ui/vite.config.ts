@@ -23,5 +23,5 @@ export default defineConfig({
     },
   },
   server: { proxy: { '/api': api, '/healthz': api, '/readyz': api } },
-  test: { environment: 'jsdom', include: ['tests/**/*.test.{ts,tsx}'], testTimeout: 20000 },
+  test: { environment: 'jsdom', include: ['tests/**/*.test.{ts,tsx}'], testTimeout: 60000 },
 });

@@ -29,7 +29,7 @@ export function Root() {
   const [client] = useState(newQueryClient);
   return (
     <ConfigProvider theme={themeFor(dark)} button={{ autoInsertSpace: false }} form={{ requiredMark: false }}>
-      <App component={false}>
+      <App>
         <QueryClientProvider client={client}>
           <Gate />
         </QueryClientProvider>

@@ -33,6 +33,12 @@ export function useProblemText(): (error: ApiError) => string {
   };
 }
 
+/** A fault's sentence, with its kind in the page's language before it. */
+export function useFaultText(): (fault: ProblemError) => string {
+  const { t, i18n } = useTranslation();
+  return (fault) => (i18n.exists(`fault.${fault.code}`) ? t(`fault.${fault.code}`, { message: fault.message }) : fault.message);
+}
+
 interface ProblemProps {
   error: unknown;
   /** Those faults of the error that no field shows; all of them when left out. */
@@ -43,6 +49,7 @@ interface ProblemProps {
 export function ProblemAlert({ error, rest, onRetry }: ProblemProps) {
   const { t } = useTranslation();
   const text = useProblemText();
+  const words = useFaultText();
   if (!error) return null;
   const problem = asApiError(error);
   const faults = rest ?? problem.errors;
@@ -60,7 +67,7 @@ export function ProblemAlert({ error, rest, onRetry }: ProblemProps) {
             <ul className="stack gap-4">
               {faults.map((fault, i) => (
                 <li key={i} className="break">
-                  {fault.url ? <Link to={pageOf(fault.url)}>{fault.message}</Link> : fault.message}
+                  {fault.url ? <Link to={pageOf(fault.url)}>{words(fault)}</Link> : words(fault)}
                   {!fault.url && fault.path && <code className="faint"> {fault.path}</code>}
                 </li>
               ))}

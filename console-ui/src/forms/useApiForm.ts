@@ -3,6 +3,7 @@
  * field.  Faults without a field stay in `rest` and are shown above the buttons.
  */
 import { Form, type FormInstance } from 'antd';
+import { useFaultText } from '../components/Problem';
 import { useState } from 'react';
 import { asApiError, type ApiError, type ProblemError } from '../api/errors';
 import { fieldOf, type FieldPath } from '../lib/pointer';
@@ -19,7 +20,11 @@ export interface ApiForm<V> {
   onFinishFailed: (info: { errorFields: { name: FieldPath }[] }) => void;
 }
 
-export function spread(errors: ProblemError[], fields: FieldPath[]): { placed: { name: FieldPath; errors: string[] }[]; rest: ProblemError[] } {
+export function spread(
+  errors: ProblemError[],
+  fields: FieldPath[],
+  words: (fault: ProblemError) => string = (fault) => fault.message,
+): { placed: { name: FieldPath; errors: string[] }[]; rest: ProblemError[] } {
   const placed: { name: FieldPath; errors: string[] }[] = [];
   const rest: ProblemError[] = [];
   for (const fault of errors) {
@@ -29,14 +34,15 @@ export function spread(errors: ProblemError[], fields: FieldPath[]): { placed: {
       continue;
     }
     const same = placed.find((entry) => JSON.stringify(entry.name) === JSON.stringify(field));
-    if (same) same.errors.push(fault.message);
-    else placed.push({ name: field, errors: [fault.message] });
+    if (same) same.errors.push(words(fault));
+    else placed.push({ name: field, errors: [words(fault)] });
   }
   return { placed, rest };
 }
 
 export function useApiForm<V>(): ApiForm<V> {
   const [form] = Form.useForm<V>();
+  const words = useFaultText();
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<ApiError | null>(null);
   const [rest, setRest] = useState<ProblemError[]>([]);
@@ -69,7 +75,7 @@ export function useApiForm<V>(): ApiForm<V> {
       } catch (thrown) {
         const problem = asApiError(thrown);
         const fields = form.getFieldsError().map((field) => field.name as FieldPath);
-        const { placed, rest: homeless } = spread(problem.errors, fields);
+        const { placed, rest: homeless } = spread(problem.errors, fields, words);
         form.setFields(placed as never);
         setFaults(placed.map((entry) => entry.name));
         setRest(homeless);
