@@ -27,7 +27,7 @@ LEVELS = {
     "dataplane/upstream": 13, "dataplane/providers": 13, "dataplane/services": 13, "dataplane/observe": 13,
     "dataplane/exchange": 14,
     "dataplane/plugins": 15,
-    "dataplane/apply": 16, "dataplane": 16,
+    "dataplane/apply": 16, "dataplane": 17,
 }
 # Files in a plane's root that belong lower than its main: the interfaces that lower folders speak.
 FILE_LEVELS = {
