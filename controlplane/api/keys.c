@@ -19,7 +19,8 @@ json_t *cp_key_spec(struct gw_str name, struct gw_str value, bool enabled, json_
 	gw_json_set_str(spec, "name", name);
 	json_object_set_new(spec, "enabled", json_boolean(enabled));
 	json_object_set_new(spec, "expires_at", expires_at != NULL ? expires_at : json_null());
-	gw_json_set_str(spec, "prefix", (struct gw_str){ value.p, value.n < 8 ? value.n : 8 });
+	/* Of a short value, brought along for migration, less is shown: what stays hidden must not be guessable. */
+	gw_json_set_str(spec, "prefix", (struct gw_str){ value.p, value.n >= 32 ? 8 : value.n / 8 });
 	gw_json_set_str(spec, "last4", (struct gw_str){ value.p + value.n - 4, 4 });
 	return spec;
 }

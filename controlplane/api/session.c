@@ -82,6 +82,8 @@ void cp_api_post_setup(struct cp_ctx *x)
 	enum gw_rc rc = cp_setup_run(x->app->auth, &who, member(x, "setup_token"), user, member(x, "password"), &err);
 	if (rc == GW_OK)
 		rc = cp_session_start(x->app->auth, user, CP_ROLE_ADMIN, x->rq->address, x->a, &caller, cookie, &err);
+	if (rc == GW_OK)
+		rc = cp_use_add(x->app->store, GW_KIND_USER, user, gw_now_ms(), &err);
 	if (rc == GW_OK) {
 		note(x, user, "setup.done", "ok");
 		set_cookie(x, cookie, CP_SESSION_ABSOLUTE_MS / 1000);
