@@ -108,7 +108,7 @@ size_t dp_provider_headers(const struct dp_provider *p, const void *conf, struct
 	for (const struct gw_pair *h = p->headers; h && h->name.p; h++)
 		if (!dp_header_find(client, n_client, h->name.p).p)
 			add(out, &n, h->name, h->value);
-	if (p->option_headers)
+	if (p->option_headers && conf)
 		p->option_headers(conf, out, DP_PROVIDER_MAX_HEADERS, &n);
 	return n;
 }
@@ -155,6 +155,19 @@ static int64_t days(int64_t y, int64_t m, int64_t d)
 	return era * 146097 + yoe * 365 + yoe / 4 - yoe / 100 + doy - 719468;
 }
 
+/* n decimal digits, leading zeros included; -1: something else. */
+static int64_t fixed(const char *p, size_t n)
+{
+	int64_t v = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (p[i] < '0' || p[i] > '9')
+			return -1;
+		v = v * 10 + (p[i] - '0');
+	}
+	return v;
+}
+
 /* RFC 9110 5.6.7: "Sun, 06 Nov 1994 08:49:37 GMT"; the obsolete forms are left to guesswork elsewhere.  -1: no date. */
 static int64_t http_date_ms(struct gw_str s)
 {
@@ -166,11 +179,12 @@ static int64_t http_date_ms(struct gw_str s)
 		return -1;
 	for (m = 0; m < 12 && memcmp(months + m * 3, s.p + 8, 3) != 0; m++)
 		;
-	if (m == 12 || !gw_str_int((struct gw_str){ s.p + 5, 2 }, 1, 31, &d) ||
-	    !gw_str_int((struct gw_str){ s.p + 12, 4 }, 1970, 9999, &y) ||
-	    !gw_str_int((struct gw_str){ s.p + 17, 2 }, 0, 23, &h) ||
-	    !gw_str_int((struct gw_str){ s.p + 20, 2 }, 0, 59, &mi) ||
-	    !gw_str_int((struct gw_str){ s.p + 23, 2 }, 0, 60, &sec))
+	d = fixed(s.p + 5, 2);
+	y = fixed(s.p + 12, 4);
+	h = fixed(s.p + 17, 2);
+	mi = fixed(s.p + 20, 2);
+	sec = fixed(s.p + 23, 2);
+	if (m == 12 || d < 1 || d > 31 || y < 1970 || h < 0 || h > 23 || mi < 0 || mi > 59 || sec < 0 || sec > 60)
 		return -1;
 	return (((days(y, (int64_t)m + 1, d) * 24 + h) * 60 + mi) * 60 + sec) * 1000;
 }
