@@ -323,15 +323,18 @@ static void on_binary(void *arg, struct gw_str bytes)
 	}
 }
 
-static void on_down(void *arg, const char *why)
+static bool on_down(void *arg, const char *why)
 {
 	struct dp_channel *c = arg;
 	bool was = atomic_exchange(&c->up, false);
 
 	c->welcome = false;
+	if (atomic_load(&c->closing))
+		return false;
 	if (was || strcmp(c->last_why, why) != 0) /* the same reason over and over is one line */
 		gw_log(GW_LOG_WARN, "channel", gw_str_c(c->s.settings->control), was ? "connection lost" : "cannot connect", "%s", why);
 	snprintf(c->last_why, sizeof c->last_why, "%s", why);
+	return true;
 }
 
 static void send_answers(struct dp_channel *c)

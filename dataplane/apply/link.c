@@ -87,8 +87,8 @@ static void broke(struct dp_link *l, const char *why)
 	snprintf(l->why, sizeof l->why, "%s", l->pin.why[0] ? l->pin.why : why ? why : "the connection broke");
 	if (atomic_load(&l->stop))
 		return;
-	l->o.down(l->o.arg, l->why);
-	again(l);
+	if (l->o.down(l->o.arg, l->why))
+		again(l);
 }
 
 static void try_connect(lws_sorted_usec_list_t *sul)

@@ -22,7 +22,7 @@ struct dp_link_options {
 	void (*up)(void *arg);
 	void (*text)(void *arg, struct gw_str message);     /* borrowed */
 	void (*binary)(void *arg, struct gw_str message);
-	void (*down)(void *arg, const char *why);           /* after every up, and after every failed try */
+	bool (*down)(void *arg, const char *why);           /* after every up and every failed try; true: try again */
 	void (*tick)(void *arg);                            /* every 200 ms, and soon after dp_link_wake() */
 };
 
