@@ -23,6 +23,12 @@ elseif(TIDEGATE_SANITIZE STREQUAL "thread")
 elseif(NOT TIDEGATE_SANITIZE STREQUAL "")
   message(FATAL_ERROR "TIDEGATE_SANITIZE is '${TIDEGATE_SANITIZE}'; it takes address, thread or nothing")
 endif()
+# Fuzzers steer by coverage, so everything that they link must report it, not only the target itself.
+if(TIDEGATE_FUZZ)
+  target_compile_options(tg_flags INTERFACE -fsanitize=fuzzer-no-link)
+  target_link_options(tg_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+
 if(tg_san)
   target_compile_options(tg_flags INTERFACE ${tg_san})
   target_link_options(tg_flags INTERFACE ${tg_san})
