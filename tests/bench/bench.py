@@ -125,6 +125,7 @@ class Tidegate:
         wait_for("the first answer", lambda: self.ask() == 200)
         self.worker = next(p for p in tree(self.process.pid) if self.comm(p) == "tidegate-worker"[:15])
         self.control = next(p for p in tree(self.process.pid) if self.comm(p) == "tidegate-control"[:15])
+        self.parts = {"cpu_worker_us": [self.worker], "cpu_control_us": [self.control], "cpu_supervisor_us": [self.process.pid]}
         self.idle = {"worker_kib": rss_kib(self.worker), "control_kib": rss_kib(self.control)}
 
     @staticmethod
@@ -227,9 +228,11 @@ wrk.body = [==[{BODY}]==]
 
 
 def measure(system, connections, seconds, scratch):
-    before = cpu_seconds(system.pids())
+    parts = {"cpu_us": system.pids(), **getattr(system, "parts", {})}
+    before = {name: cpu_seconds(pids) for name, pids in parts.items()}
     figures = wrk(system.port, system.key, connections, seconds, scratch)
-    figures["cpu_us"] = (cpu_seconds(system.pids()) - before) / figures["requests"] * 1e6
+    for name, pids in parts.items():
+        figures[name] = (cpu_seconds(pids) - before[name]) / figures["requests"] * 1e6
     return figures
 
 
@@ -266,9 +269,11 @@ def main():
                 for s in systems if r % 2 else reversed(systems):
                     taken[s.name].append(measure(s, options.connections, seconds, scratch))
             for name, rows in taken.items():
-                result[name] = {k: round(middle(rows, k), 3) for k in ("rps", "cpu_us", "p50_ms", "p99_ms")}
+                result[name] = {k: round(middle(rows, k), 3) for k in rows[0]}
                 result[name]["rounds"] = rows
             ratios = [a["cpu_us"] / b["cpu_us"] for a, b in zip(taken["tidegate"], taken["nginx"])]
+            workers = [a["cpu_worker_us"] / b["cpu_us"] for a, b in zip(taken["tidegate"], taken["nginx"])]
+            result["ratio_worker_cpu_to_nginx"] = round(statistics.median(workers), 3)
             result["ratio_cpu_to_nginx"] = {"median": round(statistics.median(ratios), 3),
                 "min": round(min(ratios), 3), "max": round(max(ratios), 3)}
             result["idle_rss_kib"] = ours.idle
@@ -285,7 +290,10 @@ def main():
         f = result[name]
         print(f"{name:9} {f['rps']:9.0f} req/s  {f['cpu_us']:6.1f} us CPU/request  p50 {f['p50_ms']:.2f} ms  p99 {f['p99_ms']:.2f} ms")
     r = result["ratio_cpu_to_nginx"]
-    print(f"CPU per request against nginx: {r['median']} (min {r['min']}, max {r['max']})")
+    t = result["tidegate"]
+    print(f"of it: worker {t['cpu_worker_us']:.1f} us, control plane {t['cpu_control_us']:.1f} us, supervisor {t['cpu_supervisor_us']:.1f} us")
+    print(f"CPU per request against nginx: all of Tidegate {r['median']} (min {r['min']}, max {r['max']}), "
+          f"the worker alone {result['ratio_worker_cpu_to_nginx']}")
     print(f"idle RSS: worker {ours.idle['worker_kib']} KiB, control plane {ours.idle['control_kib']} KiB; "
           f"worker after load {result['worker_rss_after_load_kib']} KiB")
     print(f"a change is served after: median {statistics.median(result['propagation_ms']):.0f} ms, max {max(result['propagation_ms']):.0f} ms")
