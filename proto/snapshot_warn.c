@@ -162,6 +162,10 @@ static void warn_targets(struct report *out, const struct gw_route *r, struct gw
 	if (sum == 0)
 		warn(out, "zero_weight", gw_arena_printf(a, "/routes/%.*s/targets", GW_FMT(r->name)),
 		    "every target has weight 0, so none is ever chosen first");
+	for (size_t i = 0; i < r->n_targets && sum > 0; i++)
+		if (r->targets[i].weight == 0)
+			warn(out, "zero_weight", gw_arena_printf(a, "/routes/%.*s/targets/%zu", GW_FMT(r->name), i),
+			    "target %zu has weight 0, so it is never chosen first", i + 1);
 }
 
 static void warn_fallback(struct report *out, const struct gw_route *r, struct gw_arena *a)

@@ -455,7 +455,7 @@ static enum gw_rc daemon_start(struct cp_httpd *h, struct listener *l, bool tls,
 	struct MHD_OptionItem with_tls[] = {
 		{ MHD_OPTION_HTTPS_MEM_CERT, 0, cert.p },
 		{ MHD_OPTION_HTTPS_MEM_KEY, 0, key.p },
-		{ MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)"SECURE256:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2" },
+		{ MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)"SECURE128:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2" },
 		{ MHD_OPTION_END, 0, NULL },
 	};
 	struct MHD_OptionItem none[] = { { MHD_OPTION_END, 0, NULL } };
