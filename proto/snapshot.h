@@ -160,8 +160,10 @@ struct gw_builder;
 enum gw_rc gw_builder_open(struct gw_builder **out, const struct gw_catalog *cat, uint64_t revision,
                            struct gw_str epoch, bool strict) GW_MUST_CHECK;
 /*
- * One object.  Order does not matter; `spec` is borrowed.  Fails on the first broken member with err->path relative
- * to the object ("/targets/0/provider").  Sealed secrets are accepted unopened.
+ * One object.  Order does not matter; `spec` is borrowed and has no `name` and no read-only members.  Fails on the
+ * first broken member with err->path relative to the object ("/targets/0/provider"); the object then counts as not
+ * added.  Sealed secrets are accepted unopened: the views hold their sealed text.  A global plugin is its settings
+ * ({"enabled":…,"tokens":…}) or the API's {"config":{…}}.
  */
 enum gw_rc gw_builder_add(struct gw_builder *b, enum gw_kind k, struct gw_str name, const json_t *spec,
                           struct gw_error *err) GW_MUST_CHECK;
@@ -172,8 +174,11 @@ enum gw_rc gw_builder_add(struct gw_builder *b, enum gw_kind k, struct gw_str na
 enum gw_rc gw_builder_seal(struct gw_builder **b, struct gw_snapshot **out, struct gw_error *err) GW_MUST_CHECK;
 void gw_builder_drop(struct gw_builder **b);                  /* consumed; NULL is fine */
 
-/* Legal but surely not meant: {"path","code","message"} each.  Shadowed route, weight 0, unreachable fallback,
- * disabled or keyless provider behind a route, consumer allowed nowhere. */
+/*
+ * Legal but surely not meant: {"path","code","message"} each, the path in the whole document ("/routes/a/targets").
+ * Codes: shadowed_route zero_weight unreachable_fallback duplicate_target disabled_reference secret_missing no_auth
+ * insecure_tls unused_consumer.
+ */
 json_t *gw_snapshot_warnings(const struct gw_snapshot *s);    /* owned array */
 
 /*
@@ -199,7 +204,7 @@ void gw_snapshot_unref(struct gw_snapshot **s);               /* consumed; NULL 
 
 uint64_t gw_snapshot_revision(const struct gw_snapshot *s);   /* grows by one per commit within an epoch */
 struct gw_str gw_snapshot_epoch(const struct gw_snapshot *s); /* identity of the database; changes on restore */
-const struct gw_digest *gw_snapshot_digest(const struct gw_snapshot *s);
+const struct gw_digest *gw_snapshot_digest(const struct gw_snapshot *s); /* of the bytes decoded; zero when built */
 size_t gw_snapshot_unknown(const struct gw_snapshot *s);      /* members we ignored */
 
 const struct gw_dp_settings *gw_snapshot_settings(const struct gw_snapshot *s);
@@ -215,6 +220,7 @@ const struct gw_binding *gw_snapshot_global_plugin(const struct gw_snapshot *s, 
  */
 const struct gw_consumer_key *gw_snapshot_key(const struct gw_snapshot *s, struct gw_str secret);
 /* The plugins in force for route and consumer (either NULL): consumer's, else route's, else global's; by rank. */
+/* One that is not enabled switches the less specific ones off and is left out itself. */
 struct gw_bindings gw_snapshot_bindings(const struct gw_snapshot *s, const struct gw_route *r,
                                         const struct gw_consumer *c, struct gw_arena *a);
 
