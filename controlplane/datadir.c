@@ -70,13 +70,6 @@ enum gw_rc cp_datadir_become_owner(const char *dir, struct gw_error *err)
 	    dir, (unsigned)st.st_uid, strerror(errno));
 }
 
-void cp_datadir_give(const char *dir, const char *path)
-{
-	struct stat st;
-	if (geteuid() == 0 && stat(dir, &st) == 0 && st.st_uid != 0 && lchown(path, st.st_uid, st.st_gid) != 0)
-		gw_complain("%s belongs to root now, and cannot be given to the owner of %s: %s", path, dir, strerror(errno));
-}
-
 static enum gw_rc held(int fd, const char *dir, struct gw_error *err)
 {
 	char pid[32] = "";
@@ -94,7 +87,6 @@ enum gw_rc cp_datadir_lock(int *fd, const char *dir, struct gw_error *err)
 	*fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (*fd < 0)
 		return gw_fail(err, GW_IO, NULL, "%s cannot be opened: %s", path, strerror(errno));
-	cp_datadir_give(dir, path);
 	if (flock(*fd, LOCK_EX | LOCK_NB) != 0)
 		return held(*fd, dir, err);
 	int n = snprintf(pid, sizeof pid, "%d\n", (int)getpid());

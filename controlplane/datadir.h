@@ -18,12 +18,10 @@ void cp_datadir_path(char out[CP_PATH_MAX], const char *dir, const char *name);
 enum gw_rc cp_datadir_prepare(const char *dir, struct gw_error *err) GW_MUST_CHECK;
 
 /*
- * A directory belongs to one account.  Root who works in it becomes that account for good (daemon, set-up), or gives
- * it afterwards what was made in its name (restore), so that the service never meets a file of root.  Both do nothing
- * for anybody else.
+ * A directory belongs to one account.  Root who works in it becomes that account for good, so that the service never
+ * meets a file of root; files elsewhere are opened before.  Does nothing for anybody else.
  */
 enum gw_rc cp_datadir_become_owner(const char *dir, struct gw_error *err) GW_MUST_CHECK;
-void cp_datadir_give(const char *dir, const char *path);
 
 /*
  * Take DIR/lock for this process; *fd is kept open as long as it is needed and then closed.  GW_BUSY: another

@@ -238,22 +238,19 @@ static void console_url(const struct control *c, char out[300])
 	    cp_httpd_port(c->httpd));
 }
 
-static enum gw_rc first_steps(struct control *c, bool token_was_there, struct gw_error *err)
+static void first_steps(const struct control *c, const char *token)
 {
-	char token[64], url[300];
-	enum gw_rc rc = cp_setup_token(c->auth, token, err);
-	if (rc == GW_OK && token[0] && !token_was_there && !c->set->supervised) {
-		console_url(c, url);
-		printf("First start: open %s and enter the setup token %s\n", url, token);
-		fflush(stdout);
-	}
-	gw_secret_wipe(token, sizeof token);
-	return rc;
+	char url[300];
+	if (!token[0] || c->set->supervised)
+		return;
+	console_url(c, url);
+	printf("First start: open %s and enter the setup token %s\n", url, token);
+	fflush(stdout);
 }
 
 static enum gw_rc start(struct control *c, struct gw_error *err)
 {
-	char setup_path[CP_PATH_MAX], url[300];
+	char setup_path[CP_PATH_MAX], url[300], token[64] = "";
 	int64_t began = gw_now_ms();
 	enum gw_rc rc = open_paths(c, err);
 	if (rc == GW_OK)
@@ -272,11 +269,14 @@ static enum gw_rc start(struct control *c, struct gw_error *err)
 	if (c->set->admin_password_file)
 		rc = cp_setup_from_file(c->auth, c->set->admin_password_file, err);
 	if (rc == GW_OK)
+		rc = cp_setup_token(c->auth, token, err); /* before the first answer: who sees one may look for the file */
+	if (rc == GW_OK)
 		rc = open_channel(c, err);
 	if (rc == GW_OK)
 		rc = open_api(c, began, err);
-	if (rc == GW_OK)
-		rc = first_steps(c, token_was_there, err);
+	if (rc == GW_OK && !token_was_there)
+		first_steps(c, token);
+	gw_secret_wipe(token, sizeof token);
 	if (rc != GW_OK)
 		return rc;
 	cp_hub_start(c->hub, c->ws);

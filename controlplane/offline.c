@@ -4,8 +4,10 @@
 #include "offline.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "auth/auth.h"
@@ -35,12 +37,11 @@ enum gw_rc cp_offline_store(struct cp_store **out, const char *data_dir, struct 
 /* A stopped data directory: prepared, locked, its database open. */
 struct offline { int lock_fd; struct cp_store *store; };
 
-/* `as_owner`: whatever is made belongs to the directory's owner; else files elsewhere can be written with our rights. */
-static enum gw_rc offline_open(struct offline *o, const char *dir, bool as_owner, struct gw_error *err)
+static enum gw_rc offline_open(struct offline *o, const char *dir, struct gw_error *err)
 {
 	*o = (struct offline){ .lock_fd = -1 };
 	enum gw_rc rc = cp_datadir_prepare(dir, err);
-	if (rc == GW_OK && as_owner)
+	if (rc == GW_OK)
 		rc = cp_datadir_become_owner(dir, err);
 	if (rc == GW_OK)
 		rc = cp_datadir_lock(&o->lock_fd, dir, err);
@@ -106,7 +107,7 @@ static int token_create(const struct cp_settings *set)
 		gw_complain("%s", err.text);
 		return 2;
 	}
-	enum gw_rc rc = offline_open(&o, set->data_dir, true, &err);
+	enum gw_rc rc = offline_open(&o, set->data_dir, &err);
 	if (rc == GW_BUSY && o.lock_fd < 0)
 		return ask_daemon(set, err.text);
 	if (rc == GW_OK)
@@ -119,39 +120,85 @@ static int token_create(const struct cp_settings *set)
 	return rc == GW_OK ? 0 : 1;
 }
 
+/* The file may be readable for root alone, and what follows is done as the owner: so it is opened before, and copied. */
+static enum gw_rc copy_in(int from, const char *to, struct gw_error *err)
+{
+	char bytes[65536];
+	ssize_t n = 0;
+	unlink(to);
+	int fd = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return gw_fail(err, GW_IO, NULL, "%s cannot be made: %s", to, strerror(errno));
+	while ((n = read(from, bytes, sizeof bytes)) > 0)
+		for (ssize_t at = 0, w; at < n; at += w) {
+			w = write(fd, bytes + at, (size_t)(n - at));
+			if (w <= 0) {
+				n = -1;
+				break;
+			}
+		}
+	int e = errno;
+	close(fd);
+	return n == 0 ? GW_OK : gw_fail(err, GW_IO, NULL, "the backup cannot be copied to %s: %s", to, strerror(e));
+}
+
 static int restore(const struct cp_settings *set)
 {
-	char db[CP_PATH_MAX], lock[CP_PATH_MAX], migrations[4096];
+	char db[CP_PATH_MAX], lock[CP_PATH_MAX], copy[CP_PATH_MAX], migrations[4096];
 	struct gw_error err = { 0 };
+	int from = open(set->file, O_RDONLY | O_CLOEXEC);
+	if (from < 0) {
+		gw_complain("%s cannot be read: %s", set->file, strerror(errno));
+		return 1;
+	}
 	cp_datadir_path(db, set->data_dir, "tidegate.db");
 	cp_datadir_path(lock, set->data_dir, "lock");
+	cp_datadir_path(copy, set->data_dir, "restore.tmp");
 	bool had = access(db, F_OK) == 0;
 	enum gw_rc rc = cp_datadir_prepare(set->data_dir, &err);
 	if (rc == GW_OK)
+		rc = cp_datadir_become_owner(set->data_dir, &err);
+	if (rc == GW_OK)
 		rc = gw_share_path(migrations, "migrations", &err);
 	if (rc == GW_OK)
-		rc = cp_store_restore(set->file, db, migrations, lock, &err);
+		rc = copy_in(from, copy, &err);
+	if (rc == GW_OK)
+		rc = cp_store_restore(copy, db, migrations, lock, &err);
+	unlink(copy);
+	close(from);
 	if (rc != GW_OK) {
-		gw_complain("%s", err.text);
+		gw_complain("%s cannot be restored: %s", set->file, err.text);
 		return 1;
 	}
-	cp_datadir_give(set->data_dir, db);
-	cp_datadir_give(set->data_dir, lock);
 	printf("Restored %s from %s.\n", db, set->file);
 	if (had)
 		printf("The database that was there is kept as %s.replaced.\n", db);
 	return 0;
 }
 
+static enum gw_rc backup_path(char out[CP_PATH_MAX], const char *dir, struct gw_error *err)
+{
+	char when[GW_TIME_LEN], name[80];
+	gw_time_format(when, gw_now_ms());
+	snprintf(name, sizeof name, "backups/tidegate-%.10sT%.2s-%.2s-%.2sZ.db", when, when + 11, when + 14, when + 17);
+	cp_datadir_path(out, dir, "backups");
+	enum gw_rc rc = gw_dir_make(out, 0700, err);
+	cp_datadir_path(out, dir, name);
+	return rc;
+}
+
 static int backup(const struct cp_settings *set)
 {
 	struct offline o;
 	struct gw_error err = { 0 };
-	enum gw_rc rc = offline_open(&o, set->data_dir, false, &err);
+	char path[CP_PATH_MAX];
+	enum gw_rc rc = offline_open(&o, set->data_dir, &err);
 	if (rc == GW_OK)
-		rc = cp_store_backup(o.store, set->file, &err);
+		rc = backup_path(path, set->data_dir, &err);
 	if (rc == GW_OK)
-		puts(set->file);
+		rc = cp_store_backup(o.store, path, &err);
+	if (rc == GW_OK)
+		puts(path);
 	else
 		gw_complain("%s", err.text);
 	offline_close(&o);
@@ -191,7 +238,7 @@ static void check_database(const struct cp_settings *set)
 	uint8_t master[32];
 	int64_t rows = 0;
 	char text[80];
-	enum gw_rc rc = offline_open(&o, set->data_dir, true, &err);
+	enum gw_rc rc = offline_open(&o, set->data_dir, &err);
 	if (rc == GW_BUSY && o.lock_fd < 0)
 		return; /* the daemon has it, and checked it when it started */
 	if (rc == GW_OK)

@@ -111,34 +111,32 @@ static bool token_args(struct cp_settings *s, int argc, char **argv)
 	return true;
 }
 
-static bool file_args(struct cp_settings *s, enum cp_command command, int argc, char **argv)
+static bool restore_args(struct cp_settings *s, int argc, char **argv)
 {
-	const char *name = command == CP_BACKUP ? "output" : "file", *letter = command == CP_BACKUP ? "o" : "f";
 	const struct cp_arg table[] = {
 		DATA_DIR_ARG(s),
-		{ name, letter, "FILE", NULL, "the backup", CP_ARG_TEXT, &s->file, 0, 0 },
+		{ "file", "f", "FILE", NULL, "the backup", CP_ARG_TEXT, &s->file, 0, 0 },
 		{ "help", "h", NULL, NULL, "print this", CP_ARG_FLAG, &help_wanted, 0, 0 },
 	};
-	struct cp_args a = { .v = table, .n = GW_COUNT(table),
-		.command = command == CP_BACKUP ? "tidegate-control backup" : "tidegate-control restore" };
-	s->command = command;
+	struct cp_args a = { .v = table, .n = GW_COUNT(table), .command = "tidegate-control restore" };
+	s->command = CP_RESTORE;
 	if (!cp_args_parse(&a, argc, argv) || !finish(s))
 		return false;
-	if (s->command == command && !s->file) {
-		gw_complain("%s needs -%s FILE", a.command, letter);
+	if (s->command == CP_RESTORE && !s->file) {
+		gw_complain("restore needs -f FILE, a file made by `tidegate backup`");
 		return false;
 	}
 	return true;
 }
 
-static bool check_args(struct cp_settings *s, int argc, char **argv)
+static bool plain_args(struct cp_settings *s, enum cp_command command, int argc, char **argv)
 {
 	const struct cp_arg table[] = {
 		DATA_DIR_ARG(s),
 		{ "help", "h", NULL, NULL, "print this", CP_ARG_FLAG, &help_wanted, 0, 0 },
 	};
-	struct cp_args a = { .v = table, .n = GW_COUNT(table), .command = "tidegate-control check" };
-	s->command = CP_CHECK;
+	struct cp_args a = { .v = table, .n = GW_COUNT(table), .command = command == CP_CHECK ? "tidegate-control check" : "tidegate-control backup" };
+	s->command = command;
 	return cp_args_parse(&a, argc, argv) && finish(s);
 }
 
@@ -154,11 +152,11 @@ bool cp_settings_parse(struct cp_settings *out, int argc, char **argv)
 		return false;
 	}
 	if (argc >= 2 && strcmp(argv[1], "backup") == 0)
-		return file_args(out, CP_BACKUP, argc - 1, argv + 1);
+		return plain_args(out, CP_BACKUP, argc - 1, argv + 1);
 	if (argc >= 2 && strcmp(argv[1], "restore") == 0)
-		return file_args(out, CP_RESTORE, argc - 1, argv + 1);
+		return restore_args(out, argc - 1, argv + 1);
 	if (argc >= 2 && strcmp(argv[1], "check") == 0)
-		return check_args(out, argc - 1, argv + 1);
+		return plain_args(out, CP_CHECK, argc - 1, argv + 1);
 	return run_args(out, argc, argv, false);
 }
 
@@ -169,7 +167,7 @@ void cp_settings_help(const struct cp_settings *s)
 	     "Usage:\n"
 	     "  tidegate-control [options]\n"
 	     "  tidegate-control token create --role ROLE [--name NAME] [--expires 30d] [--data-dir DIR]\n"
-	     "  tidegate-control backup -o FILE [--data-dir DIR]     while stopped; `tidegate backup` works always\n"
+	     "  tidegate-control backup [--data-dir DIR]             while stopped; `tidegate backup` works always\n"
 	     "  tidegate-control restore -f FILE [--data-dir DIR]    while stopped\n"
 	     "  tidegate-control check [--data-dir DIR]              findings for `tidegate doctor`\n\n"
 	     "On one machine `tidegate up` starts this and the workers together.");

@@ -27,7 +27,7 @@ struct cp_settings {
 	bool supervised;                 /* `tidegate up` speaks to the person, we do not */
 	int64_t answer_ms, hello_ms, heartbeat_ms; /* of the channel */
 	const char *role, *name, *expires; /* token create */
-	const char *file;                /* backup, restore */
+	const char *file;                /* restore */
 };
 
 /* false: a sentence was written to stderr, exit with 2. */

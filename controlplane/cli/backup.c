@@ -12,17 +12,6 @@
 #include "base/time.h"
 #include "cli/cli.h"
 
-static int run_control(const char *verb, const char *flag, const char *file, const char *dir)
-{
-	char path[CP_PATH_MAX];
-	if (!cli_sibling(path, "tidegate-control"))
-		return 1;
-	const char *argv[] = { path, verb, flag, file, "--data-dir", dir, NULL };
-	execv(path, (char *const *)argv);
-	gw_complain("%s cannot be run: %s", path, strerror(errno));
-	return 1;
-}
-
 /* The daemon writes into DIR/backups; a wish for another place is a move of that file. */
 static bool move_file(const char *from, const char *to)
 {
@@ -44,6 +33,14 @@ static bool move_file(const char *from, const char *to)
 	return ok;
 }
 
+/* Says where the copy is, after moving it where it is wanted. */
+static int deliver(const char *path, const char *file)
+{
+	if (file && !move_file(path, file))
+		return 1;
+	return puts(file ? file : path) < 0;
+}
+
 static int backup_running(const char *dir, const char *file)
 {
 	json_t *answer;
@@ -51,27 +48,31 @@ static int backup_running(const char *dir, const char *file)
 		.timeout_ms = 600000 }))
 		return 1;
 	const char *path = cli_text(answer, "path", NULL);
-	char inside[CP_PATH_MAX];
-	if (!path && cli_text(answer, "file", NULL)) {
-		char rest[600];
-		snprintf(rest, sizeof rest, "backups/%.500s", cli_text(answer, "file", ""));
-		cp_datadir_path(inside, dir, rest);
-		path = inside;
-	}
-	bool ok = path && (!file || move_file(path, file));
-	if (ok)
-		puts(file ? file : path);
-	else if (!path)
-		gw_complain("the control plane did not say where it put the backup");
+	int code = path ? deliver(path, file) : 1;
+	if (!path)
+		gw_complain("the control plane did not say where it put the backup; look into %s/backups", dir);
 	json_decref(answer);
-	return ok ? 0 : 1;
+	return code;
+}
+
+static int backup_stopped(const char *dir, const char *file)
+{
+	const char *const argv[] = { "tidegate-control", "backup", "--data-dir", dir, NULL };
+	char path[CP_PATH_MAX];
+	struct gw_buf b;
+	gw_buf_init(&b, CP_PATH_MAX);
+	int code = cli_capture(&b, argv);
+	struct gw_str made = gw_str_trim(gw_buf_str(&b));
+	snprintf(path, sizeof path, "%.*s", GW_FMT(made));
+	gw_buf_fini(&b);
+	return code == 0 ? deliver(path, file) : 1;
 }
 
 int cli_backup(int argc, char **argv)
 {
 	const char *dir = CLI_DEFAULT_DATA_DIR, *file = NULL;
 	bool help = false;
-	char path[CP_PATH_MAX], made[CP_PATH_MAX], when[GW_TIME_LEN], name[80];
+	char path[CP_PATH_MAX];
 	const struct cp_arg table[] = {
 		{ "output", "o", "FILE", NULL, "where to put it (default: DIR/backups/tidegate-TIME.db)", CP_ARG_TEXT, &file, 0, 0 },
 		CLI_COMMON_ARGS(dir, help),
@@ -87,20 +88,7 @@ int cli_backup(int argc, char **argv)
 		return 2;
 	if (cli_is_running(path))
 		return backup_running(path, file);
-	if (!file) {
-		struct gw_error err = { 0 };
-		cp_datadir_path(made, path, "backups");
-		if (gw_dir_make(made, 0700, &err) != GW_OK) {
-			gw_complain("%s", err.text);
-			return 1;
-		}
-		gw_time_format(when, gw_now_ms());
-		snprintf(name, sizeof name, "backups/tidegate-%.4s%.2s%.2sT%.2s%.2s%.2sZ.db", when, when + 5, when + 8, when + 11,
-		    when + 14, when + 17);
-		cp_datadir_path(made, path, name);
-		file = made;
-	}
-	return run_control("backup", "-o", file, path);
+	return backup_stopped(path, file);
 }
 
 int cli_restore(int argc, char **argv)
@@ -132,5 +120,11 @@ int cli_restore(int argc, char **argv)
 		gw_complain("Tidegate runs on %s; stop it first, then restore", path);
 		return 1;
 	}
-	return run_control("restore", "-f", file, path);
+	char exe[CP_PATH_MAX];
+	if (!cli_sibling(exe, "tidegate-control"))
+		return 1;
+	const char *words[] = { exe, "restore", "-f", file, "--data-dir", path, NULL };
+	execv(exe, (char *const *)words);
+	gw_complain("%s cannot be run: %s", exe, strerror(errno));
+	return 1;
 }

@@ -34,6 +34,8 @@ int cli_help(const char *text, const struct cp_args *a, const char *examples);
 
 /* "DIR/.." of the running executable + "/name"; false: complained. */
 bool cli_sibling(char out[CP_PATH_MAX], const char *name);
+/* Runs a sibling with these words (NULL-terminated, the name first) and collects its stdout; the exit code, -1: not run. */
+int cli_capture(struct gw_buf *out, const char *const *argv);
 /* Without trailing slashes, absolute; false: complained. */
 bool cli_data_dir(char out[CP_PATH_MAX], const char *dir);
 

@@ -2,8 +2,10 @@
  * common.c - what the subcommands share (see cli.h).
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -36,6 +38,37 @@ bool cli_sibling(char out[CP_PATH_MAX], const char *name)
 		return true;
 	gw_complain("%s is missing; install Tidegate again, or build it whole", out);
 	return false;
+}
+
+int cli_capture(struct gw_buf *out, const char *const *argv)
+{
+	char path[CP_PATH_MAX];
+	int fds[2], status = -1;
+	if (!cli_sibling(path, argv[0]))
+		return -1;
+	fflush(stdout);
+	if (pipe2(fds, O_CLOEXEC) != 0) {
+		gw_complain("cannot make a pipe: %s", strerror(errno));
+		return -1;
+	}
+	pid_t pid = fork();
+	if (pid == 0) {
+		dup2(fds[1], 1);
+		execv(path, (char *const *)argv);
+		_exit(127);
+	}
+	close(fds[1]);
+	for (;;) {
+		char *at = gw_buf_reserve(out, 4096);
+		ssize_t n = at ? read(fds[0], at, 4096) : 0;
+		if (n <= 0)
+			break;
+		gw_buf_commit(out, (size_t)n);
+	}
+	close(fds[0]);
+	if (pid < 0 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
+		return -1;
+	return WEXITSTATUS(status);
 }
 
 bool cli_data_dir(char out[CP_PATH_MAX], const char *dir)

@@ -116,39 +116,28 @@ static void check_programs(struct doctor *d)
 			d->failures++;
 }
 
+/* One line of `tidegate-control check`: verdict, what, text, what to do next; tabs between. */
+static void say_finding(struct doctor *d, struct gw_str line)
+{
+	struct gw_str word = gw_str_cut(&line, '\t'), what = gw_str_cut(&line, '\t'), text = gw_str_cut(&line, '\t');
+	char label[64], next[512];
+	snprintf(label, sizeof label, "%.*s", (int)(what.n < 60 ? what.n : 60), what.n ? what.p : "");
+	snprintf(next, sizeof next, "%.*s", (int)(line.n < 500 ? line.n : 500), line.n ? line.p : "");
+	say(d, gw_str_is(word, "ok") ? OK : gw_str_is(word, "warn") ? WARN : FAIL, label, next[0] ? next : NULL, "%.*s",
+	    (int)text.n, text.n ? text.p : "");
+}
+
 /* What tidegate-control itself finds in certificates and, when it is not running, in the database. */
 static void check_inside(struct doctor *d)
 {
-	char exe[CP_PATH_MAX], line[1024];
-	if (!cli_sibling(exe, "tidegate-control"))
-		return;
-	int fds[2];
-	fflush(stdout);
-	if (pipe(fds) != 0)
-		return;
-	pid_t pid = fork();
-	if (pid == 0) {
-		dup2(fds[1], 1);
-		close(fds[0]);
-		execl(exe, exe, "check", "--data-dir", d->dir, (char *)NULL);
-		_exit(127);
-	}
-	close(fds[1]);
-	FILE *in = fdopen(fds[0], "r");
-	while (in && fgets(line, sizeof line, in)) {
-		/* ok|warn|FAIL <tab> what <tab> text <tab> next */
-		struct gw_str rest = gw_str_trim(gw_str_c(line));
-		struct gw_str word = gw_str_cut(&rest, '\t'), what = gw_str_cut(&rest, '\t'), text = gw_str_cut(&rest, '\t');
-		char label[64], next[512];
-		snprintf(label, sizeof label, "%.*s", (int)(what.n < 60 ? what.n : 60), what.n ? what.p : "");
-		snprintf(next, sizeof next, "%.*s", (int)(rest.n < 500 ? rest.n : 500), rest.n ? rest.p : "");
-		say(d, gw_str_is(word, "ok") ? OK : gw_str_is(word, "warn") ? WARN : FAIL, label, next[0] ? next : NULL, "%.*s",
-		    (int)text.n, text.n ? text.p : "");
-	}
-	if (in)
-		fclose(in);
-	else
-		close(fds[0]);
+	const char *const argv[] = { "tidegate-control", "check", "--data-dir", d->dir, NULL };
+	struct gw_buf b;
+	gw_buf_init(&b, 1 << 16);
+	if (cli_capture(&b, argv) != 0)
+		say(d, FAIL, "inner check", "run it to see why: tidegate-control check", "tidegate-control check failed");
+	for (struct gw_str rest = gw_buf_str(&b); rest.n;)
+		say_finding(d, gw_str_cut(&rest, '\n'));
+	gw_buf_fini(&b);
 }
 
 /* ---- what runs ---- */
