@@ -4,8 +4,9 @@ from .waiting import wait_until
 FD_SLACK = 2
 
 
-def check(gateway, since=0):
+def check(gateway):
     """Raises when a daemon complained, leaked or told a secret."""
+    gateway.close_clients()
     wrong = []
     for daemon in gateway.daemons:
         wrong += ["%s: %s" % (daemon.name, line) for line in daemon.complaints()]

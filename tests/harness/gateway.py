@@ -27,6 +27,7 @@ class Gateway:
         self.secrets = {PASSWORD}
         self.admin = None
         self.baseline = {}
+        self.clients = []        # of the present test; closed when it is over
 
     # -- addresses ---------------------------------------------------------------------------------------------
 
@@ -103,6 +104,7 @@ class Gateway:
 
     def stop(self):
         """Stops everything and returns {name: exit status}."""
+        self.close_clients()
         if self.admin:
             self.admin.close()
         return {daemon.name: daemon.stop() for daemon in reversed(self.daemons) if daemon.running}
@@ -146,12 +148,18 @@ class Gateway:
     def client(self, key=None, **how):
         """A plain HTTP client of the data plane."""
         headers = {"Authorization": "Bearer " + key} if key else {}
-        return httpx.Client(base_url=self.url, headers=headers, timeout=30, trust_env=False, **how)
+        self.clients.append(httpx.Client(base_url=self.url, headers=headers, timeout=30, trust_env=False, **how))
+        return self.clients[-1]
 
     def openai(self, key, **how):
         import openai
-        return openai.OpenAI(api_key=key, base_url=self.url, max_retries=0, timeout=30,
-                             http_client=httpx.Client(trust_env=False), **how)
+        self.clients.append(openai.OpenAI(api_key=key, base_url=self.url, max_retries=0, timeout=30,
+                                          http_client=httpx.Client(trust_env=False), **how))
+        return self.clients[-1]
+
+    def close_clients(self):
+        while self.clients:
+            self.clients.pop().close()
 
     def command(self, *args, status=0, stdin=None):
         """The `tidegate` command on this installation; its standard output."""
