@@ -281,7 +281,7 @@ void gw_json_pointer(char out[GW_POINTER_LEN], struct gw_str name)
 }
 
 #if JANSSON_VERSION_HEX < 0x020e00
-json_t *json_object_getn(const json_t *o, const char *key, size_t n)
+json_t *gw_json_object_getn(const json_t *o, const char *key, size_t n)
 {
 	char *name = gw_strdup_n(key, n);
 	json_t *v = json_object_get(o, name);
@@ -289,7 +289,7 @@ json_t *json_object_getn(const json_t *o, const char *key, size_t n)
 	return v;
 }
 
-int json_object_setn_new(json_t *o, const char *key, size_t n, json_t *value)
+int gw_json_object_setn_new(json_t *o, const char *key, size_t n, json_t *value)
 {
 	char *name = gw_strdup_n(key, n);
 	int rc = json_object_set_new(o, name, value);
@@ -297,7 +297,7 @@ int json_object_setn_new(json_t *o, const char *key, size_t n, json_t *value)
 	return rc;
 }
 
-int json_object_deln(json_t *o, const char *key, size_t n)
+int gw_json_object_deln(json_t *o, const char *key, size_t n)
 {
 	char *name = gw_strdup_n(key, n);
 	int rc = json_object_del(o, name);

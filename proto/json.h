@@ -19,6 +19,9 @@
 
 /* jansson 2.13 of Ubuntu 22.04 lacks the calls that take a key's length; json.c has them then. */
 #if JANSSON_VERSION_HEX < 0x020e00
+#define json_object_getn     gw_json_object_getn
+#define json_object_setn_new gw_json_object_setn_new
+#define json_object_deln     gw_json_object_deln
 json_t *json_object_getn(const json_t *o, const char *key, size_t n);
 int json_object_setn_new(json_t *o, const char *key, size_t n, json_t *value);
 int json_object_deln(json_t *o, const char *key, size_t n);
