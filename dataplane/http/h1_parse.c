@@ -560,7 +560,9 @@ static enum dp_h1_event feed_plain(struct dp_h1 *p, struct gw_str in, size_t *us
 
 	if (p->state == S_LENGTH && (int64_t)n > p->left)
 		n = (size_t)p->left;
-	if (p->state == S_EOF && p->limits.max_body >= 0 && p->body + (int64_t)n > p->limits.max_body)
+	if (p->state == S_EOF && p->limits.max_body >= 0 && (int64_t)n > p->limits.max_body - p->body)
+		n = (size_t)(p->limits.max_body - p->body);
+	if (!n)
 		return too_large(p);
 	*slice = (struct gw_str){ in.p, n };
 	*used = n;

@@ -53,7 +53,7 @@ static bool segments_ok(struct gw_str path)
 	return true;
 }
 
-static bool decode_path(struct dp_uri *out, char *buf, size_t cap, struct dp_refusal *why)
+static bool decode_path(struct dp_uri *out, char *buf, struct dp_refusal *why)
 {
 	size_t n = 0;
 
@@ -62,7 +62,6 @@ static bool decode_path(struct dp_uri *out, char *buf, size_t cap, struct dp_ref
 
 		if (v < 0)
 			return false;
-		assert(n < cap);
 		buf[n++] = (char)v;
 	}
 	out->path = (struct gw_str){ buf, n };
@@ -114,7 +113,8 @@ bool dp_uri_parse(struct dp_uri *out, struct gw_str method, struct gw_str target
 	struct gw_str rest;
 
 	*out = (struct dp_uri){ 0 };
-	assert(cap >= target.n);
+	if (target.n > cap)
+		return dp_refuse(why, DP_E_URI_TOO_LONG, "the request target is longer than %zu bytes", cap);
 	if (gw_str_is(target, "*") && gw_str_is(method, "OPTIONS")) {
 		out->path = out->raw_path = target;
 		return true;
@@ -125,7 +125,7 @@ bool dp_uri_parse(struct dp_uri *out, struct gw_str method, struct gw_str target
 	rest = target;
 	out->raw_path = gw_str_cut(&rest, '?');
 	out->query = rest;
-	return query_ok(out->query, why) && decode_path(out, buf, cap, why);
+	return query_ok(out->query, why) && decode_path(out, buf, why);
 }
 
 static bool base_bad(char *why, size_t cap, const char *text)

@@ -1,0 +1,80 @@
+/*
+ * fuzz_json_scan.c - the scanner against jansson: they agree on what is an object and on the model in it, at every
+ * slicing; and the tolerant reader never leaves the text.
+ */
+#include <stdlib.h>
+
+#include "base/buf.h"
+#include "base/str.h"
+#include "codec/json_at.h"
+#include "codec/json_scan.h"
+#include "json.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static const struct dp_scan_name names[] = { { "model", true }, { "n", false } };
+
+static void scan(struct dp_scan *s, struct gw_str in, size_t piece)
+{
+	dp_scan_init(s, names, GW_COUNT(names));
+	for (size_t at = 0; at < in.n; at += piece)
+		if (dp_scan_feed(s, (struct gw_str){ in.p + at, in.n - at < piece ? in.n - at : piece }) == DP_SCAN_BAD)
+			break;
+	(void)!dp_scan_end(s);
+}
+
+static void walk(struct dp_json v, unsigned depth)
+{
+	struct dp_json_iter it = dp_json_iter(v);
+	int64_t ascii = 0, wide = 0, number;
+	struct gw_buf b;
+
+	gw_buf_init(&b, 1 << 20);
+	dp_json_text(&b, v);
+	gw_buf_fini(&b);
+	dp_json_measure(v, &ascii, &wide);
+	dp_json_int(v, 1000, &number);
+	while (depth < 5 && dp_json_next(&it))
+		walk(it.value, depth + 1);
+}
+
+/* What both take must mean the same. */
+static void compare(const struct dp_scan *s, struct gw_str in)
+{
+	const struct dp_scan_member *m = dp_scan_get(s, "model");
+	struct gw_error err;
+	json_t *v = NULL;
+
+	if (gw_json_parse(&v, in, 1 << 24, &err) != GW_OK)
+		return; /* jansson knows more refusals: duplicates at any depth, NUL in names, numbers out of range */
+	if (s->fault == DP_SCAN_SYNTAX && json_is_object(v) && in.n < 400)
+		abort();
+	if (s->fault == DP_SCAN_OK) {
+		json_t *model = json_object_get(v, "model");
+
+		if ((m != NULL) != (model != NULL))
+			abort();
+		if (m && m->text.p && !gw_str_eq(m->text, gw_json_str(model)))
+			abort();
+	}
+	json_decref(v);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static const size_t pieces[] = { 1, 5 };
+	struct gw_str in = { size ? (const char *)data : "", size };
+	struct dp_scan whole, cut;
+
+	scan(&whole, in, size + 1);
+	for (size_t i = 0; i < GW_COUNT(pieces); i++) {
+		scan(&cut, in, pieces[i]);
+		if (whole.fault != cut.fault || whole.object_end != cut.object_end ||
+		    memcmp(&whole.stat, &cut.stat, sizeof cut.stat) != 0 || whole.member[0].at != cut.member[0].at ||
+		    whole.member[0].n != cut.member[0].n)
+			abort();
+	}
+	compare(&whole, in);
+	walk(dp_json_value(in), 0);
+	return 0;
+}
