@@ -264,13 +264,14 @@ def test_root_leaves_nothing_of_root_in_the_directory_of_the_service():
         data.mkdir(mode=0o700)
         os.chown(data, 65534, 65534)
 
-        def control(*arguments):
-            done = subprocess.run([build_tree() / "bin/tidegate-control", *arguments, "--data-dir", data], capture_output=True, text=True, timeout=30)
+        def tidegate(*arguments):
+            done = subprocess.run([build_tree() / "bin/tidegate", *arguments, "--data-dir", data], capture_output=True, text=True, timeout=30)
             assert done.returncode == 0, done.stderr
             return done.stdout
-        assert control("token", "create", "--role", "admin").startswith("tga_")
-        control("backup", "-o", copy)
-        control("restore", "-f", copy)
+        assert tidegate("token", "create", "--role", "admin").startswith("tga_")
+        tidegate("backup", "-o", copy)
+        tidegate("backup")
+        tidegate("restore", "-f", copy)
         made = [path for path in data.rglob("*")]
         assert data / "tidegate.db" in made and [str(path) for path in made if path.lstat().st_uid != 65534] == []
     finally:
