@@ -334,14 +334,18 @@ static enum dp_flow plain_finish(struct dp_stream *s, enum dp_close how)
 {
 	struct plain *p = dp_state(s);
 	struct dp_tap *t = p->t;
-	struct dp_json error = dp_json_value(gw_buf_str(&p->kept[1]));
+	struct dp_json error = { DP_J_NONE, GW_STR_NONE };
 
 	t->finished = true;
 	t->close = how;
 	t->whole_json = !p->off && dp_scan_end(&p->scan) == DP_SCAN_DONE;
 	t->ascii = p->scan.stat.ascii;
 	t->wide = p->scan.stat.wide;
-	dp_usage_fold(&t->usage, dp_json_value(gw_buf_str(&p->kept[0])));
+	/* Only values that were read to their end: half of one says nothing. */
+	if (p->scan.member[0].n)
+		dp_usage_fold(&t->usage, dp_json_value(gw_buf_str(&p->kept[0])));
+	if (p->scan.member[1].n)
+		error = dp_json_value(gw_buf_str(&p->kept[1]));
 	if (dp_json_truthy(error))
 		dp_tap_error(t, error);
 	return DP_GO;
