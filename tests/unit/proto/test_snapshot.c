@@ -336,9 +336,11 @@ START_TEST(warnings)
 	    "'targets':[{'provider':'local'},{'provider':'p'},{'provider':'local'}]}}");
 	add(GW_KIND_ROUTE, "e", "{'targets':[{'provider':'p','model':'x'},{'provider':'p','model':'x'}],'path_prefix':'/e','auth':{'groups':['g']}}");
 	add(GW_KIND_ROUTE, "f", "{" T ",'enabled':false}");
+	add(GW_KIND_ROUTE, "g", "{'targets':[{'provider':'p'},{'provider':'local','weight':0}],'path_prefix':'/g','auth':{'groups':['g']}}");
 	json_t *w = gw_snapshot_warnings(build());
 	expect_warning(w, "shadowed_route", "/routes/b");
 	expect_warning(w, "zero_weight", "/routes/c/targets");
+	expect_warning(w, "zero_weight", "/routes/g/targets/1");
 	expect_warning(w, "secret_missing", "/routes/c/targets/0");
 	expect_warning(w, "disabled_reference", "/routes/c/targets/1");
 	expect_warning(w, "unreachable_fallback", "/routes/c/fallback");
@@ -350,7 +352,7 @@ START_TEST(warnings)
 	expect_warning(w, "insecure_tls", "/providers/off/tls/verify");
 	expect_warning(w, "unused_consumer", "/consumers/c2");
 	expect_warning(w, "unused_consumer", "/consumers/c3/models");
-	ck_assert_uint_eq(json_array_size(w), 13);
+	ck_assert_uint_eq(json_array_size(w), 14);
 	json_decref(w);
 	finish();
 }
@@ -364,7 +366,7 @@ START_TEST(no_warnings_without_cause)
 	add(GW_KIND_CONSUMER, "c", "{}");
 	add(GW_KIND_ROUTE, "a", "{" T ",'match':{'models':[{'type':'exact','value':'m'}]},'fallback':{'enabled':true,"
 	    "'targets':[{'provider':'q'}]}}");
-	add(GW_KIND_ROUTE, "b", "{'targets':[{'provider':'q'},{'provider':'p','weight':0}],'match':{'models':[{'type':'prefix','value':'m'}]}}");
+	add(GW_KIND_ROUTE, "b", "{'targets':[{'provider':'q'},{'provider':'p','weight':5}],'match':{'models':[{'type':'prefix','value':'m'}]}}");
 	add(GW_KIND_ROUTE, "c", "{" T "}");
 	json_t *w = gw_snapshot_warnings(build());
 	ck_assert_uint_eq(json_array_size(w), 0);
