@@ -102,7 +102,12 @@ export function useMay(least: Schemas['Role']): boolean {
 }
 
 export function useOverview(refetchInterval = 10_000) {
-  return useQuery({ queryKey: ['overview'], queryFn: () => need(api.GET('/overview')), refetchInterval });
+  return useQuery({
+    queryKey: ['overview'],
+    queryFn: () => need(api.GET('/overview')),
+    /* A change on its way arrives within a second: look again soon. */
+    refetchInterval: ({ state }) => (state.data && state.data.workers.current < state.data.workers.connected ? 700 : refetchInterval),
+  });
 }
 
 export function useProviderTypes() {

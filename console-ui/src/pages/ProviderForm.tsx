@@ -206,7 +206,6 @@ export function ProviderForm({ type, stored, onSaved }: FormProps) {
                       valuePropName="checked"
                       label={i === 0 ? t('form.on') : undefined}
                       hidden={lone}
-                      initialValue
                     >
                       <Switch size="small" aria-label={t('common.enabledOf', { name: name ?? '' })} />
                     </Form.Item>

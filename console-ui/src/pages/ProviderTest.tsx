@@ -1,11 +1,12 @@
 /* One small call through a worker: does it answer, and how fast? */
 import { CheckCircleFilled, CloseCircleFilled, ThunderboltOutlined } from '@ant-design/icons';
 import { useMutation } from '@tanstack/react-query';
-import { AutoComplete, Button, Modal } from 'antd';
+import { Button, Modal } from 'antd';
 import { useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { api, need, type Schemas } from '../api/client';
 import { ProblemAlert } from '../components/Problem';
+import { Suggest } from '../forms/Suggest';
 
 export function TestPanel({ provider }: { provider: Schemas['Provider'] }) {
   const { t } = useTranslation();
@@ -24,15 +25,9 @@ export function TestPanel({ provider }: { provider: Schemas['Provider'] }) {
   return (
     <div className="stack gap-12" data-testid="test-panel">
       <div className="line gap-8">
-        <AutoComplete
-          style={{ flex: '1 1 200px', minWidth: 0 }}
-          value={model}
-          onChange={setModel}
-          options={models.map((value) => ({ value }))}
-          placeholder={t('test.model')}
-          aria-label={t('test.model')}
-          data-testid="test-model"
-        />
+        <div style={{ flex: '1 1 200px', minWidth: 0 }}>
+          <Suggest value={model} onChange={setModel} options={models} placeholder={t('test.model')} label={t('test.model')} testId="test-model" />
+        </div>
         <Button
           type="primary"
           icon={<ThunderboltOutlined />}

@@ -1,6 +1,6 @@
 /* The form of a route: what matches, where it goes, what happens when that fails, who may call. */
 import { ArrowDownOutlined, ArrowUpOutlined, DeleteOutlined, PlusOutlined } from '@ant-design/icons';
-import { App, AutoComplete, Button, Form, Input, InputNumber, Radio, Select, type FormInstance } from 'antd';
+import { App, Button, Form, Input, InputNumber, Radio, Select, type FormInstance } from 'antd';
 import { useMemo } from 'react';
 import { useTranslation } from 'react-i18next';
 import { Link } from 'react-router-dom';
@@ -12,6 +12,7 @@ import { ProblemAlert } from '../components/Problem';
 import { withoutEmpty } from '../forms/FieldTable';
 import { PluginsEditor, pluginsFromForm, pluginsToForm } from '../forms/PluginsEditor';
 import { DurationItem, PairsInput, useRules } from '../forms/inputs';
+import { Suggest } from '../forms/Suggest';
 import { SwitchItem } from '../forms/SwitchItem';
 import { useApiForm, within } from '../forms/useApiForm';
 import { shares } from './routeText';
@@ -134,13 +135,7 @@ function TargetFields({ form, at, index, label, local }: TargetProps & { local: 
         />
       </Form.Item>
       <Form.Item name={[...local, 'model']} label={t('routeForm.targetModel')} style={{ flex: '3 1 170px' }}>
-        <AutoComplete
-          allowClear
-          options={models.map((value) => ({ value }))}
-          filterOption={(text, option) => (option?.value ?? '').toLowerCase().includes(text.toLowerCase())}
-          placeholder={t('routeForm.keepModel')}
-          data-testid={`${label}-${index}-model`}
-        />
+        <Suggest options={models} placeholder={t('routeForm.keepModel')} testId={`${label}-${index}-model`} />
       </Form.Item>
     </>
   );
