@@ -1,0 +1,85 @@
+/* From the database to a worker's snapshot: what travels, under which key, and what is found to be wrong. */
+#include "compile/compile.h"
+#include "controlplane/fixture.h"
+
+static struct fx f;
+
+START_TEST(a_worker_can_read_it_and_nobody_else)
+{
+	struct cp_txn *t = NULL;
+	struct gw_buf bytes;
+	struct gw_digest digest, again;
+	struct gw_snapshot *s = NULL;
+	struct gw_error err = { 0 };
+	uint64_t revision;
+	fx_open(&f);
+	fx_call(&f, "POST", "/api/v1/providers", "{\"name\":\"p\",\"type\":\"deepseek\",\"description\":\"words\",\"api_keys\":"
+		"[{\"name\":\"main\",\"value\":\"sk-canary-0123456789\"},{\"name\":\"off\",\"value\":\"sk-off-0123456789\",\"enabled\":false}]}", NULL);
+	ck_assert_uint_eq(f.status, 201);
+	fx_call(&f, "POST", "/api/v1/routes", "{\"name\":\"r\",\"targets\":[{\"provider\":\"p\"}],\"labels\":{\"team\":\"x\"}}", NULL);
+	fx_call(&f, "POST", "/api/v1/consumers", "{\"name\":\"c\"}", NULL);
+	fx_call(&f, "POST", "/api/v1/consumers/c/keys", "{\"value\":\"brought-along-0123456789\"}", NULL);
+	ck_assert_uint_eq(f.status, 201);
+	gw_buf_init(&bytes, GW_SNAPSHOT_MAX_BYTES);
+	ck_assert_int_eq(cp_txn_begin(&t, f.store, NULL), GW_OK);
+	enum gw_rc rc = cp_compile(&bytes, &digest, &revision, t, cp_store_epoch(f.store), &f.keys, &err);
+	ck_assert_msg(rc == GW_OK, "%s", err.text);
+	cp_txn_end(&t);
+	ck_assert_uint_eq(revision, 5);
+	gw_snapshot_digest_of(&again, gw_buf_str(&bytes));
+	ck_assert_mem_eq(&digest, &again, sizeof digest);
+	ck_assert_ptr_null(strstr(bytes.p, "canary"));
+	ck_assert_ptr_null(strstr(bytes.p, "words"));
+	ck_assert_ptr_null(strstr(bytes.p, "team"));
+	ck_assert_ptr_null(strstr(bytes.p, "fingerprint"));
+	ck_assert_ptr_null(strstr(bytes.p, "brought-along"));
+	rc = gw_snapshot_decode(&s, gw_buf_str(&bytes), f.keys.snapshot, f.catalog, bytes.n, &err);
+	ck_assert_msg(rc == GW_OK, "%s %s", err.path, err.text);
+	const struct gw_provider *p = gw_snapshot_provider(s, GW_STR("p"));
+	ck_assert(p->n_keys == 1 && gw_str_is(p->keys[0].value, "sk-canary-0123456789"));
+	const struct gw_consumer_key *key = gw_snapshot_key(s, GW_STR("brought-along-0123456789"));
+	ck_assert(key != NULL && gw_str_is(key->consumer->name, "c") && key->enabled);
+	gw_snapshot_unref(&s);
+	ck_assert_int_ne(gw_snapshot_decode(&s, gw_buf_str(&bytes), f.keys.master, f.catalog, bytes.n, &err), GW_OK);
+	gw_buf_fini(&bytes);
+	fx_close(&f);
+}
+END_TEST
+
+START_TEST(the_same_configuration_gives_the_same_bytes)
+{
+	struct cp_txn *t = NULL;
+	struct gw_buf a, b;
+	struct gw_digest digest;
+	uint64_t revision;
+	fx_open(&f);
+	fx_call(&f, "POST", "/api/v1/providers", "{\"name\":\"p\",\"type\":\"deepseek\",\"api_keys\":[{\"name\":\"m\",\"value\":\"sk-0123456789\"}]}", NULL);
+	gw_buf_init(&a, GW_SNAPSHOT_MAX_BYTES);
+	gw_buf_init(&b, GW_SNAPSHOT_MAX_BYTES);
+	ck_assert_int_eq(cp_txn_begin(&t, f.store, NULL), GW_OK);
+	ck_assert_int_eq(cp_compile(&a, &digest, &revision, t, cp_store_epoch(f.store), &f.keys, NULL), GW_OK);
+	ck_assert_int_eq(cp_compile(&b, &digest, &revision, t, cp_store_epoch(f.store), &f.keys, NULL), GW_OK);
+	ck_assert(gw_str_eq(gw_buf_str(&a), gw_buf_str(&b)));
+	cp_txn_end(&t);
+	gw_buf_fini(&a);
+	gw_buf_fini(&b);
+	fx_close(&f);
+}
+END_TEST
+
+START_TEST(a_dangling_reference_is_named)
+{
+	struct cp_txn *t = NULL;
+	struct gw_snapshot *s = NULL;
+	struct gw_error err = { 0 };
+	fx_open(&f);
+	fx_write(f.store, GW_KIND_ROUTE, "r", "{\"targets\":[{\"provider\":\"nobody\"}]}");
+	ck_assert_int_eq(cp_txn_begin(&t, f.store, NULL), GW_OK);
+	ck_assert_int_ne(cp_compile_check(&s, t, cp_store_epoch(f.store), f.catalog, &f.keys, &err), GW_OK);
+	ck_assert_str_eq(err.path, "/routes/r/targets/0/provider");
+	cp_txn_end(&t);
+	fx_close(&f);
+}
+END_TEST
+
+UNIT_MAIN("compile", a_worker_can_read_it_and_nobody_else, the_same_configuration_gives_the_same_bytes, a_dangling_reference_is_named)
