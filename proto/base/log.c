@@ -3,7 +3,7 @@
  *
  * stderr may be a file, a terminal, a pipe or journald's socket.  None of them may ever hold up the caller: a pipe is
  * opened a second time with O_NONBLOCK (the flag on fd 2 itself is shared with whoever gave it to us), a socket is
- * written with MSG_DONTWAIT.
+ * written with MSG_DONTWAIT, and anything else that can be full (a stopped terminal) is asked first.
  */
 #include "base/log.h"
 #include "base/buf.h"
@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -33,8 +34,8 @@ static struct {
 	enum gw_log_level least;
 	const char *program;
 	int fd;
-	bool socket, colour;
-} log_to = { GW_LOG_JSON, GW_LOG_INFO, NULL, STDERR_FILENO, false, false };
+	bool socket, ask, colour;
+} log_to = { GW_LOG_JSON, GW_LOG_INFO, NULL, STDERR_FILENO, false, true, false };
 
 static atomic_uint_fast64_t dropped;
 static atomic_bool torn; /* the last write stopped inside a line */
@@ -49,15 +50,27 @@ void gw_log_setup(enum gw_log_format format, enum gw_log_level least, const char
 		close(log_to.fd);
 	log_to.fd = STDERR_FILENO;
 	log_to.socket = false;
+	log_to.ask = true;
 	log_to.colour = format == GW_LOG_TEXT && isatty(STDERR_FILENO);
 	if (fstat(STDERR_FILENO, &st) != 0)
 		return;
 	log_to.socket = S_ISSOCK(st.st_mode);
 	if (S_ISFIFO(st.st_mode)) {
 		int fd = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_CLOEXEC);
-		if (fd >= 0)
+		if (fd >= 0) {
 			log_to.fd = fd;
+			log_to.ask = false;
+		}
+	} else if (log_to.socket || S_ISREG(st.st_mode)) {
+		log_to.ask = false;
 	}
+}
+
+/* Only where the kernel could make us wait; a line longer than a pipe's free room still may, but never a short one. */
+static bool is_ready(void)
+{
+	struct pollfd p = { .fd = log_to.fd, .events = POLLOUT };
+	return !log_to.ask || poll(&p, 1, 0) != 0;
 }
 
 bool gw_log_on(enum gw_log_level level)
@@ -73,6 +86,10 @@ uint64_t gw_log_dropped(void)
 static void put(const char *p, size_t n)
 {
 	ssize_t done;
+	if (!is_ready()) {
+		atomic_fetch_add_explicit(&dropped, 1, memory_order_relaxed);
+		return;
+	}
 	do
 		done = log_to.socket ?
 		    send(log_to.fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL) :
