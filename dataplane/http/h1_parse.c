@@ -22,6 +22,7 @@
 #endif
 
 enum state { S_HEAD, S_GIVEN, S_LENGTH, S_CHUNKED, S_EOF, S_END, S_BAD };
+enum special { F_HOST, F_TE, F_LENGTH, F_EXPECT, F_CONNECTION, N_SPECIAL };
 
 struct dp_h1 {
 	unsigned magic;
@@ -40,7 +41,8 @@ struct dp_h1 {
 	struct gw_pair *pairs;       /* owned; borrows from raw */
 	size_t n_pairs, cap_pairs;
 	struct gw_str url, reason, name, value;
-	bool in_value, complete, broken_span;
+	bool complete, broken_span;
+	struct { size_t n; struct gw_str value; } special[N_SPECIAL];   /* how often, and the first value */
 	struct dp_head head;
 
 	struct dp_chunked chunked;
@@ -249,11 +251,29 @@ static bool refuse(struct dp_h1 *p, enum dp_code code, const char *text)
 
 /* ---- admission: what llhttp leaves open ---- */
 
+/* Count the fields that decide about framing, in the one pass over all names. */
+static void note_field(struct dp_h1 *p, const struct gw_pair *h)
+{
+	static const struct { const char *name; size_t n; } known[N_SPECIAL] = {
+		[F_HOST] = { "host", 4 }, [F_TE] = { "transfer-encoding", 17 }, [F_LENGTH] = { "content-length", 14 },
+		[F_EXPECT] = { "expect", 6 }, [F_CONNECTION] = { "connection", 10 },
+	};
+
+	for (size_t i = 0; i < N_SPECIAL; i++)
+		if (h->name.n == known[i].n && gw_str_ieq(h->name, (struct gw_str){ known[i].name, known[i].n })) {
+			if (!p->special[i].n++)
+				p->special[i].value = h->value;
+			return;
+		}
+}
+
 static bool admit_fields(struct dp_h1 *p)
 {
+	memset(p->special, 0, sizeof p->special);
 	if (p->broken_span)
 		return refuse(p, DP_E_BAD_FRAMING, "has a header field in several pieces");
 	for (size_t i = 0; i < p->n_pairs; i++) {
+		note_field(p, &p->pairs[i]);
 		if (!dp_token_ok(p->pairs[i].name))
 			return refuse(p, DP_E_BAD_FRAMING, "has a header field whose name is not a token");
 		if (!dp_value_ok(p->pairs[i].value))
@@ -286,11 +306,11 @@ static bool host_ok(struct gw_str h)
 
 static bool admit_host(struct dp_h1 *p)
 {
-	size_t n = dp_header_count(p->pairs, p->n_pairs, "host");
+	size_t n = p->special[F_HOST].n;
 
 	if (n > 1 || (!n && p->head.minor))
 		return refuse(p, DP_E_BAD_FRAMING, n ? "has more than one Host field" : "has no Host field");
-	p->head.host = dp_header_find(p->pairs, p->n_pairs, "host");
+	p->head.host = n ? p->special[F_HOST].value : GW_STR_NONE;
 	if (n && !host_ok(p->head.host))
 		return refuse(p, DP_E_BAD_FRAMING, "has a Host field that is not a host name with an optional port");
 	return true;
@@ -298,9 +318,7 @@ static bool admit_host(struct dp_h1 *p)
 
 static bool admit_framing(struct dp_h1 *p)
 {
-	size_t te = dp_header_count(p->pairs, p->n_pairs, "transfer-encoding");
-	size_t cl = dp_header_count(p->pairs, p->n_pairs, "content-length");
-	struct gw_str length = dp_header_find(p->pairs, p->n_pairs, "content-length");
+	size_t te = p->special[F_TE].n, cl = p->special[F_LENGTH].n;
 
 	p->head.content_length = -1;
 	if (te && cl)
@@ -311,32 +329,32 @@ static bool admit_framing(struct dp_h1 *p)
 	if (te) {
 		if (!p->head.minor)
 			return refuse(p, DP_E_BAD_FRAMING, "uses Transfer-Encoding in HTTP/1.0");
-		if (!gw_str_ieq(dp_header_find(p->pairs, p->n_pairs, "transfer-encoding"), GW_STR("chunked")))
+		if (!gw_str_ieq(p->special[F_TE].value, GW_STR("chunked")))
 			return refuse(p, DP_E_BAD_FRAMING, "has a transfer coding other than one single 'chunked'");
 		p->head.chunked = true;
 	}
-	if (cl && !gw_str_int(length, 0, (int64_t)1 << 53, &p->head.content_length))
+	if (cl && !gw_str_int(p->special[F_LENGTH].value, 0, (int64_t)1 << 53, &p->head.content_length))
 		return refuse(p, DP_E_BAD_FRAMING, "has a Content-Length that is not a number");
 	return true;
 }
 
 static void settle_connection(struct dp_h1 *p)
 {
-	bool close = dp_header_has(p->pairs, p->n_pairs, "connection", "close");
-	bool keep = dp_header_has(p->pairs, p->n_pairs, "connection", "keep-alive");
+	bool any = p->special[F_CONNECTION].n > 0;
+	bool close = any && dp_header_has(p->pairs, p->n_pairs, "connection", "close");
+	bool keep = any && dp_header_has(p->pairs, p->n_pairs, "connection", "keep-alive");
 
 	p->head.keep_alive = !close && (p->head.minor || keep);
 }
 
 static bool admit_request(struct dp_h1 *p)
 {
-	size_t expects = dp_header_count(p->pairs, p->n_pairs, "expect");
-	struct gw_str expect = dp_header_find(p->pairs, p->n_pairs, "expect");
+	size_t expects = p->special[F_EXPECT].n;
 
 	if (!admit_host(p))
 		return false;
 	if (expects && p->head.minor) {
-		if (expects > 1 || !gw_str_ieq(expect, GW_STR("100-continue")))
+		if (expects > 1 || !gw_str_ieq(p->special[F_EXPECT].value, GW_STR("100-continue")))
 			return refuse(p, DP_E_EXPECT_FAILED, "expects something other than 100-continue");
 		p->head.expect_continue = true;
 	}
