@@ -19,7 +19,7 @@ START=yes DEPS_ONLY='' UNINSTALL='' PURGE='' INTERACTIVE=yes VERBOSE=''
 PROVIDER_TYPES=() PROVIDER_KEYS=()
 SRC='' BUILD='' RELEASE='' LOGFILE='' SCRATCH='' SERVICE='' OWNER='' USE_SUDO='' GUARD='' STARTED_AT=$SECONDS
 MARK='' TOOLCHAIN='' CMAKE_EXTRA=() OLD_RELEASE='' ROLLBACK_DB='' BACKUP='' CHANGED=yes EXPLAINED='' FAILED_AT='?'
-readonly UNIT=/etc/systemd/system/tidegate.service
+readonly UNIT=/etc/systemd/system/tidegate.service WORKER_UNIT=/etc/systemd/system/tidegate-worker.service
 
 usage() {
 	cat <<'TEXT'
@@ -854,7 +854,6 @@ show_service_log() {
 back_up() {
 	BACKUP=$DATA_DIR/backups/before-upgrade-$(date -u +%Y%m%dT%H%M%SZ)
 	in_data test -e "$DATA_DIR/tidegate.db" || return 0
-	in_data mkdir -p -m 0700 "$DATA_DIR/backups"
 	if [ -n "$(service_main_pid)" ] && [ -x "$PREFIX/bin/tidegate" ]; then
 		step "Backing up the database to $BACKUP.db"
 		in_data "$PREFIX/bin/tidegate" backup --data-dir "$DATA_DIR" -o "$BACKUP.db" >>"$LOGFILE" 2>&1 ||
@@ -876,8 +875,16 @@ keep_database() {
 # The copy has done its duty; it stays only where no backup could be made of the running gateway.
 release_database() {
 	[ -n "$ROLLBACK_DB" ] || return 0
-	if in_data test -s "$BACKUP.db"; then in_data rm -rf "$ROLLBACK_DB"; else in_data mv -T "$ROLLBACK_DB" "$BACKUP"; fi
+	if in_data test -s "$BACKUP.db"; then
+		in_data rm -rf "$ROLLBACK_DB"
+	else
+		in_data mkdir -p -m 0700 "$DATA_DIR/backups"
+		in_data mv -T "$ROLLBACK_DB" "$BACKUP"
+	fi
 	[ "$OWNER" != root ] || as_root chown -R "$SERVICE_USER:" "$DATA_DIR/backups"
+	# Five upgrades back is enough; what people put there themselves has other names.
+	# shellcheck disable=SC2016
+	in_data bash -c 'cd "$1" && ls -1d before-upgrade-* | head -n -5 | xargs -r rm -rf' prune "$DATA_DIR/backups"
 }
 
 roll_back() {
@@ -989,7 +996,8 @@ uninstall() {
 	stop_service
 	if [ "$OWNER" = root ] && [ -e "$UNIT" ] && grep -q "$PREFIX/bin/tidegate" "$UNIT"; then
 		as_root systemctl disable --quiet tidegate.service >/dev/null 2>&1 || true
-		as_root rm -f "$UNIT"
+		[ ! -e "$WORKER_UNIT" ] || as_root systemctl disable --quiet --now tidegate-worker.service >/dev/null 2>&1 || true
+		as_root rm -f "$UNIT" "$WORKER_UNIT"
 		as_root systemctl daemon-reload >/dev/null 2>&1 || true
 	fi
 	for program in tidegate tidegate-control tidegate-worker; do
@@ -1051,6 +1059,8 @@ install_and_start() {
 	switch_release
 	remember
 	prepare_host
+	# A worker that an operator set up here for a control plane elsewhere (docs/operations.md).
+	if [ "$SERVICE" = systemd ] && [ -e "$WORKER_UNIT" ]; then as_root systemctl try-restart tidegate-worker.service; fi
 	[ -n "$START" ] || return 0
 	start_service
 	wait_healthy || roll_back

@@ -13,6 +13,6 @@ if [ ! -s "$from" ]; then
 fi
 if ! cmp -s "$from" "$to"; then
 	cp "$from" "$to.new"
-	chmod 0440 "$to.new"
+	chmod 0400 "$to.new" # the worker takes no secret that others may open
 	mv "$to.new" "$to"
 fi

@@ -1,10 +1,14 @@
 """deploy/ and docker-compose.yml without a container engine: schemas, paths, options, and the scripts that run inside the images."""
+import http.client
 import json
 import os
 import re
 import shutil
+import socket
 import subprocess
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import jsonschema
 import pytest
@@ -147,7 +151,7 @@ def test_the_join_token_is_handed_over_once_and_closed_to_others(tmp_path):
         for _ in range(2):
             subprocess.run(script, env={**os.environ, "TIDEGATE_DATA_DIR": str(data)}, check=True)
             assert (join / "join-token").read_text() == token
-            assert (join / "join-token").stat().st_mode & 0o777 == 0o440 and len(list(join.iterdir())) == 1
+            assert (join / "join-token").stat().st_mode & 0o777 == 0o400 and len(list(join.iterdir())) == 1
 
 
 def test_workers_in_containers_differ_in_name_and_admin_port_and_keep_the_name(tmp_path):
@@ -170,6 +174,77 @@ def test_workers_in_containers_differ_in_name_and_admin_port_and_keep_the_name(t
         return given["--name"]
     first, second = start("a"), start("b")
     assert first != second and start("a") == first
+
+
+@pytest.fixture
+def pods(tmp_path):
+    """A control plane started as its image starts it; `start(name)` is one worker container of the same network."""
+    processes = []
+
+    def free_port():
+        with socket.create_server(("127.0.0.1", 0)) as s:
+            return s.getsockname()[1]
+
+    def launch(name, *command, **env):
+        log = (tmp_path / (name + ".log")).open("w")
+        path = "%s:/usr/bin:/bin" % Path(os.environ["TIDEGATE_BIN"])
+        processes.append(subprocess.Popen([str(part) for part in command], stdout=log, stderr=log, env={"PATH": path, **env}))
+        return processes[-1]
+    console, channel, data = free_port(), free_port(), free_port()
+    folder, join = tmp_path / "data", tmp_path / "join"
+    folder.mkdir(mode=0o700)
+    join.mkdir()
+    words = json.loads(next(rest for word, rest in instructions() if word == "CMD" and "tidegate-control" in rest))
+    swap = {"/var/lib/tidegate": folder, "0.0.0.0:8001": "127.0.0.1:%d" % console, "0.0.0.0:8002": "127.0.0.1:%d" % channel}
+    launch("control", *[swap.get(word, word) for word in words])
+
+    def start(name):
+        state = tmp_path / name
+        state.mkdir(exist_ok=True)
+        env = {"TIDEGATE_CONTROL": "wss://127.0.0.1:%d" % channel, "TIDEGATE_JOIN_TOKEN_FILE": str(join / "join-token"),
+               "TIDEGATE_STATE_DIR": str(state), "TMPDIR": str(state), "TIDEGATE_LISTEN": "127.0.0.1:%d" % data}
+        process = launch(name, ROOT / "deploy/docker/worker.sh", **env)
+        until(lambda: subprocess.run([ROOT / "deploy/docker/worker-healthy.sh"], env={**os.environ, "TMPDIR": str(state)},
+                                     capture_output=True).returncode == 0, "%s is healthy" % name)
+        return process
+    pods = SimpleNamespace(start=start, folder=folder, join=join, data=data, console=console)
+    yield pods
+    for process in reversed(processes):
+        if process.poll() is None:
+            process.terminate()
+    for process in processes:
+        process.wait(30)
+
+
+def until(check, what, seconds=20):
+    end = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < end, "%s: not within %d s" % (what, seconds)
+        time.sleep(0.05)
+
+
+def answer(port, path):
+    """The status of a request on a connection of its own."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection.request("GET", path)
+    status = connection.getresponse().status
+    connection.close()
+    return status
+
+
+def test_containers_find_each_other_and_share_one_port(pods):
+    """What `docker compose up` does, as processes: control, join, then workers in one network on one port."""
+    until(lambda: (pods.folder / "join-token").exists() and (pods.folder / "control.sock").exists(), "the control plane is up")
+    subprocess.run([ROOT / "deploy/docker/join.sh", pods.join], env={**os.environ, "TIDEGATE_DATA_DIR": str(pods.folder)}, check=True)
+    first, second = pods.start("first"), pods.start("second")
+    status = subprocess.run([binary("tidegate"), "status", "--data-dir", pods.folder], capture_output=True, text=True, timeout=20)
+    assert status.returncode == 0 and len(re.findall(r"^worker-[0-9a-f]{8} ", status.stdout, flags=re.M)) == 2, status.stdout
+    assert {answer(pods.data, "/v1/models") for _ in range(8)} == {401}
+    first.terminate()
+    assert first.wait(20) == 0, "SIGTERM must reach the worker through its script"
+    assert {answer(pods.data, "/v1/models") for _ in range(8)} == {401}, "the other one must have the port to itself"
+    second.terminate()
+    assert second.wait(20) == 0
 
 
 # ---- systemd -----------------------------------------------------------------------------------------------------------
