@@ -166,28 +166,54 @@ static bool is_listed(const json_t *list, const char *name)
 	return false;
 }
 
-/* The identifier of a consumer's key by its name, from what was stored; NULL: none. */
-static const char *key_id(const struct apply *a, const char *consumer, const json_t *name, const json_t **key)
+/* How many of the first `n` entries have this name (n SIZE_MAX: of all). */
+static size_t count_named(const json_t *keys, size_t n, const json_t *name)
+{
+	size_t i, out = 0;
+	json_t *key;
+	json_array_foreach((json_t *)keys, i, key)
+		if (i < n && json_equal(json_object_get(key, "name"), (json_t *)name))
+			out++;
+	return out;
+}
+
+/* The stored key of this consumer that is the `nth` of its name: a rotated key and its successor share one.  NULL: none. */
+static const char *key_id(const struct apply *a, const char *consumer, const json_t *name, size_t nth, const json_t **key)
 {
 	const char *id;
 	json_t *o;
-	json_object_foreach(json_object_get(a->before, gw_kind_path(GW_KIND_CREDENTIAL)), id, o)
-		if (gw_str_is(gw_json_str(json_object_get(o, "owner")), consumer) &&
-		    json_equal(json_object_get(json_object_get(o, "spec"), "name"), (json_t *)name)) {
+	json_object_foreach(json_object_get(a->before, gw_kind_path(GW_KIND_CREDENTIAL)), id, o) {
+		if (!gw_str_is(gw_json_str(json_object_get(o, "owner")), consumer) ||
+		    !json_equal(json_object_get(json_object_get(o, "spec"), "name"), (json_t *)name))
+			continue;
+		if (nth-- == 0) {
 			*key = o;
 			return id;
 		}
+	}
 	return NULL;
 }
 
-static enum gw_rc put_key(struct apply *a, const char *consumer, const json_t *wanted, const char *path)
+static bool is_printable(struct gw_str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (s.p[i] <= 0x20 || s.p[i] >= 0x7f)
+			return false;
+	return true;
+}
+
+static enum gw_rc put_key(struct apply *a, const char *consumer, const json_t *wanted, size_t nth, const char *path)
 {
 	struct cp_ctx *x = a->x;
 	const json_t *old = NULL;
 	char hash[65], random[GW_HEX_LEN(8)];
 	uint8_t raw[8];
 	struct gw_str value = gw_json_str(json_object_get(wanted, "value"));
-	const char *id = key_id(a, consumer, json_object_get(wanted, "name"), &old);
+	const char *id = key_id(a, consumer, json_object_get(wanted, "name"), nth, &old);
+	if (!is_printable(value)) {
+		cp_fault_add(x->faults, path, "bad_format", "value must be one line of printable ASCII characters");
+		return GW_OK;
+	}
 	if (value.p == NULL && old == NULL) {
 		cp_fault_add(x->faults, path, "secret_required",
 			     "no key of this name is stored yet, so its value must be given");
@@ -224,16 +250,21 @@ static enum gw_rc put_keys(struct apply *a, const char *consumer, const json_t *
 	json_t *o, *key;
 	size_t i;
 	enum gw_rc rc = GW_OK;
+	json_t *seen = json_array();
 	json_object_foreach(json_object_get(a->before, gw_kind_path(GW_KIND_CREDENTIAL)), id, o) {
-		const char *name = json_string_value(json_object_get(json_object_get(o, "spec"), "name"));
-		if (rc == GW_OK && gw_str_is(gw_json_str(json_object_get(o, "owner")), consumer) && !is_listed(keys, name))
+		json_t *spec = json_object_get(o, "spec"), *name = json_object_get(spec, "name");
+		if (rc != GW_OK || !gw_str_is(gw_json_str(json_object_get(o, "owner")), consumer))
+			continue;
+		json_array_append(seen, spec);
+		if (count_named(seen, SIZE_MAX, name) > count_named(keys, SIZE_MAX, name))
 			rc = cp_del(a->c, GW_KIND_CREDENTIAL, gw_str_c(id), CP_ANY, a->err);
 	}
+	json_decref(seen);
 	json_array_foreach((json_t *)keys, i, key) {
 		char path[128];
 		snprintf(path, sizeof path, "/consumers/%zu/keys/%zu/value", at, i);
 		if (rc == GW_OK)
-			rc = put_key(a, consumer, key, path);
+			rc = put_key(a, consumer, key, count_named(keys, i, json_object_get(key, "name")), path);
 	}
 	return rc;
 }
@@ -256,6 +287,8 @@ static enum gw_rc put_list(struct apply *a, enum gw_kind k, const char *member, 
 			api->seal(a->x, spec, old != NULL ? json_object_get(old, "spec") : NULL, path);
 		if (json_array_size(a->x->faults) == 0)
 			rc = cp_put_spec(a->x, a->c, k, gw_str_c(name), spec, CP_ANY, a->err);
+		if (rc != GW_OK)
+			gw_error_prefix(a->err, "%s", path);
 		json_decref(spec);
 		if (rc == GW_OK && k == GW_KIND_CONSUMER && keys != NULL && json_array_size(a->x->faults) == 0)
 			rc = put_keys(a, name, keys, i);

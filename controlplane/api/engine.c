@@ -82,11 +82,47 @@ json_t *cp_referrers(struct cp_ctx *x, struct cp_txn *t, enum gw_kind k, struct 
 
 /* ---- writing ---- */
 
+/* The pointer of the first fraction in `v`, which no setting takes and canonical JSON has no form for. */
+static bool find_fraction(const json_t *v, const char *at, char path[160])
+{
+	char below[160];
+	const char *key;
+	json_t *member;
+	size_t i;
+	if (json_is_real(v)) {
+		snprintf(path, 160, "%s", at);
+		return true;
+	}
+	json_array_foreach((json_t *)v, i, member) {
+		snprintf(below, sizeof below, "%.120s/%zu", at, i);
+		if (find_fraction(member, below, path))
+			return true;
+	}
+	json_object_foreach((json_t *)v, key, member) {
+		snprintf(below, sizeof below, "%.90s/%.60s", at, key);
+		if (find_fraction(member, below, path))
+			return true;
+	}
+	return false;
+}
+
 enum gw_rc cp_put_spec(struct cp_ctx *x, struct cp_change *c, enum gw_kind k, struct gw_str name, const json_t *spec,
 		       uint64_t if_match, struct gw_error *err)
 {
-	struct cp_record r = { .kind = k, .name = name, .spec = cp_json_text(x, spec) };
-	return cp_put(c, &r, if_match, err);
+	char path[160] = "";
+	struct gw_buf b;
+	gw_buf_init(&b, CP_MAX_SPEC);
+	enum gw_rc rc = gw_json_write(&b, spec, true);
+	struct cp_record r = { .kind = k, .name = name, .spec = gw_buf_str(&b) };
+	if (rc == GW_OK)
+		rc = cp_put(c, &r, if_match, err);
+	else if (find_fraction(spec, k == GW_KIND_GLOBAL_PLUGIN ? "/config" : "", path))
+		rc = gw_fail(err, GW_INVALID, path, "numbers must be whole");
+	else
+		rc = gw_fail(err, rc, NULL, "the object cannot be stored: is it larger than 16 MiB?");
+	(void)x;
+	gw_buf_fini(&b);
+	return rc;
 }
 
 /* Shorten pointers that lie in the object being written to what they are in the request's body. */

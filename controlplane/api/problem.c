@@ -155,6 +155,8 @@ static const char *code_of(const struct gw_error *e)
 		return "required";
 	if (gw_str_find(text, GW_STR("twice"), &at) || gw_str_starts(text, GW_STR("two ")))
 		return "duplicate";
+	if (gw_str_starts(text, GW_STR("numbers must")))
+		return "wrong_type";
 	if (gw_str_find(text, GW_STR(", from "), &at) || gw_str_find(text, GW_STR("within"), &at))
 		return "out_of_range";
 	return "bad_format";
@@ -256,7 +258,9 @@ struct gw_str cp_json_text(struct cp_ctx *x, const json_t *v)
 	struct gw_buf b;
 	gw_buf_init(&b, CP_MAX_SPEC);
 	struct gw_str out = GW_STR("{}");
-	if (gw_json_write(&b, v, true) == GW_OK)
+	enum gw_rc rc = gw_json_write(&b, v, true);
+	assert(rc == GW_OK); /* our own objects: no fractions, no strange sizes */
+	if (rc == GW_OK)
 		out = gw_arena_copy(x->a, gw_buf_str(&b));
 	gw_buf_fini(&b);
 	return out;

@@ -67,6 +67,8 @@ START_TEST(everything_wrong_is_named)
 		{ "POST", "/api/v1/routes", "{\"name\":\"explain\",\"targets\":[{\"provider\":\"x\"}]}", 400, "/name", "bad_format" },
 		{ "POST", "/api/v1/consumers", "{\"name\":\"c\",\"plugins\":{\"nope\":{}}}", 400, "/plugins/nope", "unknown_reference" },
 		{ "PUT", "/api/v1/global-plugins/token-ratelimit", "{\"config\":{\"tokens\":0}}", 400, "/config/tokens", NULL },
+		{ "PUT", "/api/v1/global-plugins/token-ratelimit", "{\"config\":{\"tokens\":1.5}}", 400, "/config/tokens", "wrong_type" },
+		{ "POST", "/api/v1/consumers", "{\"name\":\"c\",\"plugins\":{\"token-ratelimit\":{\"tokens\":1.5}}}", 400, "/plugins/token-ratelimit/tokens", "wrong_type" },
 		{ "PUT", "/api/v1/settings", "{\"data_plane\":{\"max_headers\":1}}", 400, "/data_plane/max_headers", "out_of_range" },
 		{ "PATCH", "/api/v1/settings", "{\"data_plane\":{\"nap\":1}}", 400, "/data_plane/nap", "unknown_member" },
 		{ "GET", "/api/v1/routes?limit=0", NULL, 400, "?limit", "out_of_range" },

@@ -124,6 +124,23 @@ START_TEST(keys_follow_the_document)
 }
 END_TEST
 
+START_TEST(rotated_keys_survive_an_export)
+{
+	char path[120];
+	fx_open(&f);
+	local("PUT", "/api/v1/config", document);
+	local("GET", "/api/v1/consumers/c/keys", NULL);
+	snprintf(path, sizeof path, "/api/v1/consumers/c/keys/%s/rotate", fx_text(&f, "items.0.id"));
+	ck_assert_uint_eq(local("POST", path, "{\"grace\":\"1h\"}"), 201); /* two keys of one name now */
+	local("GET", "/api/v1/config", NULL);
+	char *copy = gw_strdup_n(f.text, strlen(f.text));
+	ck_assert_uint_eq(local("PUT", "/api/v1/config", copy), 200);
+	ck_assert_uint_eq(plan_size(), 0);
+	free(copy);
+	fx_close(&f);
+}
+END_TEST
+
 START_TEST(history_can_be_gone_back)
 {
 	fx_open(&f);
@@ -191,5 +208,5 @@ START_TEST(pages_go_through_everything_once)
 END_TEST
 
 UNIT_MAIN("api.config", a_document_is_applied_whole_and_once, an_export_comes_back_unchanged, kinds_left_out_are_left_alone,
-	  faults_point_into_the_document, secrets_may_come_from_the_environment, keys_follow_the_document, history_can_be_gone_back,
+	  faults_point_into_the_document, secrets_may_come_from_the_environment, keys_follow_the_document, rotated_keys_survive_an_export, history_can_be_gone_back,
 	  revoked_keys_stay_revoked, pages_go_through_everything_once)

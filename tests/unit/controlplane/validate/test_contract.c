@@ -46,8 +46,9 @@ static const char *check(const char *body, char out[1024])
 	if (f == NULL)
 		first[0] = 0;
 	gw_buf_init(&b, 1023);
-	ck_assert_int_eq(gw_json_write(&b, v, true), GW_OK);
-	snprintf(out, 1024, "%s", b.p);
+	out[0] = 0;
+	if (f == NULL && gw_json_write(&b, v, true) == GW_OK)
+		snprintf(out, 1024, "%s", b.p);
 	gw_buf_fini(&b);
 	json_decref(v);
 	json_decref(faults);
