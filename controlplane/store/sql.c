@@ -53,6 +53,17 @@ enum gw_rc cp_sql_close(struct cp_sql *q, struct gw_error *err)
 	return out;
 }
 
+enum gw_rc cp_sql_again(struct cp_sql *q, struct gw_error *err)
+{
+	if (q->rc == SQLITE_OK)
+		q->rc = sqlite3_step(q->st);
+	if (q->rc != SQLITE_DONE)
+		return cp_sql_fail(q->db, q->rc, err);
+	q->rc = sqlite3_reset(q->st);
+	q->at = 0;
+	return q->rc == SQLITE_OK ? GW_OK : cp_sql_fail(q->db, q->rc, err);
+}
+
 struct gw_str cp_col_text(struct cp_sql *q, int i)
 {
 	const void *p = sqlite3_column_text(q->st, i);

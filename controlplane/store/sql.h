@@ -83,6 +83,8 @@ void cp_sql_int(struct cp_sql *q, int64_t v);
 void cp_sql_blob(struct cp_sql *q, const void *p, size_t n);
 bool cp_sql_row(struct cp_sql *q);                               /* false: no more, or failed */
 enum gw_rc cp_sql_close(struct cp_sql *q, struct gw_error *err); /* runs what was never stepped */
+/* Runs a statement without rows and makes it ready to be bound and run anew: a batch prepares it once. */
+enum gw_rc cp_sql_again(struct cp_sql *q, struct gw_error *err) GW_MUST_CHECK;
 struct gw_str cp_col_text(struct cp_sql *q, int i);              /* borrowed until the next row; NULL is absent */
 int64_t cp_col_int(struct cp_sql *q, int i);
 

@@ -22,24 +22,47 @@ static bool failed(const struct gw_usage_record *r)
 #define X_NAME(name) #name ", "
 #define X_HOLE(name) "?, "
 
-static enum gw_rc add_row(sqlite3 *db, struct gw_str node, struct gw_str boot_id, const struct gw_usage_record *r,
+/* The three statements of a batch, prepared once: preparing costs more than running. */
+struct writing { struct cp_sql row, sum, use; };
+
+static void open_writing(struct writing *w, sqlite3 *db)
+{
+	cp_sql_open(&w->row, db, "INSERT OR IGNORE INTO requests (boot_id, node, " GW_USAGE_TEXTS(X_NAME) GW_USAGE_INTS(X_NAME)
+				 "end_reason, usage_source) VALUES (?, ?, " GW_USAGE_TEXTS(X_HOLE) GW_USAGE_INTS(X_HOLE) "?, ?)");
+	cp_sql_open(&w->sum, db,
+		    "INSERT INTO usage_sums (bucket, consumer, route, provider, model, requests, errors, prompt_tokens,"
+		    " completion_tokens, cached_tokens, reasoning_tokens, cost) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)"
+		    " ON CONFLICT (bucket, consumer, route, provider, model) DO UPDATE SET requests = requests + excluded.requests,"
+		    " errors = errors + excluded.errors, prompt_tokens = prompt_tokens + excluded.prompt_tokens,"
+		    " completion_tokens = completion_tokens + excluded.completion_tokens,"
+		    " cached_tokens = cached_tokens + excluded.cached_tokens,"
+		    " reasoning_tokens = reasoning_tokens + excluded.reasoning_tokens");
+	cp_sql_open(&w->use, db, "INSERT INTO uses (kind, name, last_at, count) VALUES (?, ?, ?, ?) ON CONFLICT (kind, name)"
+				 " DO UPDATE SET last_at = max(last_at, excluded.last_at), count = count + excluded.count");
+}
+
+static void close_writing(struct writing *w)
+{
+	sqlite3_finalize(w->row.st);
+	sqlite3_finalize(w->sum.st);
+	sqlite3_finalize(w->use.st);
+}
+
+static enum gw_rc add_row(struct cp_sql *q, struct gw_str node, struct gw_str boot_id, const struct gw_usage_record *r,
 			  bool *fresh, struct gw_error *err)
 {
-	struct cp_sql q;
-	cp_sql_open(&q, db, "INSERT OR IGNORE INTO requests (boot_id, node, " GW_USAGE_TEXTS(X_NAME) GW_USAGE_INTS(X_NAME)
-			    "end_reason, usage_source) VALUES (?, ?, " GW_USAGE_TEXTS(X_HOLE) GW_USAGE_INTS(X_HOLE) "?, ?)");
-	cp_sql_text(&q, boot_id);
-	cp_sql_text(&q, text_or_empty(node));
-#define X(name) cp_sql_text(&q, text_or_empty(r->name));
+	cp_sql_text(q, boot_id);
+	cp_sql_text(q, text_or_empty(node));
+#define X(name) cp_sql_text(q, text_or_empty(r->name));
 	GW_USAGE_TEXTS(X)
 #undef X
-#define X(name) cp_sql_int(&q, r->name);
+#define X(name) cp_sql_int(q, r->name);
 	GW_USAGE_INTS(X)
 #undef X
-	cp_sql_text(&q, gw_str_c(gw_end_name(r->end_reason)));
-	cp_sql_text(&q, gw_str_c(gw_usage_source_name(r->usage_source)));
-	enum gw_rc rc = cp_sql_close(&q, err);
-	*fresh = rc == GW_OK && sqlite3_changes(db) == 1;
+	cp_sql_text(q, gw_str_c(gw_end_name(r->end_reason)));
+	cp_sql_text(q, gw_str_c(gw_usage_source_name(r->usage_source)));
+	enum gw_rc rc = cp_sql_again(q, err);
+	*fresh = rc == GW_OK && sqlite3_changes(q->db) == 1;
 	return rc;
 }
 
@@ -48,42 +71,71 @@ static int64_t tokens(int64_t n)
 	return n > 0 ? n : 0;
 }
 
-static enum gw_rc add_sums(sqlite3 *db, const struct gw_usage_record *r, struct gw_error *err)
+/*
+ * Neighbours in a batch mostly share consumer, route and model: what they add up to is kept here and written when the
+ * next one differs.
+ */
+struct sums {
+	const struct gw_usage_record *r; /* whose names these are; NULL: nothing to write */
+	int64_t bucket, last_at, requests, errors, prompt, completion, cached, reasoning;
+};
+
+static struct gw_str model_of(const struct gw_usage_record *r)
 {
-	struct cp_sql q;
-	cp_sql_open(&q, db,
-		    "INSERT INTO usage_sums (bucket, consumer, route, provider, model, requests, errors, prompt_tokens,"
-		    " completion_tokens, cached_tokens, reasoning_tokens, cost) VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, 0)"
-		    " ON CONFLICT (bucket, consumer, route, provider, model) DO UPDATE SET requests = requests + 1,"
-		    " errors = errors + excluded.errors, prompt_tokens = prompt_tokens + excluded.prompt_tokens,"
-		    " completion_tokens = completion_tokens + excluded.completion_tokens,"
-		    " cached_tokens = cached_tokens + excluded.cached_tokens,"
-		    " reasoning_tokens = reasoning_tokens + excluded.reasoning_tokens");
-	cp_sql_int(&q, r->started_at_ms / BUCKET_MS * BUCKET_MS);
-	cp_sql_text(&q, text_or_empty(r->consumer));
-	cp_sql_text(&q, text_or_empty(r->route));
-	cp_sql_text(&q, text_or_empty(r->provider));
 	/* A model that nobody serves is a stranger's text: it must not grow the table. */
-	cp_sql_text(&q, r->served_model.n > 0 ? r->served_model : r->route.n > 0 ? text_or_empty(r->requested_model) : GW_STR(""));
-	cp_sql_int(&q, failed(r));
-	cp_sql_int(&q, tokens(r->prompt_tokens));
-	cp_sql_int(&q, tokens(r->completion_tokens));
-	cp_sql_int(&q, tokens(r->cached_tokens));
-	cp_sql_int(&q, tokens(r->reasoning_tokens));
-	return cp_sql_close(&q, err);
+	return r->served_model.n > 0 ? r->served_model : r->route.n > 0 ? text_or_empty(r->requested_model) : GW_STR("");
 }
 
-static enum gw_rc add_use(sqlite3 *db, const struct gw_usage_record *r, struct gw_error *err)
+static bool same_names(const struct gw_usage_record *a, const struct gw_usage_record *b)
 {
-	struct cp_sql q;
-	if (r->key_id.n == 0)
+	return gw_str_eq(a->consumer, b->consumer) && gw_str_eq(a->key_id, b->key_id) && gw_str_eq(a->route, b->route) &&
+	       gw_str_eq(a->provider, b->provider) && gw_str_eq(model_of(a), model_of(b));
+}
+
+static enum gw_rc write_sums(struct writing *w, struct sums *s, struct gw_error *err)
+{
+	const struct gw_usage_record *r = s->r;
+	if (r == NULL)
 		return GW_OK;
-	cp_sql_open(&q, db, "INSERT INTO uses (kind, name, last_at, count) VALUES (?, ?, ?, 1) ON CONFLICT (kind, name)"
-			    " DO UPDATE SET last_at = max(last_at, excluded.last_at), count = count + 1");
-	cp_sql_text(&q, gw_str_c(gw_kind_path(GW_KIND_CREDENTIAL)));
-	cp_sql_text(&q, r->key_id);
-	cp_sql_int(&q, r->started_at_ms);
-	return cp_sql_close(&q, err);
+	cp_sql_int(&w->sum, s->bucket);
+	cp_sql_text(&w->sum, text_or_empty(r->consumer));
+	cp_sql_text(&w->sum, text_or_empty(r->route));
+	cp_sql_text(&w->sum, text_or_empty(r->provider));
+	cp_sql_text(&w->sum, model_of(r));
+	cp_sql_int(&w->sum, s->requests);
+	cp_sql_int(&w->sum, s->errors);
+	cp_sql_int(&w->sum, s->prompt);
+	cp_sql_int(&w->sum, s->completion);
+	cp_sql_int(&w->sum, s->cached);
+	cp_sql_int(&w->sum, s->reasoning);
+	enum gw_rc rc = cp_sql_again(&w->sum, err);
+	if (rc == GW_OK && r->key_id.n > 0) {
+		cp_sql_text(&w->use, gw_str_c(gw_kind_path(GW_KIND_CREDENTIAL)));
+		cp_sql_text(&w->use, r->key_id);
+		cp_sql_int(&w->use, s->last_at);
+		cp_sql_int(&w->use, s->requests);
+		rc = cp_sql_again(&w->use, err);
+	}
+	*s = (struct sums){ 0 };
+	return rc;
+}
+
+static enum gw_rc add_sums(struct writing *w, struct sums *s, const struct gw_usage_record *r, struct gw_error *err)
+{
+	int64_t bucket = r->started_at_ms / BUCKET_MS * BUCKET_MS;
+	enum gw_rc rc = GW_OK;
+	if (s->r != NULL && (s->bucket != bucket || !same_names(s->r, r)))
+		rc = write_sums(w, s, err);
+	s->r = r;
+	s->bucket = bucket;
+	s->last_at = r->started_at_ms > s->last_at ? r->started_at_ms : s->last_at;
+	s->requests++;
+	s->errors += failed(r);
+	s->prompt += tokens(r->prompt_tokens);
+	s->completion += tokens(r->completion_tokens);
+	s->cached += tokens(r->cached_tokens);
+	s->reasoning += tokens(r->reasoning_tokens);
+	return rc;
 }
 
 enum gw_rc cp_usage_insert(struct cp_store *s, struct gw_str node, struct gw_str boot_id,
@@ -95,15 +147,19 @@ enum gw_rc cp_usage_insert(struct cp_store *s, struct gw_str node, struct gw_str
 	enum gw_rc rc = cp_write_begin(s, err);
 	if (rc != GW_OK)
 		return rc;
+	struct writing w;
+	struct sums sums = { 0 };
+	open_writing(&w, s->writer);
 	for (size_t i = 0; i < n && rc == GW_OK; i++) {
 		bool fresh = false;
-		rc = add_row(s->writer, node, boot_id, &records[i], &fresh, err);
+		rc = add_row(&w.row, node, boot_id, &records[i], &fresh, err);
 		if (rc == GW_OK && fresh)
-			rc = add_sums(s->writer, &records[i], err);
-		if (rc == GW_OK && fresh)
-			rc = add_use(s->writer, &records[i], err);
+			rc = add_sums(&w, &sums, &records[i], err);
 		*stored += fresh;
 	}
+	if (rc == GW_OK)
+		rc = write_sums(&w, &sums, err);
+	close_writing(&w);
 	if (rc == GW_OK)
 		return cp_write_commit(s, err);
 	*stored = 0;
