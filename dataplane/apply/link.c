@@ -352,11 +352,11 @@ void dp_link_close(struct dp_link **lp)
 
 	if (!l)
 		return;
-	*lp = NULL;
 	GW_CHECK(l, DP_LINK_MAGIC);
 	atomic_store(&l->stop, true);
 	lws_cancel_service(l->cx);
 	pthread_join(l->thread, NULL);
+	*lp = NULL; /* not before: until then the thread reaches the link through it */
 	drop_queue(l);
 	gw_buf_fini(&l->in);
 	gw_secret_wipe(l->bearer, strlen(l->bearer));
