@@ -139,6 +139,19 @@ static X509_STORE *store_for(struct gw_str pem, const char *digest)
 
 /* ---- contexts and sessions, one set a loop ---- */
 
+/* A session to resume, with the map's key: both live and die together. */
+struct saved {
+	SSL_SESSION *session;
+	char key[];
+};
+
+static void saved_free(struct saved *v)
+{
+	if (!v)
+		return;
+	SSL_SESSION_free(v->session);
+	free(v);
+}
 
 static void drop_all_sessions(struct gw_map *m)
 {
@@ -146,10 +159,8 @@ static void drop_all_sessions(struct gw_map *m)
 	struct gw_str key;
 	void *v;
 
-	while (gw_map_next(m, &at, &key, &v)) {
-		SSL_SESSION_free(v);
-		free((char *)(uintptr_t)key.p);
-	}
+	while (gw_map_next(m, &at, &key, &v))
+		saved_free(v);
 }
 
 static int on_new_session(SSL *ssl, SSL_SESSION *s)
@@ -157,18 +168,18 @@ static int on_new_session(SSL *ssl, SSL_SESSION *s)
 	struct dp_tls *t = SSL_get_app_data(ssl);
 	struct dp_tls_cache *c = t->conn->loop->tls;
 	struct gw_str key = gw_str_c(t->session_key);
+	struct saved *v;
 
-	if (gw_map_get(c->sessions, key)) {
-		SSL_SESSION_free(gw_map_put(c->sessions, key, s)); /* the map keeps the key it has */
-		return 1;
-	}
-	if (gw_map_count(c->sessions) >= MAX_SESSIONS) {
+	if (gw_map_count(c->sessions) >= MAX_SESSIONS && !gw_map_get(c->sessions, key)) {
 		drop_all_sessions(c->sessions);
 		gw_map_close(&c->sessions);
 		c->sessions = gw_map_open(64);
 	}
-	gw_map_put(c->sessions, (struct gw_str){ gw_strdup_n(key.p, key.n), key.n }, s);
-	return 1; /* the reference is ours now */
+	v = gw_alloc(sizeof *v + key.n + 1);
+	v->session = s; /* the reference is ours now */
+	memcpy(v->key, key.p, key.n);
+	saved_free(gw_map_put(c->sessions, (struct gw_str){ v->key, key.n }, v));
+	return 1;
 }
 
 static SSL_CTX *make_context(struct gw_str pem, const char *digest, bool verify)
@@ -423,7 +434,7 @@ void dp_tls_start(struct dp_conn *c, const struct dp_tls_spec *s, void (*ready)(
 {
 	struct dp_tls *t = gw_alloc(sizeof *t);
 	char trust[72];
-	SSL_SESSION *session;
+	struct saved *saved;
 	SSL_CTX *x = context_for(c->loop, s, trust);
 
 	t->conn = c;
@@ -441,9 +452,9 @@ void dp_tls_start(struct dp_conn *c, const struct dp_tls_spec *s, void (*ready)(
 	expect_name(t->ssl, s);
 	snprintf(t->session_key, sizeof t->session_key, "%s %.*s %u %.*s", trust, s->host.n < 256 ? (int)s->host.n : 256,
 	         s->host.p, s->port, s->server_name.n < 256 ? (int)s->server_name.n : 256, s->server_name.p);
-	session = gw_map_get(c->loop->tls->sessions, gw_str_c(t->session_key));
-	if (session)
-		SSL_set_session(t->ssl, session);
+	saved = gw_map_get(c->loop->tls->sessions, gw_str_c(t->session_key));
+	if (saved)
+		SSL_set_session(t->ssl, saved->session);
 	c->tls = t;
 	(void)handshake(c);
 }
