@@ -27,6 +27,7 @@ class Gateway:
         self.secrets = {PASSWORD}
         self.admin = None
         self.baseline = {}
+        self.consumer = "app1"   # of the present test, which is a tenant of its own
         self.clients = []        # of the present test; closed when it is over
 
     # -- addresses ---------------------------------------------------------------------------------------------
@@ -196,15 +197,17 @@ class Gateway:
         self.admin.post("routes", body)
         return self.wait_served() if served else None
 
-    def key(self, consumer="app1", **more):
-        """A consumer with one key; the key's secret."""
+    def key(self, consumer=None, **more):
+        """A consumer with one key; the key's secret. Without a name it is the consumer of the present test."""
+        consumer = consumer or self.consumer
         self.admin.post("consumers", {"name": consumer, **more})
         secret = self.admin.post("consumers/%s/keys" % consumer, {"name": "main"}).json()["secret"]
         self.wait_served()
         return secret
 
     def usage(self, requests=1, **filters):
-        """Usage rows by consumer, model, provider and route, once `requests` requests have been reported."""
+        """Usage rows of the present test's consumer by model, provider and route, once `requests` have been reported."""
+        filters.setdefault("consumer", self.consumer)
         query = "usage?group_by=consumer,model,provider,route" + "".join("&%s=%s" % pair for pair in filters.items())
 
         def reported():
@@ -213,6 +216,7 @@ class Gateway:
         return wait_until(reported, 10, "%d requests in the usage report" % requests, every=0.1)
 
     def reset(self):
-        """Back to an empty configuration."""
+        """Back to an empty configuration, with a new consumer to be."""
+        self.consumer = "app%d" % (int(self.consumer[3:]) + 1)
         self.admin.put("config", {"format": 1, "providers": [], "routes": [], "consumers": [], "global_plugins": {}})
         self.wait_served()

@@ -102,12 +102,12 @@ def test_removing_what_a_stream_uses_does_not_break_it(gateway, vllm_sim):
 def test_a_key_is_dead_at_once(gateway, vllm_sim):
     key = configure(gateway, vllm_sim)
     assert call(gateway, key).status_code == 200
-    [stored] = gateway.admin.get("consumers/app1/keys").json()["items"]
-    gateway.admin.patch("consumers/app1/keys/" + stored["id"], {"enabled": False})
+    [stored] = gateway.admin.get("consumers/%s/keys" % gateway.consumer).json()["items"]
+    gateway.admin.patch("consumers/%s/keys/%s" % (gateway.consumer, stored["id"]), {"enabled": False})
     wait_until(lambda: call(gateway, key).status_code == 401, 2, "the disabled key being refused")
-    gateway.admin.patch("consumers/app1/keys/" + stored["id"], {"enabled": True})
+    gateway.admin.patch("consumers/%s/keys/%s" % (gateway.consumer, stored["id"]), {"enabled": True})
     wait_until(lambda: call(gateway, key).status_code == 200, 2, "the enabled key being accepted")
-    gateway.admin.patch("consumers/app1", {"enabled": False})
+    gateway.admin.patch("consumers/" + gateway.consumer, {"enabled": False})
     wait_until(lambda: call(gateway, key).status_code == 401, 2, "the disabled consumer being refused")
 
 

@@ -17,7 +17,7 @@ def route(name, to="p0", models=None, kind="exact", **more):
 def served(gateway, vllm_sim):
     """served(route, route, …) configures them, and gives a function that calls: where(model, host=…, path=…) → status or route."""
     gateway.provider("p0", vllm_sim, type="vllm", served=False)
-    key = gateway.key("app1")
+    key = gateway.key()
     client = gateway.client(key)
 
     def configure(*routes):
@@ -27,7 +27,7 @@ def served(gateway, vllm_sim):
 
         def where(model, host="localhost", path="/v1/chat/completions", headers=None, query=None, key=None):
             told = gateway.admin.post("routes/explain", {
-                "host": host, "path": path, "headers": headers or {}, "query": query or {}, "model": model, "consumer": "app1"}, expect=200).json()
+                "host": host, "path": path, "headers": headers or {}, "query": query or {}, "model": model, "consumer": gateway.consumer}, expect=200).json()
             answer = client.post("http://127.0.0.1:%d%s" % (gateway.data_port, path), json={"model": model, "messages": ASK},
                                  headers={"Host": host, **(headers or {})}, params=query)
             happened = answer.headers.get("x-tidegate-route") if answer.status_code == 200 else answer.status_code
@@ -68,7 +68,7 @@ def test_hosts_and_paths(served):
     assert where("m", host="api.example.com:8080") == "host"
     assert where("m", host="example.com") == "any"
     assert where("m", path="/team/blue/v1/chat/completions") == "deep"
-    assert where("m", path="/team/bluebird/v1/chat/completions") == 404
+    assert where("m", path="/team/bluebird/v1/chat/completions") == "any", "a prefix ends at a slash"
 
 
 def test_headers_and_queries(served):
@@ -90,8 +90,7 @@ def test_disabled_routes_and_providers_do_not_count(served, gateway):
     assert where("m") == "second"
     gateway.admin.patch("providers/p0", {"enabled": False})
     gateway.wait_served()
-    client = gateway.client(gateway.key("app2"))
-    assert client.post("/chat/completions", json={"model": "m", "messages": ASK}).status_code == 503
+    assert where("m") in (502, 503)
 
 
 def test_the_model_is_mapped(gateway, vllm_sim):
@@ -140,9 +139,9 @@ def test_who_may_call(gateway, vllm_sim):
 def test_rotation_with_grace_and_expiry(gateway, vllm_sim):
     gateway.provider("p0", vllm_sim, type="vllm", served=False)
     gateway.admin.post("routes", route("r"))
-    old = gateway.key("app1")
-    [stored] = gateway.admin.get("consumers/app1/keys").json()["items"]
-    new = gateway.admin.post("consumers/app1/keys/%s/rotate" % stored["id"], {"grace": "2s"}).json()["secret"]
+    old = gateway.key()
+    [stored] = gateway.admin.get("consumers/%s/keys" % gateway.consumer).json()["items"]
+    new = gateway.admin.post("consumers/%s/keys/%s/rotate" % (gateway.consumer, stored["id"]), {"grace": "2s"}).json()["secret"]
     gateway.wait_served()
 
     def status(key):

@@ -22,7 +22,7 @@ def by_rest(gateway, deepseek, qwq):
     gateway.provider("qwq", qwq, type="openai-compatible")
     gateway.route("my-deepseek-r1", "deepseek-r1", ("deepseek", "deepseek-reasoner"))
     gateway.route("my-qwq-32b", "qwq-32b", ("qwq", None))
-    return gateway.key("app1")
+    return gateway.key()
 
 
 def by_apply(gateway, deepseek, qwq):
@@ -40,7 +40,7 @@ def by_apply(gateway, deepseek, qwq):
             {"name": "my-qwq-32b", "match": {"models": [{"type": "exact", "value": "qwq-32b"}]},
              "targets": [{"provider": "qwq"}]},
         ],
-        "consumers": [{"name": "app1", "keys": [{"name": "main", "value": OWN_KEY}]}],
+        "consumers": [{"name": gateway.consumer, "keys": [{"name": "main", "value": OWN_KEY}]}],
     }
     said = gateway.command("apply", "-f", "-", stdin=json.dumps(document))
     assert "my-deepseek-r1" in said and OWN_KEY not in said
@@ -143,6 +143,6 @@ def test_usage_is_reported(gateway, key):
     client = gateway.openai(key)
     client.chat.completions.create(model="deepseek-r1", messages=QUESTION)
     list(client.chat.completions.create(model="qwq-32b", messages=QUESTION, stream=True))
-    before = {row["provider"]: row for row in gateway.usage(requests=2, consumer="app1")}
+    before = {row["provider"]: row for row in gateway.usage(requests=2)}
     assert before["deepseek"]["completion_tokens"] >= 32 and before["qwq"]["completion_tokens"] >= 32
     assert before["deepseek"]["reasoning_tokens"] >= 12

@@ -372,9 +372,8 @@ class Vendor:
             await answer.write(self.keepalive(end))
             await asyncio.sleep(behaviour.keepalive_interval)
         sent = 0
-        events = list(self.events(gen, body))
-        for spent, event in events:
-            await self.maybe_cut(answer, fault, sent, end, len(events))
+        for spent, event in self.events(gen, body):
+            await self.maybe_cut(answer, fault, sent, end, finishes(event))
             await answer.write(self.encode(event, end))
             sim.issued["completion_tokens"] += spent
             sent += 1
@@ -383,16 +382,16 @@ class Vendor:
             pause = min(behaviour.interval, sim.behaviour.interval) if gen.slow else behaviour.interval
             if pause:
                 await asyncio.sleep(pause)
-        await self.maybe_cut(answer, fault, sent, end, sent)
+        await self.maybe_cut(answer, fault, sent, end, True)
         await answer.write(("data: [DONE]" + end * 2).encode())
         await answer.end()
         return True
 
-    async def maybe_cut(self, answer, fault, sent, end, total):
+    async def maybe_cut(self, answer, fault, sent, end, at_the_end):
         if fault is None:
             return
         if fault.kind == "no_done":
-            if sent == total - 1:
+            if at_the_end:
                 await answer.end()
                 raise Cut("truncate")
             return
@@ -427,6 +426,10 @@ class Vendor:
     def check_parameters(self, body):
         from .params import check
         check(self, body)
+
+
+def finishes(event):
+    return any(choice["finish_reason"] for choice in event["choices"])
 
 
 def vector(text, as_text, size=8):

@@ -1,0 +1,240 @@
+"""A worker alone, on a configuration file, between a raw client and an upstream that follows a script."""
+import json
+import os
+import socket
+import threading
+import time
+import urllib.request
+
+from .daemon import Daemon, bin_dir
+from .ports import free_port
+from .rawhttp import Talk
+from .waiting import wait_until
+
+KEY = "tgk_worker-test-key"
+
+
+class Wire:
+    """The upstream's end of one connection: read a request, send what the script says."""
+
+    def __init__(self, raw, upstream):
+        self.raw, self.upstream, self.rest, self.seen = raw, upstream, b"", b""
+
+    def _fill(self):
+        piece = self.raw.recv(65536)
+        if not piece:
+            raise EOFError
+        self.rest += piece
+        self.seen += piece
+
+    def request(self):
+        """(head, body) of the next request; EOFError when the worker has closed."""
+        while b"\r\n\r\n" not in self.rest:
+            self._fill()
+        head, _, self.rest = self.rest.partition(b"\r\n\r\n")
+        length = next((int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), 0)
+        while len(self.rest) < length:
+            self._fill()
+        body, self.rest = self.rest[:length], self.rest[length:]
+        self.upstream.requests.append((head, body))
+        return head, body
+
+    def send(self, data):
+        self.raw.sendall(data)
+
+    def json(self, status=200, body=None, headers=""):
+        data = json.dumps(body if body is not None else completion()).encode()
+        self.send(b"HTTP/1.1 %d X\r\ncontent-type: application/json\r\n%scontent-length: %d\r\n\r\n%s"
+                  % (status, headers.encode(), len(data), data))
+
+    def sse(self):
+        self.send(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
+
+    def event(self, data):
+        data = b"data: %s\n\n" % (data if isinstance(data, bytes) else json.dumps(data).encode())
+        self.send(b"%x\r\n%s\r\n" % (len(data), data))
+
+    def last_chunk(self):
+        self.send(b"0\r\n\r\n")
+
+    def reset(self):
+        self.raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        self.raw.close()
+
+    def gone(self, seconds=3.0):
+        """Seconds until the worker closed this connection; AssertionError if it did not."""
+        began = time.monotonic()
+        self.raw.settimeout(seconds)
+        try:
+            while self.raw.recv(65536):
+                pass
+        except ConnectionResetError:
+            pass
+        except TimeoutError:
+            raise AssertionError("the worker kept the connection for %g s" % seconds) from None
+        return time.monotonic() - began
+
+
+def completion(text="hello", prompt=7, generated=3):
+    return {"id": "c1", "object": "chat.completion", "created": 1, "model": "up", "choices": [
+        {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": prompt, "completion_tokens": generated, "total_tokens": prompt + generated}}
+
+
+def chunk(text=None, finish=None):
+    delta = {} if text is None else {"content": text}
+    return {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "up",
+            "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
+
+
+def answer_plainly(wire):
+    """The default script: a good JSON answer to every request."""
+    while True:
+        wire.request()
+        wire.json()
+
+
+class Upstream:
+    """Listens; runs `script(wire)` for every connection in a thread of its own."""
+
+    def __init__(self, script=answer_plainly, context=None):
+        self.script, self.context, self.requests, self.wires, self.errors = script, context, [], [], []
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    @property
+    def url(self):
+        return "%s://127.0.0.1:%d/v1" % ("https" if self.context else "http", self.port)
+
+    def _accept(self):
+        while True:
+            try:
+                raw, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(raw,), daemon=True).start()
+
+    def _serve(self, raw):
+        try:
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self.context:
+                raw = self.context.wrap_socket(raw, server_side=True)
+            wire = Wire(raw, self)
+            self.wires.append(wire)
+            self.script(wire)
+        except (EOFError, OSError):
+            pass
+        except AssertionError as error:
+            self.errors.append(error)
+        finally:
+            raw.close()
+
+    def close(self):
+        """From now on connections are refused."""
+        try:
+            self.listener.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        self.listener.close()
+        self.hang_up()
+
+    def hang_up(self):
+        """End all connections; the threads that serve them close the sockets, so that no number is used twice."""
+        for wire in self.wires:
+            try:
+                wire.raw.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+
+class Worker:
+    """tidegate-worker --static-config; `change()` rewrites the file and has it read again."""
+
+    def __init__(self, folder, config, loops=1, env=None):
+        self.folder, self.revision = folder, 0
+        self.port, self.admin_port = free_port(), free_port()
+        self.path = os.path.join(str(folder), "static.json")
+        self.write(config)
+        self.daemon = Daemon("tidegate-worker", [bin_dir() / "tidegate-worker", "--static-config", self.path, "--listen",
+                             "127.0.0.1:%d" % self.port, "--admin-listen", "127.0.0.1:%d" % self.admin_port, "--loops", loops],
+                             folder, env).start()
+        self.daemon.wait_for(lambda: self.admin("/readyz") == "ready\n")
+
+    def write(self, objects):
+        self.revision += 1
+        with open(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            json.dump({"format": 1, "epoch": "%016x" % 1, "revision": self.revision, "pepper": "p", "objects": objects}, file)
+
+    def change(self, objects):
+        import signal
+        self.write(objects)
+        self.daemon.send(signal.SIGHUP)
+        wait_until(lambda: json.loads(self.admin("/snapshot"))["revision"] == self.revision, 5, "the new configuration")
+
+    def admin(self, path, method="GET"):
+        request = urllib.request.Request("http://127.0.0.1:%d%s" % (self.admin_port, path), method=method)
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=5) as answer:
+            return answer.read().decode()
+
+    def metric(self, name):
+        """The sum of all series of that name."""
+        total = 0.0
+        for line in self.admin("/metrics").split("\n"):
+            if line.startswith(name + "{") or line.startswith(name + " "):
+                total += float(line.rpartition(" ")[2])
+        return total
+
+    def ended(self, reason):
+        """How many requests ended that way so far."""
+        return sum(float(line.rpartition(" ")[2]) for line in self.admin("/metrics").split("\n")
+                   if line.startswith("tidegate_requests_total{") and 'end_reason="%s"' % reason in line)
+
+    def idle(self):
+        wait_until(lambda: self.metric("tidegate_requests_in_flight") == 0, 5, "no request in flight")
+
+    def talk(self, seconds=5.0):
+        return Talk(self.port, seconds)
+
+    def stop(self):
+        status = self.daemon.stop()
+        complaints = self.daemon.complaints()
+        assert not complaints, "\n".join(complaints) + self.daemon.log()[-8000:]
+        assert status == 0, (status, self.daemon.log()[-3000:])
+
+
+def request(body=None, key=KEY, method="POST", path="/v1/chat/completions", headers="", **members):
+    """The bytes of one request."""
+    if body is None:
+        body = json.dumps({"model": "m", "messages": [{"role": "user", "content": "hi"}], **members}).encode() if method == "POST" else b""
+    length = b"content-type: application/json\r\ncontent-length: %d\r\n" % len(body) if method == "POST" else b""
+    return (b"%s %s HTTP/1.1\r\nhost: gw\r\nauthorization: Bearer %s\r\n%s%s\r\n"
+            % (method.encode(), path.encode(), key.encode(), headers.encode(), length)) + body
+
+
+def config(*upstreams, route=None, data_plane=None, provider=None):
+    """Objects: provider p0, p1… for the upstreams; one route for model m to p0; one consumer with KEY."""
+    providers = {"p%d" % i: {"type": "openai", "base_url": u.url, "api_keys": [{"name": "k0", "value": "sk-upstream-%d" % i}],
+                             **(provider or {})} for i, u in enumerate(upstreams)}
+    return {"providers": providers, "consumers": {"app": {"keys": [{"id": "k", "secret": KEY, "enabled": True}]}},
+            "routes": {"r": {"match": {"models": [{"type": "exact", "value": "m"}]}, "targets": [{"provider": "p0", "model": "up"}],
+                             **(route or {})}},
+            "settings": {"settings": {"data_plane": data_plane or {}}}}
+
+
+def read_chunked(talk):
+    """(body, ended properly) of a chunked answer whose head has been read."""
+    body = b""
+    try:
+        while True:
+            while b"\r\n" not in talk.rest:
+                talk._fill()
+            size, _, talk.rest = talk.rest.partition(b"\r\n")
+            size = int(size, 16)
+            while len(talk.rest) < size + 2:
+                talk._fill()
+            body, talk.rest = body + talk.rest[:size], talk.rest[size + 2:]
+            if size == 0:
+                return body, True
+    except (ConnectionError, OSError):
+        return body, False
