@@ -51,7 +51,7 @@ bool cli_is_running(const char *dir);
 
 const char *cli_text(const json_t *o, const char *name, const char *fallback); /* borrowed from o */
 int64_t cli_int(const json_t *o, const char *name);                            /* 0 when absent */
-/* DIR/up.json; owned, NULL when `tidegate up` does not run there (or its process is gone). */
+/* DIR/up.json; owned, NULL when `tidegate up` does not run there. */
 json_t *cli_up_json(const char *dir);
 
 #endif

@@ -3,8 +3,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -163,20 +163,30 @@ bool cli_is_running(const char *dir)
 	return a.status == 200;
 }
 
+/* The lock tells the truth after a crash, when the file is still there and its pid is somebody else's. */
+static bool up_runs(const char *dir)
+{
+	char path[CP_PATH_MAX];
+	cp_datadir_path(path, dir, "up.lock");
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	bool runs = flock(fd, LOCK_SH | LOCK_NB) != 0;
+	close(fd);
+	return runs;
+}
+
 json_t *cli_up_json(const char *dir)
 {
 	char path[CP_PATH_MAX];
 	struct gw_buf b;
 	json_t *doc = NULL;
+	if (!up_runs(dir))
+		return NULL;
 	cp_datadir_path(path, dir, "up.json");
 	gw_buf_init(&b, MAX_UP_JSON);
 	if (gw_file_read(&b, path, NULL) == GW_OK && gw_json_parse(&doc, gw_buf_str(&b), MAX_UP_JSON, NULL) != GW_OK)
 		doc = NULL;
 	gw_buf_fini(&b);
-	pid_t pid = (pid_t)cli_int(doc, "pid");
-	if (doc && (pid <= 0 || (kill(pid, 0) != 0 && errno == ESRCH))) {
-		json_decref(doc);
-		doc = NULL;
-	}
 	return doc;
 }

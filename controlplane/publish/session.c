@@ -15,6 +15,7 @@
 #include "publish/session.h"
 
 #define SEEN_TOKEN_MS 10000
+#define PAUSE_MS      1000
 
 static void set_text(char *out, size_t size, struct gw_str s)
 {
@@ -354,17 +355,38 @@ static void on_closed(void *arg, uint64_t connection, const char *why)
 	free(s);
 }
 
+/* A snapshot must be answered in time, a large one in more of it: at 1 MiB/s it is still on its way. */
+static int64_t answer_ms(const struct cp_hub *h)
+{
+	return h->o.answer_ms + (h->latest_bytes ? (int64_t)(cp_ws_bytes_size(h->latest_bytes) >> 20) * 1000 : 0);
+}
+
+/* When this process was stopped or starved, what workers sent meanwhile is not read yet: nobody is late for that. */
+static void forgive_our_own_pause(struct cp_hub *h, int64_t now)
+{
+	int64_t gap = h->ticked_ms ? now - h->ticked_ms - CP_WS_TICK_MS : 0;
+	h->ticked_ms = now;
+	for (struct gw_node *n = h->sessions.next; gap > PAUSE_MS && n != &h->sessions; n = n->next) {
+		struct cp_session *s = GW_CONTAINER(n, struct cp_session, on);
+		s->opened_ms += gap;
+		s->seen_mono_ms += gap;
+		if (s->unanswered_ms)
+			s->unanswered_ms += gap;
+	}
+}
+
 static void on_tick(void *arg, int64_t now)
 {
 	struct cp_hub *h = arg;
 	pthread_mutex_lock(&h->lock);
+	forgive_our_own_pause(h, now);
 	for (struct gw_node *n = h->sessions.next; n != &h->sessions; n = n->next) {
 		struct cp_session *s = GW_CONTAINER(n, struct cp_session, on);
 		if (s->goodbye[0])
 			continue; /* on its way out */
 		if (!s->greeted && now - s->opened_ms > h->o.hello_ms) {
 			dismiss(h, s, "it did not say hello in time");
-		} else if (s->unanswered_ms && now - s->unanswered_ms > h->o.answer_ms) {
+		} else if (s->unanswered_ms && now - s->unanswered_ms > answer_ms(h)) {
 			snprintf(s->last_error, sizeof s->last_error, "revision %llu was not answered in time",
 			    (unsigned long long)s->sent);
 			dismiss(h, s, s->last_error);

@@ -64,6 +64,7 @@ struct cp_hub {
 	uint64_t last_call, next_pick;
 	struct cp_seen_token seen[8];    /* just verified: the upgrade asks twice, and a use is counted once */
 	size_t next_seen;
+	int64_t ticked_ms;               /* monotonic; the last tick */
 
 	uint64_t wanted;                 /* newest committed revision */
 	bool have_latest;
