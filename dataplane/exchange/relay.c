@@ -139,6 +139,7 @@ static void slow_down(struct dp_exchange *x)
 		return;
 	x->at.paused = true;
 	dp_conn_pause(x->at.up->conn);
+	dp_x_arm(x); /* from now on it is the client's time that runs */
 }
 
 /* ---- the end of an answer ---- */

@@ -36,6 +36,19 @@ const char *dp_code_doc(enum dp_code c)
 	return rows[c].doc;
 }
 
+/* What the formats begin in lower case and without a full stop leaves as a sentence. */
+static void make_sentence(char *text, size_t cap)
+{
+	size_t n = strlen(text);
+
+	if (text[0] >= 'a' && text[0] <= 'z')
+		text[0] = (char)(text[0] - 'a' + 'A');
+	if (n && n + 1 < cap && !strchr(".!?", text[n - 1])) {
+		text[n] = '.';
+		text[n + 1] = '\0';
+	}
+}
+
 bool dp_refuse(struct dp_refusal *r, enum dp_code code, const char *fmt, ...)
 {
 	va_list ap;
@@ -46,5 +59,6 @@ bool dp_refuse(struct dp_refusal *r, enum dp_code code, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(r->text, sizeof r->text, fmt, ap);
 	va_end(ap);
+	make_sentence(r->text, sizeof r->text);
 	return false;
 }

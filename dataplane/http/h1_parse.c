@@ -241,12 +241,18 @@ bool dp_h1_reusable(const struct dp_h1 *p)
 	return p->state == S_END && p->head.keep_alive && !p->head.until_eof;
 }
 
-/* Note why, and be of no more use.  What a provider did wrong is one code for the client, whatever it was. */
+/*
+ * Note why, and be of no more use.  What a provider did wrong is one code for the client, whatever it was, and its text
+ * is part of a longer sentence there.
+ */
 static bool refuse(struct dp_h1 *p, enum dp_code code, const char *text)
 {
 	p->state = S_BAD;
-	return dp_refuse(&p->why, p->side == DP_H1_REQUEST ? code : DP_E_UPSTREAM_FAILED, "the %s %s",
-	                 p->side == DP_H1_REQUEST ? "request" : "provider's answer", text);
+	if (p->side == DP_H1_REQUEST)
+		return dp_refuse(&p->why, code, "the request %s", text);
+	p->why.code = DP_E_UPSTREAM_FAILED;
+	snprintf(p->why.text, sizeof p->why.text, "the provider's answer %s", text);
+	return false;
 }
 
 /* ---- admission: what llhttp leaves open ---- */

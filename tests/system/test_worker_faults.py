@@ -1,0 +1,297 @@
+"""What a worker does when its provider misbehaves: every fault, with and without another target."""
+import json
+import threading
+import time
+
+import pytest
+
+from harness.worker import Upstream, Worker, answer_plainly, chunk, completion, config, read_chunked, request
+
+FALLBACK = {"fallback": {"enabled": True, "on": ["connect_error", "timeout", "rate_limited", "429", "5xx"], "targets": [{"provider": "p1"}]}}
+QUICK = {"timeouts": {"connect": "1s", "first_byte": "400ms", "idle": "400ms", "total": "5s"}}
+
+
+@pytest.fixture
+def rig(tmp_path):
+    made = []
+
+    def make(*scripts, **more):
+        loops = more.pop("loops", 1)
+        upstreams = [s if isinstance(s, Upstream) else Upstream(s) for s in scripts]
+        worker = Worker(tmp_path, config(*upstreams, **more), loops)
+        made.append((worker, upstreams))
+        return worker, *upstreams
+    yield make
+    for worker, upstreams in made:
+        worker.idle()
+        worker.stop()
+        for upstream in upstreams:
+            upstream.close()
+            assert not upstream.errors, upstream.errors
+
+
+def status(number, headers="", body=None):
+    def script(wire):
+        while True:
+            wire.request()
+            wire.json(number, body or {"error": {"message": "no %d" % number, "type": "x", "code": None}}, headers)
+    return script
+
+
+def drop_at_once(wire):
+    wire.request()
+
+
+def reset_at_once(wire):
+    wire.request()
+    wire.reset()
+
+
+def half_a_head(wire):
+    wire.request()
+    wire.send(b"HTTP/1.1 200 OK\r\ncontent-ty")
+
+
+def half_a_body(wire):
+    wire.request()
+    wire.send(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 400\r\n\r\n{\"id\":")
+
+
+def silent(wire):
+    wire.request()
+    wire.gone(10)
+
+
+def garbage(wire):
+    wire.request()
+    wire.send(b"\x16\x03\x01 this is not HTTP\r\n\r\n")
+
+
+def two_lengths(wire):
+    wire.request()
+    wire.send(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\n{}")
+
+
+def error_in_200(wire):
+    wire.request()
+    wire.sse()
+    wire.event({"error": {"message": "engine on fire", "type": "server_error", "code": 500}})
+    wire.last_chunk()
+
+
+REFUSED = "refused"
+FAULTS = {
+    "refused": (REFUSED, 502), "closes": (drop_at_once, 502), "resets": (reset_at_once, 502), "half a head": (half_a_head, 502),
+    "half a body": (half_a_body, 502), "silent": (silent, 504), "garbage": (garbage, 502), "two lengths": (two_lengths, 502),
+    "500": (status(500), 500), "503": (status(503), 503), "429": (status(429), 429),
+}
+
+
+def read_stream(talk):
+    """(head, body, ended properly) of a streamed answer, chunked or with a length."""
+    while b"\r\n\r\n" not in talk.rest:
+        talk._fill()
+    head, _, talk.rest = talk.rest.partition(b"\r\n\r\n")
+    if b"transfer-encoding: chunked" in head:
+        return head, *read_chunked(talk)
+    length = int(head.split(b"content-length: ")[1].split(b"\r\n")[0])
+    while len(talk.rest) < length:
+        talk._fill()
+    return head, talk.rest[:length], True
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_without_another_target(rig, fault, stream):
+    script, expected = FAULTS[fault]
+    worker, upstream = rig(answer_plainly if script == REFUSED else script, provider=QUICK)
+    if script == REFUSED:
+        upstream.close()
+    if fault == "half a body" and not stream:
+        # The head and a length have been promised by then; only a broken connection is honest.
+        expected = None
+    talk = worker.talk().send(request(stream=stream))
+    if expected is None:
+        with pytest.raises(ConnectionError):
+            talk.answer()
+        return
+    number, headers, body = talk.answer()
+    assert number == expected and json.loads(body)["error"]["message"]
+    assert int(headers.get("retry-after", 1)) >= 1 and (number not in (429, 503) or "retry-after" in headers)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+@pytest.mark.parametrize("fault", [f for f in FAULTS if f != "half a body"])
+def test_a_fault_with_another_target(rig, fault, stream):
+    script, _ = FAULTS[fault]
+
+    def good(wire):
+        while True:
+            _, body = wire.request()
+            assert json.loads(body)["model"] == "m", "the fallback keeps the client's model, not the first target's"
+            if stream:
+                wire.sse()
+                wire.event(chunk("hi", "stop"))
+                wire.event(b"[DONE]")
+                wire.last_chunk()
+            else:
+                wire.json()
+    worker, first, second = rig(answer_plainly if script == REFUSED else script, good, provider=QUICK, route=FALLBACK)
+    if script == REFUSED:
+        first.close()
+    talk = worker.talk().send(request(stream=stream))
+    if stream:
+        head, body, ended = read_stream(talk)
+        assert b" 200 " in head and ended and b"[DONE]" in body
+    else:
+        number, headers, body = talk.answer()
+        assert number == 200 and json.loads(body)["choices"]
+        assert headers["x-tidegate-provider"] == "p1" and headers["x-tidegate-attempts"] == "2"
+    assert len(second.requests) == 1
+    assert b"sk-upstream-1" in second.requests[0][0] and b"sk-upstream-0" not in second.requests[0][0]
+
+
+def test_an_error_event_first_is_a_failure_like_any_other(rig):
+    def good(wire):
+        wire.request()
+        wire.sse()
+        wire.event(chunk("hi", "stop"))
+        wire.event(b"[DONE]")
+        wire.last_chunk()
+    worker, _, second = rig(error_in_200, good, route=FALLBACK)
+    talk = worker.talk().send(request(stream=True))
+    _, body, ended = read_stream(talk)
+    assert ended and b"[DONE]" in body and b"on fire" not in body and len(second.requests) == 1
+
+
+@pytest.mark.parametrize("how", ["truncate", "reset", "idle"])
+def test_a_stream_that_breaks_after_content(rig, how):
+    def script(wire):
+        wire.request()
+        wire.sse()
+        wire.event(chunk("Hel"))
+        wire.event(chunk("lo"))
+        time.sleep(0.1)
+        if how == "reset":
+            wire.reset()
+        elif how == "idle":
+            wire.gone(5)
+    worker, _, second = rig(script, answer_plainly, provider=QUICK, route=FALLBACK)
+    talk = worker.talk().send(request(stream=True))
+    _, body, ended = read_stream(talk)
+    events = [e for e in body.split(b"\n\n") if e]
+    assert ended and b"[DONE]" not in body and json.loads(events[-1][6:])["error"]["message"]
+    assert len(events) == 3 and second.requests == [], "after content no other target is asked"
+    worker.idle()
+    assert worker.ended("timeout" if how == "idle" else "upstream_error") == 1
+
+
+def test_keys_change_over_when_one_is_refused(rig):
+    def script(wire):
+        while True:
+            head, _ = wire.request()
+            if b"Bearer sk-bad" in head:
+                wire.json(401, {"error": {"message": "bad key", "type": "x", "code": "invalid_api_key"}})
+            else:
+                wire.json()
+    keys = {"api_keys": [{"name": "a", "value": "sk-bad"}, {"name": "b", "value": "sk-good"}]}
+    worker, upstream = rig(script, provider=keys)
+    talk = worker.talk()
+    for _ in range(6):
+        assert talk.send(request()).answer()[0] == 200
+    bad = [head for head, _ in upstream.requests if b"sk-bad" in head]
+    assert len(bad) == 1 and len(upstream.requests) == 7, "a refused key rests"
+
+
+def test_retry_after_is_obeyed(rig):
+    def script(wire):
+        while True:
+            head, _ = wire.request()
+            if b"Bearer sk-a" in head:
+                wire.json(429, {"error": {"message": "slow down"}}, "retry-after: 30\r\n")
+            else:
+                wire.json()
+    keys = {"api_keys": [{"name": "a", "value": "sk-a"}, {"name": "b", "value": "sk-b"}]}
+    worker, upstream = rig(script, provider=keys)
+    talk = worker.talk()
+    for _ in range(6):
+        assert talk.send(request()).answer()[0] == 200
+    assert len([head for head, _ in upstream.requests if b"sk-a" in head]) == 1
+
+
+def test_a_stale_connection_costs_nothing(rig):
+    def script(wire):
+        wire.request()
+        wire.json()
+        wire.request()      # the second request on this connection meets a closed door
+    worker, upstream = rig(script)
+    talk = worker.talk()
+    assert talk.send(request()).answer()[0] == 200
+    number, headers, _ = talk.send(request()).answer()
+    assert number == 200 and headers["x-tidegate-attempts"] == "1"
+    assert len(upstream.wires) == 2
+
+
+def test_extra_bytes_never_reach_the_next_client(rig):
+    def script(wire):
+        wire.request()
+        data = json.dumps(completion("mine")).encode()
+        ghost = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 5\r\n\r\nghost"
+        wire.send(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s%s" % (len(data), data, ghost))
+        while True:
+            wire.request()
+            wire.json()
+    worker, upstream = rig(script)
+    for _ in range(3):
+        _, _, body = worker.talk().send(request()).answer()
+        assert b"ghost" not in body and json.loads(body)["choices"][0]["message"]["content"] == "mine"
+    assert len(upstream.wires) == 3, "such a connection is not used again"
+
+
+def test_bytes_on_an_idle_connection_close_it(rig):
+    def script(wire):
+        wire.request()
+        wire.json()
+        time.sleep(0.1)
+        wire.send(b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n")
+        wire.gone()
+    worker, upstream = rig(script)
+    assert worker.talk().send(request()).answer()[0] == 200
+    time.sleep(0.3)
+    assert worker.talk().send(request()).answer()[0] == 200
+    assert len(upstream.wires) == 2
+
+
+def test_interim_answers_are_swallowed(rig):
+    def script(wire):
+        wire.request()
+        wire.send(b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n" * 3)
+        wire.json()
+    worker, _ = rig(script)
+    number, headers, _ = worker.talk().send(request()).answer()
+    assert number == 200 and "link" not in headers
+
+
+def test_redirects_are_not_followed(rig):
+    worker, upstream = rig(status(302, "location: http://169.254.169.254/\r\n"))
+    number, headers, _ = worker.talk().send(request()).answer()
+    assert number == 502 and "location" not in headers and len(upstream.requests) == 1
+
+
+def test_least_requests_spreads(rig):
+    gate = threading.Event()
+
+    def script(wire):
+        wire.request()
+        gate.wait(5)
+        wire.json()
+    a, b = Upstream(script), Upstream(script)
+    endpoints = {"endpoints": [{"url": a.url, "weight": 1}, {"url": b.url, "weight": 1}], "load_balance": "least_requests"}
+    worker, *_ = rig(a, b, provider=endpoints)
+    talks = [worker.talk().send(request()) for _ in range(8)]
+    deadline = time.monotonic() + 3
+    while len(a.requests) + len(b.requests) < 8 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    gate.set()
+    assert all(talk.answer()[0] == 200 for talk in talks)
+    assert len(a.requests) == len(b.requests) == 4
