@@ -1,0 +1,180 @@
+/* The host with plugins of its own making: order, waiting, answering, and what is owed at the end. */
+#include <stdio.h>
+
+#include "base/arena.h"
+#include "plugin_host.c" /* with a registry of ours instead of the generated one */
+#include "unit.h"
+
+struct dp_exchange {
+	char trace[512];
+	unsigned status;
+	enum dp_verdict resumed;
+	unsigned n_resumed, n_broke;
+};
+
+static void trace(struct dp_exchange *x, const char *what)
+{
+	size_t n = strlen(x->trace);
+
+	snprintf(x->trace + n, sizeof x->trace - n, "%s ", what);
+}
+
+/* What the middle plugin says, and where it waits. */
+static enum dp_verdict says;
+static struct dp_call *waits;
+
+static enum dp_verdict first_head(struct dp_call *c)
+{
+	*(int *)c->state += 1;
+	trace(c->x, "first");
+	return DP_NEXT;
+}
+
+static enum dp_verdict middle_head(struct dp_call *c)
+{
+	trace(c->x, "middle");
+	if (says == DP_WAIT)
+		waits = c;
+	if (says == DP_ANSWERED)
+		dp_deny(c, 403, "t", "c", 0, "no");
+	return says;
+}
+
+static enum dp_verdict last_head(struct dp_call *c)
+{
+	trace(c->x, "last");
+	return DP_NEXT;
+}
+
+static void first_end(struct dp_call *c, const struct dp_outcome *o)
+{
+	ck_assert_uint_eq(o->status, 200);
+	ck_assert_int_eq(*(int *)c->state, 1);
+	trace(c->x, "first.end");
+}
+
+static void middle_end(struct dp_call *c, const struct dp_outcome *o)
+{
+	(void)o;
+	trace(c->x, "middle.end");
+}
+
+static void last_end(struct dp_call *c, const struct dp_outcome *o)
+{
+	(void)o;
+	trace(c->x, "last.end");
+}
+
+static const struct gw_field no_fields[] = { GW_FIELD_END };
+
+#define PLUGIN(nm, rk, ...) { .abi = DP_PLUGIN_ABI, .name = nm, .rank = rk, .fields = no_fields, __VA_ARGS__ }
+static const struct dp_plugin first = PLUGIN("first", DP_RANK_AUTHZ, .state_size = sizeof(int), .on = { first_head }, .on_end = first_end);
+static const struct dp_plugin middle = PLUGIN("middle", DP_RANK_LIMIT, .on = { middle_head }, .on_end = middle_end);
+static const struct dp_plugin last = PLUGIN("last", DP_RANK_GUARD, .on = { last_head }, .on_end = last_end);
+extern const struct dp_plugin *const dp_plugins[];
+const struct dp_plugin *const dp_plugins[] = { &last, &middle, &first, NULL };
+
+static void deny(struct dp_exchange *x, unsigned status, const char *type, const char *code, int64_t retry, struct gw_str text)
+{
+	(void)type, (void)code, (void)retry, (void)text;
+	x->status = status;
+}
+
+static void resumed(struct dp_exchange *x, enum dp_hook hook, enum dp_verdict v)
+{
+	ck_assert_int_eq(hook, DP_HOOK_HEAD);
+	x->resumed = v;
+	x->n_resumed++;
+}
+
+static void broke(struct dp_exchange *x, const char *plugin, bool fail_open)
+{
+	(void)fail_open;
+	ck_assert_str_eq(plugin, "middle");
+	x->n_broke++;
+}
+
+static const struct dp_host host = { .deny = deny, .resumed = resumed, .broke = broke };
+
+static struct dp_running *begin(struct gw_arena *a, struct dp_exchange *x, bool fail_open)
+{
+	static struct gw_binding b[3];
+
+	b[0] = (struct gw_binding){ .plugin = GW_STR("first") };
+	b[1] = (struct gw_binding){ .plugin = GW_STR("middle"), .fail_open = fail_open };
+	b[2] = (struct gw_binding){ .plugin = GW_STR("last") };
+	waits = NULL;
+	return dp_plugins_open(a, (struct gw_bindings){ b, 3 }, &host, x);
+}
+
+static void check(enum dp_verdict middle_says, bool fail_open, enum dp_verdict want, unsigned status, const char *want_trace)
+{
+	struct gw_arena *a = gw_arena_open(0);
+	struct dp_exchange x = { .trace = "" };
+	struct dp_running *r = begin(a, &x, fail_open);
+
+	says = middle_says;
+	ck_assert_int_eq(dp_plugins_run(r, DP_HOOK_HEAD), want);
+	dp_plugins_end(r, &(struct dp_outcome){ .status = 200 });
+	ck_assert_str_eq(x.trace, want_trace);
+	ck_assert_uint_eq(x.status, status);
+	ck_assert_uint_eq(x.n_broke, middle_says == DP_BROKEN);
+	gw_arena_close(&a);
+}
+
+START_TEST(by_rank_and_back)
+{
+	check(DP_NEXT, false, DP_NEXT, 0, "first middle last last.end middle.end first.end ");
+	check(DP_ANSWERED, false, DP_ANSWERED, 403, "first middle middle.end first.end ");
+	check(DP_BROKEN, false, DP_ANSWERED, 500, "first middle middle.end first.end ");
+	check(DP_BROKEN, true, DP_NEXT, 0, "first middle last last.end middle.end first.end ");
+	/* one that still waits at the end is owed its end too */
+	check(DP_WAIT, false, DP_WAIT, 0, "first middle middle.end first.end ");
+}
+END_TEST
+
+static void wait_then(enum dp_verdict v, bool fail_open, enum dp_verdict want, const char *want_trace)
+{
+	struct gw_arena *a = gw_arena_open(0);
+	struct dp_exchange x = { .trace = "" };
+	struct dp_running *r = begin(a, &x, fail_open);
+
+	says = DP_WAIT;
+	ck_assert_int_eq(dp_plugins_run(r, DP_HOOK_HEAD), DP_WAIT);
+	ck_assert_uint_eq(x.n_resumed, 0);
+	if (v == DP_ANSWERED)
+		dp_deny(waits, 403, "t", "c", 0, "no");
+	dp_resume(waits, v);
+	ck_assert_uint_eq(x.n_resumed, 1);
+	ck_assert_int_eq(x.resumed, want);
+	ck_assert_str_eq(x.trace, want_trace);
+	dp_plugins_end(r, &(struct dp_outcome){ .status = 200 });
+	gw_arena_close(&a);
+}
+
+START_TEST(waiting)
+{
+	wait_then(DP_NEXT, false, DP_NEXT, "first middle last ");
+	wait_then(DP_ANSWERED, false, DP_ANSWERED, "first middle ");
+	wait_then(DP_BROKEN, false, DP_ANSWERED, "first middle ");
+	wait_then(DP_BROKEN, true, DP_NEXT, "first middle last ");
+}
+END_TEST
+
+START_TEST(a_late_resume_is_ignored)
+{
+	struct gw_arena *a = gw_arena_open(0);
+	struct dp_exchange x = { .trace = "" };
+	struct dp_running *r = begin(a, &x, false);
+
+	says = DP_WAIT;
+	ck_assert_int_eq(dp_plugins_run(r, DP_HOOK_HEAD), DP_WAIT);
+	dp_plugins_end(r, &(struct dp_outcome){ .status = 200 });
+	dp_resume(waits, DP_NEXT);
+	ck_assert_uint_eq(x.n_resumed, 0);
+	ck_assert_str_eq(x.trace, "first middle middle.end first.end ");
+	gw_arena_close(&a);
+}
+END_TEST
+
+UNIT_MAIN("plugin_host", by_rank_and_back, waiting, a_late_resume_is_ignored)
