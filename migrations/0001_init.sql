@@ -72,7 +72,6 @@ CREATE TRIGGER changes_keep_text BEFORE UPDATE ON changes BEGIN SELECT RAISE(ABO
 CREATE TABLE sessions (
     hash       BLOB PRIMARY KEY,
     user       TEXT    NOT NULL,
-    csrf       TEXT    NOT NULL,
     address    TEXT,
     created_at INTEGER NOT NULL,
     seen_at    INTEGER NOT NULL,

@@ -142,17 +142,28 @@ static void sweep(struct cp_auth *a, int64_t now_ms)
 		gw_log(GW_LOG_WARN, NULL, GW_STR_NONE, "old sessions not removed", NULL);
 }
 
+/* The CSRF token follows from the cookie, so that it need not be stored: who has one could compute the other only forward. */
+static struct gw_str csrf_of(struct gw_str cookie, struct gw_arena *a)
+{
+	uint8_t mac[32];
+	struct gw_buf b;
+	gw_buf_init(&b, 64);
+	gw_hmac_sha256(mac, cookie, GW_STR("tidegate csrf"));
+	gw_b64_add(&b, mac, sizeof mac);
+	struct gw_str out = gw_arena_copy(a, gw_buf_str(&b));
+	gw_buf_fini(&b);
+	return out;
+}
+
 enum gw_rc cp_session_start(struct cp_auth *a, struct gw_str username, enum cp_role role, struct gw_str address,
 			    struct gw_arena *ar, struct cp_caller *out, char cookie[64], struct gw_error *err)
 {
 	GW_CHECK(a, CP_AUTH_MAGIC);
-	char csrf[64];
 	int64_t now = gw_now_ms();
 	sweep(a, now);
 	gw_token_new(cookie, "");
-	gw_token_new(csrf, "");
 	struct cp_session_row row = {
-		.user = username, .csrf = gw_str_c(csrf), .address = address,
+		.user = username, .address = address,
 		.created_at_ms = now, .seen_at_ms = now, .expires_at_ms = now + CP_SESSION_ABSOLUTE_MS,
 	};
 	gw_sha256(row.hash, gw_str_c(cookie));
@@ -160,7 +171,7 @@ enum gw_rc cp_session_start(struct cp_auth *a, struct gw_str username, enum cp_r
 	if (rc != GW_OK)
 		return rc;
 	*out = (struct cp_caller){ .type = CP_ACTOR_USER, .role = role, .name = gw_arena_copy(ar, username),
-				   .csrf = gw_arena_copy(ar, row.csrf), .has_session = true,
+				   .csrf = csrf_of(gw_str_c(cookie), ar), .has_session = true,
 				   .expires_at_ms = row.expires_at_ms };
 	memcpy(out->session, row.hash, sizeof row.hash);
 	return GW_OK;
@@ -187,7 +198,7 @@ enum gw_rc cp_session_check(struct cp_auth *a, struct gw_str cookie, struct gw_a
 		return gw_fail(err, GW_DENIED, NULL, "the session is over: log in again");
 	if (rc != GW_OK)
 		return rc;
-	*out = (struct cp_caller){ .type = CP_ACTOR_USER, .role = u.role, .name = row.user, .csrf = row.csrf,
+	*out = (struct cp_caller){ .type = CP_ACTOR_USER, .role = u.role, .name = row.user, .csrf = csrf_of(cookie, ar),
 				   .has_session = true, .expires_at_ms = row.expires_at_ms };
 	memcpy(out->session, hash, sizeof hash);
 	if (now - row.seen_at_ms > MINUTE_MS && cp_session_touch(a->store, hash, now, err) != GW_OK)

@@ -55,11 +55,10 @@ enum gw_rc cp_session_put(struct cp_store *s, const struct cp_session_row *r, st
 	enum gw_rc rc = cp_write_begin(s, err);
 	if (rc != GW_OK)
 		return rc;
-	cp_sql_open(&q, s->writer, "INSERT INTO sessions (hash, user, csrf, address, created_at, seen_at, expires_at)"
-				   " VALUES (?, ?, ?, ?, ?, ?, ?)");
+	cp_sql_open(&q, s->writer, "INSERT INTO sessions (hash, user, address, created_at, seen_at, expires_at)"
+				   " VALUES (?, ?, ?, ?, ?, ?)");
 	cp_sql_blob(&q, r->hash, sizeof r->hash);
 	cp_sql_text(&q, r->user);
-	cp_sql_text(&q, r->csrf);
 	cp_sql_text(&q, r->address);
 	cp_sql_int(&q, r->created_at_ms);
 	cp_sql_int(&q, r->seen_at_ms);
@@ -71,18 +70,17 @@ enum gw_rc cp_session_get(struct cp_txn *t, const uint8_t hash[32], struct gw_ar
 			  struct gw_error *err)
 {
 	struct cp_sql q;
-	cp_sql_open(&q, t->db, "SELECT user, csrf, address, created_at, seen_at, expires_at FROM sessions WHERE hash = ?");
+	cp_sql_open(&q, t->db, "SELECT user, address, created_at, seen_at, expires_at FROM sessions WHERE hash = ?");
 	cp_sql_blob(&q, hash, 32);
 	bool found = cp_sql_row(&q);
 	if (found) {
 		memcpy(out->hash, hash, 32);
 		out->user = gw_arena_copy(a, cp_col_text(&q, 0));
-		out->csrf = gw_arena_copy(a, cp_col_text(&q, 1));
-		struct gw_str address = cp_col_text(&q, 2);
+		struct gw_str address = cp_col_text(&q, 1);
 		out->address = address.p == NULL ? address : gw_arena_copy(a, address);
-		out->created_at_ms = cp_col_int(&q, 3);
-		out->seen_at_ms = cp_col_int(&q, 4);
-		out->expires_at_ms = cp_col_int(&q, 5);
+		out->created_at_ms = cp_col_int(&q, 2);
+		out->seen_at_ms = cp_col_int(&q, 3);
+		out->expires_at_ms = cp_col_int(&q, 4);
 	}
 	enum gw_rc rc = cp_sql_close(&q, err);
 	if (rc == GW_OK && !found)

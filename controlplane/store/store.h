@@ -181,7 +181,7 @@ enum gw_rc cp_audit_verify(struct cp_txn *t, int64_t *rows, struct gw_error *err
 
 struct cp_session_row {
 	uint8_t hash[32];        /* SHA-256 of the cookie's value */
-	struct gw_str user, csrf, address;
+	struct gw_str user, address;
 	int64_t created_at_ms, seen_at_ms, expires_at_ms;
 };
 enum gw_rc cp_session_put(struct cp_store *s, const struct cp_session_row *r, struct gw_error *err) GW_MUST_CHECK;

@@ -154,6 +154,7 @@ START_TEST(the_database_text_holds_no_secret)
 	ck_assert(!directory_holds(value));
 	ck_assert(!directory_holds("correct horse"));
 	ck_assert(!directory_holds(strchr(cookie, '=') + 1));
+	ck_assert(!directory_holds(strchr(csrf, ' ') + 1));
 	fx_close(&f);
 }
 END_TEST

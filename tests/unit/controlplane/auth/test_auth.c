@@ -142,7 +142,7 @@ START_TEST(idle_sessions_end)
 	struct gw_error err = { 0 };
 	open_all();
 	fx_write(store, GW_KIND_USER, "op", "{\"enabled\":true,\"role\":\"viewer\"}");
-	struct cp_session_row row = { .user = GW_STR("op"), .csrf = GW_STR("c"), .seen_at_ms = gw_now_ms() - CP_SESSION_IDLE_MS - 1,
+	struct cp_session_row row = { .user = GW_STR("op"), .seen_at_ms = gw_now_ms() - CP_SESSION_IDLE_MS - 1,
 				      .expires_at_ms = gw_now_ms() + 100000 };
 	gw_sha256(row.hash, GW_STR("idle"));
 	ck_assert_int_eq(cp_session_put(store, &row, NULL), GW_OK);

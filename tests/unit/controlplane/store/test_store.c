@@ -188,7 +188,7 @@ START_TEST(sessions_uses_and_nodes_are_kept)
 {
 	struct cp_txn *t = NULL;
 	struct gw_arena *a = gw_arena_open(0);
-	struct cp_session_row s = { .hash = { 1 }, .user = GW_STR("u"), .csrf = GW_STR("c"), .created_at_ms = 5, .seen_at_ms = 5, .expires_at_ms = 100 }, got;
+	struct cp_session_row s = { .hash = { 1 }, .user = GW_STR("u"), .created_at_ms = 5, .seen_at_ms = 5, .expires_at_ms = 100 }, got;
 	int64_t last, count;
 	open_all();
 	ck_assert_int_eq(cp_session_put(store, &s, NULL), GW_OK);
