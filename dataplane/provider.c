@@ -9,12 +9,14 @@
 
 extern const struct dp_provider *const dp_providers[];
 
+/* What most clients can use comes first: the types that speak OpenAI's chat. */
 const struct dp_provider *dp_provider_at(size_t i)
 {
-	for (size_t table = 0; dp_providers[table]; table++)
-		for (const struct dp_provider *p = dp_providers[table]; p->type; p++)
-			if (i-- == 0)
-				return p;
+	for (int chat = 1; chat >= 0; chat--)
+		for (size_t table = 0; dp_providers[table]; table++)
+			for (const struct dp_provider *p = dp_providers[table]; p->type; p++)
+				if (dp_provider_speaks(p, &dp_openai_chat) == (bool)chat && i-- == 0)
+					return p;
 	return NULL;
 }
 
