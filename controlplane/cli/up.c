@@ -402,6 +402,8 @@ static bool any_worker(const struct up *u)
 /* Workers first: they finish what is in flight and hand over their last usage records to a control plane that is there. */
 static void stop(struct up *u)
 {
+	if (!u->stopping)
+		u->stopping = STOP_DRAIN; /* a start that failed */
 	gw_log(GW_LOG_INFO, NULL, GW_STR_NONE, "stopping: workers finish what is in flight", NULL);
 	for (int i = 0; i < u->n_workers; i++)
 		child_signal(&u->workers[i], SIGTERM);
