@@ -282,30 +282,30 @@ START_TEST(like_the_rules_say)
 		begin(true);
 		add(GW_KIND_PROVIDER, "p", "{'type':'deepseek'}");
 		for (int r = 0; r < n_routes; r++) {
-			char spec[1000], hosts[200] = "", models_[400] = "", name[16];
+			char spec[1000], host_list[200] = "", model_list[400] = "", name[16];
 			int path = RANDOM(3), query = RANDOM(2), h_set = RANDOM(16), m_set = RANDOM(32);
 			for (int h = 0; h < 5; h++) {
 				if (h == 4 ? h_set != 0 : !(h_set >> h & 1))
 					continue;
 				if (h < 4)
-					sprintf(hosts + strlen(hosts), "%s'%s'", *hosts ? "," : "", hosts_pool[h]);
+					sprintf(host_list + strlen(host_list), "%s'%s'", *host_list ? "," : "", hosts_pool[h]);
 				for (int m = 0; m < 6; m++)
 					if (m == 5 ? m_set == 0 : m_set >> m & 1)
 						rules[n_rules++] = (struct rule){ r, h, path, m, query };
 			}
 			for (int m = 0; m < 5; m++)
 				if (m_set >> m & 1)
-					sprintf(models_ + strlen(models_), "%s%s", *models_ ? "," : "", models_pool[m].json);
-			snprintf(spec, sizeof spec, "{" T ",'hosts':[%s],'path_prefix':'%s','match':{'models':[%s],'query':[%s]}}", hosts,
-			         paths_pool[path], models_, query ? "{'name':'q','type':'exact','value':'1'}" : "");
+					sprintf(model_list + strlen(model_list), "%s%s", *model_list ? "," : "", models_pool[m].json);
+			snprintf(spec, sizeof spec, "{" T ",'hosts':[%s],'path_prefix':'%s','match':{'models':[%s],'query':[%s]}}", host_list,
+			         paths_pool[path], model_list, query ? "{'name':'q','type':'exact','value':'1'}" : "");
 			sprintf(name, "r%02d", r);
 			add(GW_KIND_ROUTE, name, spec);
 		}
 		build();
-		static const char *const hosts[] = { "a.x", "b.x", "c.b.x", "d.b.x", "y" }, *const paths[] = { "/", "/v1", "/v1/a/b", "/v1b" },
-		                         *const models_[] = { "m1", "M2", "m3", "m", "zz", "m12" };
+		static const char *const some_hosts[] = { "a.x", "b.x", "c.b.x", "d.b.x", "y" }, *const some_paths[] = { "/", "/v1", "/v1/a/b", "/v1b" },
+		                         *const some_models[] = { "m1", "M2", "m3", "m", "zz", "m12" };
 		for (int i = 0; i < 5 * 4 * 6 * 2; i++) {
-			const char *h = hosts[i % 5], *p = paths[i / 5 % 4], *m = models_[i / 20 % 6];
+			const char *h = some_hosts[i % 5], *p = some_paths[i / 5 % 4], *m = some_models[i / 20 % 6];
 			bool q = i / 120;
 			const struct rule *best = NULL;
 			for (int k = 0; k < n_rules; k++)
