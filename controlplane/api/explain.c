@@ -66,6 +66,17 @@ static void read_question(struct cp_ctx *x, struct question *q, const struct gw_
 		q->consumer = gw_snapshot_consumer(s, q->consumer_name);
 }
 
+static bool has_usable_target(const struct gw_route *r)
+{
+	for (size_t i = 0; i < r->n_targets; i++)
+		if (r->targets[i].weight > 0 && r->targets[i].provider->enabled)
+			return true;
+	for (size_t i = 0; r->fallback.enabled && i < r->fallback.n_targets; i++)
+		if (r->fallback.targets[i].provider->enabled)
+			return true;
+	return false;
+}
+
 /* The status a client would get, and one sentence why. */
 static unsigned judge(struct cp_ctx *x, const struct question *q, const struct gw_route *r, struct gw_str *why)
 {
@@ -90,6 +101,10 @@ static unsigned judge(struct cp_ctx *x, const struct question *q, const struct g
 	if (c != NULL && !gw_consumer_allows(c, q->in.model)) {
 		*why = gw_arena_printf(x->a, "consumer \"%.*s\" may not use the model \"%.*s\"", GW_FMT(c->name), GW_FMT(q->in.model));
 		return 403;
+	}
+	if (!has_usable_target(r)) {
+		*why = gw_arena_printf(x->a, "route \"%.*s\" has no target whose provider is enabled", GW_FMT(r->name));
+		return 502;
 	}
 	*why = gw_arena_printf(x->a, "route \"%.*s\" serves it", GW_FMT(r->name));
 	return 200;
