@@ -26,6 +26,7 @@ class Admin:
             how["json"] = body
         response = self.http.request(method, url, headers=headers, **how)
         self.secrets.update(SECRET.findall(response.text))
+        self.secrets.update(response.cookies.values())
         wrong = contract.objections(response)
         assert not wrong, "\n".join(wrong)
         if expect is not None:
@@ -53,7 +54,6 @@ class Admin:
         """Turns this client into a browser: cookie and CSRF token."""
         self.secrets.add(password)
         self.csrf = self.post("session", {"username": username, "password": password}, expect=200).json()["csrf_token"]
-        self.secrets.add(self.csrf)
         return self
 
     def close(self):

@@ -8,7 +8,7 @@ import jsonschema
 import yaml
 
 OPENAPI = Path(__file__).resolve().parents[2] / "proto/openapi.yaml"
-INTERNALS = re.compile(r"\b(SELECT|INSERT|UPDATE|DELETE FROM|sqlite|jansson|libmicrohttpd|errno)\b|\w+\.[ch]:\d+|0x[0-9a-f]{8}", re.I)
+INTERNALS = re.compile(r"\b(SELECT|INSERT|UPDATE|DELETE FROM|sqlite|jansson|libmicrohttpd|errno)\b|\w+\.[ch]:\d+|\b0x[0-9a-f]{8}", re.I)
 METHODS = ("get", "put", "post", "patch", "delete", "head", "options")
 
 
