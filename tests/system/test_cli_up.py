@@ -145,6 +145,41 @@ def test_stopping_leaves_nothing(start_gateway):
     assert again.stop(signal.SIGINT) == 0
 
 
+def open_stream(gateway, sim, interval):
+    """A stream of ten tokens through the gateway: its client and an iterator that has given the first bytes."""
+    sim.behave(tokens=10, reasoning_tokens=0, interval=interval)
+    gateway.provider("p0", sim, type="vllm", served=False)
+    gateway.route("r0", "m", ("p0", "qwq-32b"), served=False)
+    client = gateway.client(gateway.key())
+    body = {"model": "m", "stream": True, "messages": [{"role": "user", "content": "talk"}]}
+    answer = client.send(client.build_request("POST", "/chat/completions", json=body), stream=True)
+    pieces = answer.iter_raw()
+    next(pieces)
+    return client, pieces
+
+
+def test_ctrl_c_lets_a_stream_finish(start_gateway, vllm_sim):
+    gateway = start_gateway()
+    client, pieces = open_stream(gateway, vllm_sim, 0.2)
+    gateway.daemon("up").send(signal.SIGINT)
+    assert b"".join(pieces).rstrip().endswith(b"data: [DONE]")
+    client.close()
+    assert gateway.daemon("up").process.wait(15) == 0
+
+
+def test_a_second_ctrl_c_does_not_wait(start_gateway, vllm_sim):
+    gateway = start_gateway()
+    client, pieces = open_stream(gateway, vllm_sim, 3)
+    up = gateway.daemon("up")
+    up.send(signal.SIGINT)
+    time.sleep(1)
+    assert up.running, "the stream is still being served"
+    began = time.monotonic()
+    assert up.stop(signal.SIGINT) == 0
+    assert time.monotonic() - began < 8
+    client.close()
+
+
 def test_a_supervisor_that_dies_takes_its_children_along(start_gateway):
     gateway = start_gateway(setup=False)
     up = gateway.daemon("up")
