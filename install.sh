@@ -637,10 +637,13 @@ stage() {
 
 # The packages that the programs need at run time, for images and for machines without the build tools.
 runtime_packages() {
-	local library
-	{ ldd "$1"/bin/* 2>/dev/null || true; } | awk '$2 == "=>" && $3 ~ /^\// { print $3 }' | sort -u | while read -r library; do
-		dpkg-query -S "$library" "$(readlink -f "$library")" "/usr$library" 2>/dev/null | head -n 1 | cut -d: -f1 || true
-	done | sort -u
+	local library paths=()
+	# Debian records some libraries under /lib and some under /usr/lib, which are the same folder.
+	while read -r library; do
+		library=$(readlink -f "$library")
+		paths+=("$library" "${library#/usr}")
+	done < <({ ldd "$1"/bin/* 2>/dev/null || true; } | awk '$2 == "=>" && $3 ~ /^\// { print $3 }' | sort -u)
+	[ ${#paths[@]} -eq 0 ] || { dpkg-query -S "${paths[@]}" 2>/dev/null || true; } | cut -d: -f1 | sort -u
 }
 
 in_prefix() { if [ "$OWNER" = root ]; then as_root "$@"; else "$@"; fi; }
