@@ -41,7 +41,7 @@ function Side() {
   const { t } = useTranslation();
   const version = useQuery({ queryKey: ['version'], queryFn: () => need(api.GET('/version')), staleTime: Infinity });
   return (
-    <div className="side">
+    <aside className="side" aria-label={t('nav.label')}>
       <Link to="/" className="brand" aria-label={t('nav.home')}>
         <Mark />
         <span translate="no">{t('brand')}</span>
@@ -87,7 +87,7 @@ function Side() {
         </a>
         {version.data && <span>{t('nav.version', { version: version.data.version })}</span>}
       </div>
-    </div>
+    </aside>
   );
 }
 

@@ -1,5 +1,5 @@
 /* A form drawn from a field table of the catalogue: one item per field, bounds and defaults included. */
-import { Form, Input, InputNumber, Select } from 'antd';
+import { Form, Input, InputNumber } from 'antd';
 import type { ReactNode } from 'react';
 import { useTranslation } from 'react-i18next';
 import type { Schemas } from '../api/client';
@@ -7,6 +7,7 @@ import { useLocalText } from '../lib/format';
 import { durationText } from '../lib/duration';
 import { DurationItem, useRules } from './inputs';
 import { SwitchItem } from './SwitchItem';
+import { FormSelect } from './FormSelect';
 
 export type Field = Schemas['Field'];
 export type StoredSecrets = Record<string, Schemas['SecretInfo']>;
@@ -96,7 +97,7 @@ function FieldItem({ field, path, stored }: { field: Field; path: (string | numb
     case 'enum':
       return (
         <Form.Item {...common} rules={must} initialValue={field.default ?? undefined}>
-          <Select
+          <FormSelect
             style={{ maxWidth: 320 }}
             options={field.options.map((option) => ({ value: option, label: option }))}
             allowClear={!field.required}
@@ -117,7 +118,7 @@ function FieldItem({ field, path, stored }: { field: Field; path: (string | numb
     case 'text_list':
       return (
         <Form.Item {...common} rules={must}>
-          <Select mode="tags" open={false} suffixIcon={null} tokenSeparators={[',', ' ', '\n']} placeholder={t('form.listHint')} data-testid={testId} />
+          <FormSelect mode="tags" open={false} suffixIcon={null} tokenSeparators={[',', ' ', '\n']} placeholder={t('form.listHint')} data-testid={testId} />
         </Form.Item>
       );
     default:

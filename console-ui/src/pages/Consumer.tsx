@@ -1,6 +1,6 @@
 /* One consumer: its keys, what it may call, its settings. */
 import { PlusOutlined, SyncOutlined } from '@ant-design/icons';
-import { App, Button, Form, Input, Select, type FormInstance } from 'antd';
+import { App, Button, Form, Input, type FormInstance } from 'antd';
 import { useMemo, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { Link, useNavigate, useParams } from 'react-router-dom';
@@ -16,6 +16,7 @@ import { PairsInput, useRules } from '../forms/inputs';
 import { useApiForm } from '../forms/useApiForm';
 import { ModelsSelect } from './Consumers';
 import { NewKeyDialog, RotateDialog, ShownKeyDialog } from './KeyDialogs';
+import { FormSelect } from '../forms/FormSelect';
 
 type Consumer = Schemas['Consumer'];
 type Write = Schemas['ConsumerWrite'];
@@ -179,7 +180,7 @@ function ConsumerForm({ stored, onSaved }: { stored: Guarded<Consumer>; onSaved:
           <Input maxLength={1024} data-testid="consumer-description" />
         </Form.Item>
         <Form.Item name="groups" label={t('consumers.groups')} extra={t('consumers.groupsHelp')}>
-          <Select mode="tags" open={false} suffixIcon={null} tokenSeparators={[',', ' ']} data-testid="consumer-groups" />
+          <FormSelect mode="tags" open={false} suffixIcon={null} tokenSeparators={[',', ' ']} data-testid="consumer-groups" />
         </Form.Item>
         <Form.Item name="labels" label={t('form.labels')}>
           <PairsInput keyLabel={t('form.key')} valueLabel={t('form.value')} addText={t('form.addLabel')} testId="consumer-labels" />

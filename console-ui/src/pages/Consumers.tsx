@@ -1,6 +1,6 @@
 /* Who calls. */
 import { PlusOutlined } from '@ant-design/icons';
-import { Button, Checkbox, Form, Input, Modal, Select, type ButtonProps } from 'antd';
+import { Button, Checkbox, Form, Input, Modal, type ButtonProps } from 'antd';
 import { useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useNavigate, useSearchParams } from 'react-router-dom';
@@ -14,11 +14,12 @@ import { ProblemAlert } from '../components/Problem';
 import { useRules } from '../forms/inputs';
 import { useApiForm } from '../forms/useApiForm';
 import { ShownKeyDialog } from './KeyDialogs';
+import { FormSelect } from '../forms/FormSelect';
 
 export function ModelsSelect(props: { value?: string[]; onChange?: (value: string[]) => void; testId: string; id?: string }) {
   const { t } = useTranslation();
   return (
-    <Select
+    <FormSelect
       id={props.id}
       mode="tags"
       value={props.value}
@@ -92,7 +93,7 @@ function NewConsumer({ open, onClose, onMade }: { open: boolean; onClose: () => 
           <ModelsSelect testId="consumer-models" />
         </Form.Item>
         <Form.Item name="groups" label={t('consumers.groups')} extra={t('consumers.groupsHelp')}>
-          <Select mode="tags" open={false} suffixIcon={null} tokenSeparators={[',', ' ']} data-testid="consumer-groups" />
+          <FormSelect mode="tags" open={false} suffixIcon={null} tokenSeparators={[',', ' ']} data-testid="consumer-groups" />
         </Form.Item>
         <Form.Item name="with_key" valuePropName="checked">
           <Checkbox data-testid="consumer-with-key">{t('consumers.withKey')}</Checkbox>

@@ -1,6 +1,6 @@
 /* "Which route would take this request, and why?" */
 import { useMutation } from '@tanstack/react-query';
-import { Button, Drawer, Form, Input, Select } from 'antd';
+import { Button, Drawer, Form, Input } from 'antd';
 import { useTranslation } from 'react-i18next';
 import { Link } from 'react-router-dom';
 import { api, need, type Schemas } from '../api/client';
@@ -10,6 +10,7 @@ import { Fold } from '../components/Fold';
 import { ProblemAlert } from '../components/Problem';
 import { PairsInput, useRules } from '../forms/inputs';
 import { useFormats } from '../lib/format';
+import { FormSelect } from '../forms/FormSelect';
 
 type Request = Schemas['ExplainRequest'];
 
@@ -34,7 +35,7 @@ export function ExplainTool({ model }: { model?: string }) {
             <Input className="mono" spellCheck={false} data-testid="explain-model" />
           </Form.Item>
           <Form.Item name="consumer" label={t('explain.consumer')}>
-            <Select
+            <FormSelect
               allowClear
               showSearch
               placeholder={t('explain.noKey')}

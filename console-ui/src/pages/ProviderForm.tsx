@@ -1,6 +1,6 @@
 /* The form of a provider, new or stored.  Stored keys show their last characters and stay unless a new one is typed. */
 import { DeleteOutlined, PlusOutlined } from '@ant-design/icons';
-import { App, Button, Form, Input, InputNumber, Segmented, Select, Switch } from 'antd';
+import { App, Button, Form, Input, InputNumber, Segmented, Switch } from 'antd';
 import { useMemo, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { Link } from 'react-router-dom';
@@ -14,6 +14,7 @@ import { FieldTable, partSecrets, withoutEmpty } from '../forms/FieldTable';
 import { DurationItem, PairsInput, useRules } from '../forms/inputs';
 import { SwitchItem } from '../forms/SwitchItem';
 import { useApiForm, within } from '../forms/useApiForm';
+import { FormSelect } from '../forms/FormSelect';
 
 type Provider = Schemas['Provider'];
 type Write = Schemas['ProviderWrite'];
@@ -294,7 +295,7 @@ export function ProviderForm({ type, stored, onSaved }: FormProps) {
 
       <Section title={t('providerForm.models')} lead={t('providerForm.modelsLead')}>
         <Form.Item name="models" label={t('providerForm.modelNames')}>
-          <Select
+          <FormSelect
             mode="tags"
             tokenSeparators={[',', ' ', '\n']}
             options={(type.models ?? []).map((value) => ({ value, label: value }))}
@@ -334,7 +335,7 @@ export function ProviderForm({ type, stored, onSaved }: FormProps) {
             </Form.Item>
             <DurationItem name={['key_failover', 'cooldown']} label={t('providerForm.cooldown')} placeholder="30s" testId="failover-cooldown" />
             <Form.Item name="load_balance" label={t('providerForm.balance')}>
-              <Select
+              <FormSelect
                 data-testid="provider-balance"
                 options={(['round_robin', 'least_busy', 'random'] as const).map((value) => ({ value, label: t(`providerForm.balances.${value}`) }))}
               />

@@ -1,6 +1,6 @@
 /* One route: how to call it, and its form. */
 import { CopyOutlined } from '@ant-design/icons';
-import { Alert, Button, Tabs } from 'antd';
+import { Alert, Button } from 'antd';
 import { useTranslation } from 'react-i18next';
 import { Link, useNavigate, useParams, useSearchParams } from 'react-router-dom';
 import { api, need } from '../api/client';
@@ -10,6 +10,7 @@ import { EnableSwitch } from '../components/EnableSwitch';
 import { LoadingRows } from '../components/List';
 import { Card, Page } from '../components/Page';
 import { ProblemAlert } from '../components/Problem';
+import { TabNav } from '../components/TabNav';
 import { UsageSnippet } from '../components/Snippet';
 import { modelFor } from '../lib/snippets';
 import { ExplainTool } from './Explain';
@@ -18,7 +19,7 @@ import { RouteForm } from './RouteForm';
 export function RoutePage() {
   const { t } = useTranslation();
   const { name = '' } = useParams();
-  const [params, setParams] = useSearchParams();
+  const [params] = useSearchParams();
   const navigate = useNavigate();
   const may = useMay('operator');
   const refresh = useRefresh();
@@ -26,6 +27,8 @@ export function RoutePage() {
   const consumers = useAllConsumers();
   const back = { to: '/routes', text: t('routes.title') };
   const isNew = params.get('new') !== null;
+  const wanted = params.get('tab') ?? (isNew ? 'use' : 'settings');
+  const tab = wanted === 'use' || wanted === 'explain' ? wanted : 'settings';
 
   if (route.isError) {
     return (
@@ -93,37 +96,29 @@ export function RoutePage() {
           description={lacksKey ? <Link to="/consumers?new=1" data-testid="route-next-consumer">{t('routes.nextConsumer')}</Link> : t('routes.createdText')}
         />
       )}
-      <Tabs
-        activeKey={params.get('tab') ?? (isNew ? 'use' : 'settings')}
-        onChange={(tab) => setParams({ tab }, { replace: true })}
-        destroyOnHidden={false}
-        items={[
-          {
-            key: 'settings',
-            label: <span data-testid="tab-settings">{t('routes.tabSettings')}</span>,
-            forceRender: true,
-            children: <RouteForm key={route.data.etag} stored={route.data} onSaved={() => void route.refetch()} />,
-          },
-          {
-            key: 'use',
-            label: <span data-testid="tab-use">{t('routes.tabUse')}</span>,
-            children: (
-              <Card title={t('snippet.heading')} lead={t('snippet.lead')}>
-                <UsageSnippet route={object} />
-              </Card>
-            ),
-          },
-          {
-            key: 'explain',
-            label: <span data-testid="tab-explain">{t('routes.tabExplain')}</span>,
-            children: (
-              <Card title={t('explain.title')} lead={t('explain.lead')}>
-                <ExplainTool model={modelFor(object)} />
-              </Card>
-            ),
-          },
+      <TabNav
+        label={name}
+        current={tab}
+        tabs={[
+          { key: 'settings', to: '?tab=settings', text: t('routes.tabSettings'), testId: 'tab-settings' },
+          { key: 'use', to: '?tab=use', text: t('routes.tabUse'), testId: 'tab-use' },
+          { key: 'explain', to: '?tab=explain', text: t('routes.tabExplain'), testId: 'tab-explain' },
         ]}
       />
+      {/* The form stays, with what was typed, while one looks at the other parts. */}
+      <div hidden={tab !== 'settings'}>
+        <RouteForm key={route.data.etag} stored={route.data} onSaved={() => void route.refetch()} />
+      </div>
+      {tab === 'use' && (
+        <Card title={t('snippet.heading')} lead={t('snippet.lead')}>
+          <UsageSnippet route={object} />
+        </Card>
+      )}
+      {tab === 'explain' && (
+        <Card title={t('explain.title')} lead={t('explain.lead')}>
+          <ExplainTool model={modelFor(object)} />
+        </Card>
+      )}
     </Page>
   );
 }

@@ -1,6 +1,6 @@
 /* The form of a route: what matches, where it goes, what happens when that fails, who may call. */
 import { ArrowDownOutlined, ArrowUpOutlined, DeleteOutlined, PlusOutlined } from '@ant-design/icons';
-import { App, Button, Form, Input, InputNumber, Radio, Select, type FormInstance } from 'antd';
+import { App, Button, Form, Input, InputNumber, Radio, type FormInstance } from 'antd';
 import { useMemo } from 'react';
 import { useTranslation } from 'react-i18next';
 import { Link } from 'react-router-dom';
@@ -16,6 +16,7 @@ import { Suggest } from '../forms/Suggest';
 import { SwitchItem } from '../forms/SwitchItem';
 import { useApiForm, within } from '../forms/useApiForm';
 import { shares } from './routeText';
+import { FormSelect } from '../forms/FormSelect';
 
 type Route = Schemas['Route'];
 type Write = Schemas['RouteWrite'];
@@ -89,7 +90,7 @@ function MatchLines({ name, kind }: { name: string[]; kind: 'header' | 'query' }
                 <Input className="mono" placeholder={kind === 'header' ? 'x-team' : 'team'} aria-label={t(`routeForm.${kind}Name`)} data-testid={`${testId}-${i}-name`} />
               </Form.Item>
               <Form.Item name={[item.name, 'type']} initialValue="exact" style={{ flex: '1 1 110px' }}>
-                <Select options={MATCH_TYPES.map((value) => ({ value, label: t(`routeForm.type.${value}`) }))} aria-label={t('routeForm.compare')} />
+                <FormSelect options={MATCH_TYPES.map((value) => ({ value, label: t(`routeForm.type.${value}`) }))} aria-label={t('routeForm.compare')} />
               </Form.Item>
               <Form.Item name={[item.name, 'value']} style={{ flex: '2 1 120px' }}>
                 <Input className="mono" aria-label={t('form.value')} placeholder={t('form.value')} data-testid={`${testId}-${i}-value`} />
@@ -123,7 +124,7 @@ function TargetFields({ form, at, index, label, local }: TargetProps & { local: 
   return (
     <>
       <Form.Item name={[...local, 'provider']} label={t('routeForm.provider')} rules={[rules.required]} style={{ flex: '2 1 150px' }}>
-        <Select
+        <FormSelect
           showSearch
           loading={providers.isPending}
           placeholder={t('routeForm.chooseProvider')}
@@ -258,7 +259,7 @@ export function RouteForm({ stored, template, onSaved }: FormProps) {
               {items.map((item, i) => (
                 <div className="line-item" key={item.key}>
                   <Form.Item name={[item.name, 'type']} label={i === 0 ? t('routeForm.model') : undefined} style={{ flex: '1 1 130px' }}>
-                    <Select
+                    <FormSelect
                       options={MATCH_TYPES.map((value) => ({ value, label: t(`routeForm.type.${value}`) }))}
                       aria-label={t('routeForm.compare')}
                       data-testid={`match-model-${i}-type`}
@@ -289,7 +290,7 @@ export function RouteForm({ stored, template, onSaved }: FormProps) {
               <Input className="mono" placeholder="/" data-testid="route-path" />
             </Form.Item>
             <Form.Item name="hosts" label={t('routeForm.hosts')} extra={t('routeForm.hostsHelp')}>
-              <Select mode="tags" open={false} suffixIcon={null} tokenSeparators={[',', ' ']} placeholder="*.example.com" data-testid="route-hosts" />
+              <FormSelect mode="tags" open={false} suffixIcon={null} tokenSeparators={[',', ' ']} placeholder="*.example.com" data-testid="route-hosts" />
             </Form.Item>
           </div>
           <h3 style={{ marginBottom: 8 }}>{t('routeForm.headers')}</h3>
@@ -365,7 +366,7 @@ export function RouteForm({ stored, template, onSaved }: FormProps) {
             )}
           </Form.List>
           <Form.Item name={['fallback', 'on']} label={t('routeForm.fallbackWhen')}>
-            <Select mode="tags" tokenSeparators={[',', ' ']} options={CONDITIONS.map((value) => ({ value, label: value }))} data-testid="fallback-on" />
+            <FormSelect mode="tags" tokenSeparators={[',', ' ']} options={CONDITIONS.map((value) => ({ value, label: value }))} data-testid="fallback-on" />
           </Form.Item>
         </div>
       </Section>
@@ -382,7 +383,7 @@ export function RouteForm({ stored, template, onSaved }: FormProps) {
         </Form.Item>
         <div className="fields-2" hidden={who !== 'some'}>
           <Form.Item name={['auth', 'consumers']} label={t('routeForm.consumers')}>
-            <Select
+            <FormSelect
               mode="multiple"
               loading={consumers.isPending}
               options={(consumers.data ?? []).map((consumer) => ({ value: consumer.name, label: consumer.name }))}
@@ -392,7 +393,7 @@ export function RouteForm({ stored, template, onSaved }: FormProps) {
             />
           </Form.Item>
           <Form.Item name={['auth', 'groups']} label={t('routeForm.groups')}>
-            <Select mode="tags" options={groups.map((value) => ({ value, label: value }))} placeholder={t('routeForm.chooseGroups')} data-testid="route-groups" />
+            <FormSelect mode="tags" options={groups.map((value) => ({ value, label: value }))} placeholder={t('routeForm.chooseGroups')} data-testid="route-groups" />
           </Form.Item>
         </div>
       </Section>
@@ -412,7 +413,7 @@ export function RouteForm({ stored, template, onSaved }: FormProps) {
             <DurationItem name={['timeout']} label={t('routeForm.total')} help={t('routeForm.totalHelp')} placeholder="5m" testId="route-timeout" />
           </div>
           <Form.Item name={['retry', 'on']} label={t('routeForm.retryWhen')}>
-            <Select mode="tags" tokenSeparators={[',', ' ']} options={CONDITIONS.map((value) => ({ value, label: value }))} data-testid="retry-on" />
+            <FormSelect mode="tags" tokenSeparators={[',', ' ']} options={CONDITIONS.map((value) => ({ value, label: value }))} data-testid="retry-on" />
           </Form.Item>
           <Form.Item name="labels" label={t('form.labels')}>
             <PairsInput keyLabel={t('form.key')} valueLabel={t('form.value')} addText={t('form.addLabel')} testId="route-labels" />

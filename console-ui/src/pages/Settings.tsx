@@ -1,11 +1,11 @@
 /* Everything that is not traffic: limits of the workers, people, tokens, the configuration as one document. */
-import { Tabs } from 'antd';
 import { lazy, Suspense } from 'react';
 import { useTranslation } from 'react-i18next';
-import { Navigate, useNavigate, useParams } from 'react-router-dom';
+import { Navigate, useParams } from 'react-router-dom';
 import { useMay } from '../api/queries';
 import { LoadingRows } from '../components/List';
 import { Page } from '../components/Page';
+import { TabNav } from '../components/TabNav';
 
 const PARTS = {
   'data-plane': lazy(async () => ({ default: (await import('./settings/DataPlane')).DataPlane })),
@@ -20,29 +20,20 @@ const FOR_ADMINS: Part[] = ['users', 'tokens', 'join-tokens'];
 export function SettingsPage() {
   const { t } = useTranslation();
   const { tab = 'data-plane' } = useParams();
-  const navigate = useNavigate();
   const admin = useMay('admin');
   const parts = (Object.keys(PARTS) as Part[]).filter((part) => admin || !FOR_ADMINS.includes(part));
   if (!(parts as string[]).includes(tab)) return <Navigate to="/settings/data-plane" replace />;
+  const Content = PARTS[tab as Part];
   return (
     <Page title={t('settings.title')} lead={t('settings.lead')}>
-      <Tabs
-        activeKey={tab}
-        onChange={(part) => navigate(`/settings/${part}`)}
-        destroyOnHidden
-        items={parts.map((part) => {
-          const Content = PARTS[part];
-          return {
-            key: part,
-            label: <span data-testid={`settings-${part}`}>{t(`settings.tabs.${part}`)}</span>,
-            children: (
-              <Suspense fallback={<LoadingRows />}>
-                <Content />
-              </Suspense>
-            ),
-          };
-        })}
+      <TabNav
+        label={t('settings.title')}
+        current={tab}
+        tabs={parts.map((part) => ({ key: part, to: `/settings/${part}`, text: t(`settings.tabs.${part}`), testId: `settings-${part}` }))}
       />
+      <Suspense fallback={<LoadingRows />}>
+        <Content />
+      </Suspense>
     </Page>
   );
 }

@@ -1,4 +1,4 @@
-import { App, Button, Form, Input, InputNumber, Select } from 'antd';
+import { App, Button, Form, Input, InputNumber } from 'antd';
 import { useTranslation } from 'react-i18next';
 import { api, need, type Schemas } from '../../api/client';
 import { ifMatch, useMay, useRefresh, useSettings, type Guarded } from '../../api/queries';
@@ -9,6 +9,7 @@ import { withoutEmpty } from '../../forms/FieldTable';
 import { DurationItem, useRules } from '../../forms/inputs';
 import { SwitchItem } from '../../forms/SwitchItem';
 import { useApiForm } from '../../forms/useApiForm';
+import { FormSelect } from '../../forms/FormSelect';
 
 type Write = Schemas['SettingsWrite'];
 
@@ -74,7 +75,7 @@ function SettingsForm({ stored }: { stored: Guarded<Schemas['Settings']> }) {
           <Input className="mono" placeholder="https://ai.example.com" data-testid="settings-data-plane-url" />
         </Form.Item>
         <Form.Item name={['data_plane', 'trusted_proxies']} label={t('dataPlane.proxies')} extra={t('dataPlane.proxiesHelp')}>
-          <Select mode="tags" open={false} suffixIcon={null} tokenSeparators={[',', ' ']} placeholder="10.0.0.0/8" data-testid="settings-trusted-proxies" />
+          <FormSelect mode="tags" open={false} suffixIcon={null} tokenSeparators={[',', ' ']} placeholder="10.0.0.0/8" data-testid="settings-trusted-proxies" />
         </Form.Item>
       </Section>
       <Section title={t('dataPlane.limits')} lead={t('dataPlane.limitsLead')}>
