@@ -113,7 +113,7 @@ int64_t dp_limiter_try(struct dp_limiter *l, struct gw_str key, int64_t n, int64
 	if (n > limit) {
 		wait = window_ms;
 	} else if ((double)n > w->level + 1e-6) {
-		wait = (int64_t)ceil(((double)n - w->level) * (double)window_ms / (double)limit);
+		wait = (int64_t)ceil(((double)n - w->level) * (double)window_ms / (double)limit - 1e-6);
 		if (wait < 1)
 			wait = 1;
 	} else {

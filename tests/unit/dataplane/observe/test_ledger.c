@@ -1,0 +1,95 @@
+/* The queue of usage records: order, batches, acknowledgement, and that its JSON is what usage.h reads. */
+#include "observe/ledger.h"
+
+#include "base/str.h"
+#include "unit.h"
+
+static struct gw_usage_record record(const char *id)
+{
+	struct gw_usage_record r = {
+		.request_id = gw_str_c(id), .consumer = GW_STR("app\"1"), .route = GW_STR("r"), .requested_model = GW_STR("m\n"),
+		.status = 200, .prompt_tokens = 7, .completion_tokens = 9, .first_byte_ms = -1, .end_reason = GW_END_COMPLETE,
+		.usage_source = GW_USAGE_PROVIDER,
+	};
+	return r;
+}
+
+START_TEST(batches_and_acks)
+{
+	struct dp_ledger *l = dp_ledger_open();
+	struct gw_buf b;
+	int64_t last = 0;
+	char id[16];
+
+	gw_buf_init(&b, 1 << 20);
+	for (int i = 1; i <= 10; i++) {
+		struct gw_usage_record r;
+
+		snprintf(id, sizeof id, "req-%d", i);
+		r = record(id);
+		ck_assert(dp_ledger_add(l, &r) == (i == 1));
+	}
+	ck_assert_uint_eq(dp_ledger_batch(l, 0, 4, &b, &last), 4);
+	ck_assert_int_eq(last, 4);
+	ck_assert_uint_eq(dp_ledger_batch(l, last, 100, &b, &last), 6);
+	ck_assert_int_eq(last, 10);
+	ck_assert_uint_eq(dp_ledger_batch(l, last, 100, &b, &last), 0);
+	dp_ledger_ack(l, 4);
+	ck_assert_uint_eq(dp_ledger_queued(l), 6);
+	gw_buf_clear(&b);
+	ck_assert_uint_eq(dp_ledger_batch(l, 0, 100, &b, &last), 6); /* resent from the oldest that is not safe */
+	dp_ledger_ack(l, 3);
+	ck_assert_uint_eq(dp_ledger_queued(l), 6);
+	dp_ledger_ack(l, 10);
+	ck_assert_uint_eq(dp_ledger_queued(l), 0);
+	struct gw_usage_record r = record("again");
+	ck_assert(dp_ledger_add(l, &r));
+	gw_buf_clear(&b);
+	ck_assert_uint_eq(dp_ledger_batch(l, 10, 100, &b, &last), 1);
+	ck_assert_int_eq(last, 11);
+	gw_buf_fini(&b);
+	dp_ledger_close(&l);
+}
+END_TEST
+
+START_TEST(json_is_what_the_other_side_reads)
+{
+	struct dp_ledger *l = dp_ledger_open();
+	struct gw_usage_record r = record("req-x"), back;
+	struct gw_error err = { .text = "" };
+	struct gw_buf b;
+	int64_t last;
+	json_t *v = NULL;
+
+	gw_buf_init(&b, 1 << 20);
+	dp_ledger_add(l, &r);
+	dp_ledger_batch(l, 0, 1, &b, &last);
+	ck_assert_msg(gw_json_parse(&v, gw_buf_str(&b), 1 << 20, &err) == GW_OK, "%s", err.text);
+	ck_assert_msg(gw_usage_parse(&back, v, &err) == GW_OK, "%s", err.text);
+	ck_assert(gw_str_is(back.request_id, "req-x") && gw_str_is(back.consumer, "app\"1") && gw_str_is(back.requested_model, "m\n"));
+	ck_assert(gw_str_is(back.provider, "") || back.provider.p == NULL);
+	ck_assert_int_eq(back.seq, 1);
+	ck_assert_int_eq(back.prompt_tokens, 7);
+	ck_assert_int_eq(back.first_byte_ms, -1);
+	ck_assert_int_eq(back.end_reason, GW_END_COMPLETE);
+	ck_assert_int_eq(back.usage_source, GW_USAGE_PROVIDER);
+	json_decref(v);
+	gw_buf_fini(&b);
+	dp_ledger_close(&l);
+}
+END_TEST
+
+START_TEST(full_means_dropped_and_counted)
+{
+	struct dp_ledger *l = dp_ledger_open();
+	struct gw_usage_record r = record("x");
+
+	for (size_t i = 0; i < DP_LEDGER_MAX_RECORDS + 50; i++)
+		dp_ledger_add(l, &r);
+	ck_assert_uint_eq(dp_ledger_queued(l) + (size_t)dp_ledger_dropped(l), DP_LEDGER_MAX_RECORDS + 50);
+	ck_assert_int_ge(dp_ledger_dropped(l), 50);
+	dp_ledger_close(&l);
+}
+END_TEST
+
+UNIT_MAIN("ledger", batches_and_acks, json_is_what_the_other_side_reads, full_means_dropped_and_counted)
