@@ -488,11 +488,11 @@ static bool take_bytes(struct dp_h1 *p, struct gw_str in, size_t *n, bool *line)
 
 	*n = lf ? (size_t)(lf - in.p) + 1 : in.n;
 	*line = lf != NULL;
+	if (!p->raw.n && !dp_is_token_byte((unsigned char)in.p[0]) && in.p[0] != '\r' && in.p[0] != '\n')
+		return refuse(p, DP_E_BAD_FRAMING, "does not look like HTTP");
 	if (have + *n > max)
 		return p->first_line ? refuse(p, DP_E_HEADER_TOO_LARGE, "has a header block that is too large")
 		                     : refuse(p, DP_E_URI_TOO_LONG, "has a first line that is too long");
-	if (!p->raw.n && !dp_is_token_byte((unsigned char)in.p[0]) && in.p[0] != '\r' && in.p[0] != '\n')
-		return refuse(p, DP_E_BAD_FRAMING, "does not look like HTTP");
 	gw_buf_add(&p->raw, (struct gw_str){ in.p, *n });
 	return true;
 }
