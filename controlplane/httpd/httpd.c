@@ -9,6 +9,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <malloc.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -34,6 +35,7 @@
 #define MAX_TARGET   4096
 #define MAX_HEADERS  64
 #define MAX_PEM      (256u * 1024)
+#define BIG_CALL     (512u * 1024)
 #define MEMORY_PER_CONNECTION (32u * 1024)
 
 enum step { STEP_HEAD, STEP_BODY, STEP_RUNNING, STEP_DONE, STEP_REFUSED };
@@ -280,6 +282,8 @@ static void run(struct cp_job *job)
 	struct connection *c = x->connection;
 	x->rq.body = gw_buf_str(&x->body);
 	h->o.handle(h->o.arg, &x->rq, &x->rs);
+	if (x->body.n > BIG_CALL || x->rs.body.n > BIG_CALL)
+		malloc_trim(0); /* what a large document took goes back to the system */
 	pthread_mutex_lock(&h->lock);
 	if (c != NULL)
 		c->running--;

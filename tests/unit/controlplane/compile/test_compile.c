@@ -67,6 +67,41 @@ START_TEST(the_same_configuration_gives_the_same_bytes)
 }
 END_TEST
 
+START_TEST(the_bytes_are_canonical)
+{
+	static const char *const bodies[][2] = {
+		{ "/api/v1/providers", "{\"name\":\"p-2\",\"type\":\"deepseek\",\"api_keys\":[{\"name\":\"m\",\"value\":\"sk-0123456789\"}]}" },
+		{ "/api/v1/providers", "{\"name\":\"p.10\",\"type\":\"vllm\",\"base_url\":\"http://h/v1\"}" },
+		{ "/api/v1/routes", "{\"name\":\"b\",\"targets\":[{\"provider\":\"p-2\"}]}" },
+		{ "/api/v1/routes", "{\"name\":\"a1\",\"targets\":[{\"provider\":\"p.10\"}]}" },
+		{ "/api/v1/consumers", "{\"name\":\"c\"}" },
+	};
+	struct cp_txn *t = NULL;
+	struct gw_buf bytes, again;
+	struct gw_digest digest;
+	uint64_t revision;
+	json_t *parsed = NULL;
+	struct gw_error err = { 0 };
+	fx_open(&f);
+	for (size_t i = 0; i < GW_COUNT(bodies); i++)
+		ck_assert_uint_eq(fx_call(&f, "POST", bodies[i][0], bodies[i][1], NULL), 201);
+	gw_buf_init(&bytes, GW_SNAPSHOT_MAX_BYTES);
+	gw_buf_init(&again, GW_SNAPSHOT_MAX_BYTES);
+	ck_assert_int_eq(cp_txn_begin(&t, f.store, NULL), GW_OK);
+	ck_assert_int_eq(cp_compile(&bytes, &digest, &revision, t, cp_store_epoch(f.store), &f.keys, NULL), GW_OK);
+	cp_txn_end(&t);
+	ck_assert_int_eq(gw_json_parse(&parsed, gw_buf_str(&bytes), bytes.n, NULL), GW_OK);
+	enum gw_rc rc = gw_snapshot_encode(&again, revision, gw_str_c(cp_store_epoch(f.store)), json_object_get(parsed, "objects"),
+					   json_object_get(parsed, "pepper"), &err);
+	ck_assert_msg(rc == GW_OK, "%s", err.text);
+	ck_assert_str_eq(bytes.p, again.p);
+	json_decref(parsed);
+	gw_buf_fini(&bytes);
+	gw_buf_fini(&again);
+	fx_close(&f);
+}
+END_TEST
+
 START_TEST(a_dangling_reference_is_named)
 {
 	struct cp_txn *t = NULL;
@@ -82,4 +117,5 @@ START_TEST(a_dangling_reference_is_named)
 }
 END_TEST
 
-UNIT_MAIN("compile", a_worker_can_read_it_and_nobody_else, the_same_configuration_gives_the_same_bytes, a_dangling_reference_is_named)
+UNIT_MAIN("compile", a_worker_can_read_it_and_nobody_else, the_same_configuration_gives_the_same_bytes, the_bytes_are_canonical,
+	  a_dangling_reference_is_named)
