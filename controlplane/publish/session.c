@@ -49,17 +49,6 @@ void cp_hub_write(struct cp_hub *h, uint64_t connection, json_t *message)
 	json_decref(message);
 }
 
-/* Drop with a reason that the worker hears and that stays visible with its row. */
-static void dismiss(struct cp_hub *h, struct cp_session *s, const char *why)
-{
-	if (!s->goodbye[0])
-		snprintf(s->goodbye, sizeof s->goodbye, "%s", why);
-	json_t *bye = gw_wire_new(GW_WIRE_BYE);
-	gw_json_set_str(bye, "reason", gw_str_c(why));
-	cp_hub_write(h, s->connection, bye);
-	cp_ws_drop(h->ws, s->connection, why);
-}
-
 void cp_session_remember(struct cp_hub *h, const struct cp_session *s, const char *left)
 {
 	const char *error = left && !s->last_error[0] ? left : s->last_error;
@@ -71,6 +60,19 @@ void cp_session_remember(struct cp_hub *h, const struct cp_session *s, const cha
 		.revision = s->revision,
 	};
 	h->o.node(h->o.arg, &row);
+}
+
+/* Drop with a reason that the worker hears and that stays visible with its row. */
+static void dismiss(struct cp_hub *h, struct cp_session *s, const char *why)
+{
+	if (!s->goodbye[0])
+		snprintf(s->goodbye, sizeof s->goodbye, "%s", why);
+	json_t *bye = gw_wire_new(GW_WIRE_BYE);
+	gw_json_set_str(bye, "reason", gw_str_c(why));
+	cp_hub_write(h, s->connection, bye);
+	cp_ws_drop(h->ws, s->connection, why);
+	if (s->id[0])
+		cp_session_remember(h, s, why); /* it counts as gone now, although the goodbye may take seconds */
 }
 
 void cp_session_offer(struct cp_hub *h, struct cp_session *s)
