@@ -6,6 +6,7 @@
  * It stops in the reverse order: nobody is served who could still ask for something that is gone.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,6 +77,7 @@ static void harden(void)
 {
 	struct rlimit files;
 	umask(077);
+	mallopt(M_ARENA_MAX, 2); /* many threads, little work: an arena each would only hold memory */
 	signal(SIGPIPE, SIG_IGN);
 #ifndef CP_SANITIZED /* which would keep the leak checker from looking at us */
 	prctl(PR_SET_DUMPABLE, 0); /* no core file with keys in it, no ptrace by others of our uid */

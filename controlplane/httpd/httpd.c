@@ -36,6 +36,7 @@
 #define MAX_HEADERS  64
 #define MAX_PEM      (256u * 1024)
 #define BIG_CALL     (512u * 1024)
+#define LONG_CALL_MS 100
 #define MEMORY_PER_CONNECTION (32u * 1024)
 
 enum step { STEP_HEAD, STEP_BODY, STEP_RUNNING, STEP_DONE, STEP_REFUSED };
@@ -281,9 +282,10 @@ static void run(struct cp_job *job)
 	struct MHD_Connection *mhd = x->mhd;
 	struct connection *c = x->connection;
 	x->rq.body = gw_buf_str(&x->body);
+	int64_t began = gw_mono_ms();
 	h->o.handle(h->o.arg, &x->rq, &x->rs);
-	if (x->body.n > BIG_CALL || x->rs.body.n > BIG_CALL)
-		malloc_trim(0); /* what a large document took goes back to the system */
+	if (x->body.n > BIG_CALL || x->rs.body.n > BIG_CALL || (x->body.n > 0 && gw_mono_ms() - began > LONG_CALL_MS))
+		malloc_trim(0); /* what a large document or configuration took goes back to the system */
 	pthread_mutex_lock(&h->lock);
 	if (c != NULL)
 		c->running--;
