@@ -18,7 +18,7 @@ PREFIX='' DATA_DIR='' HTTP_PORT='' CONSOLE_PORT='' CONTROL_PORT='' ADMIN_PORT=''
 START=yes DEPS_ONLY='' UNINSTALL='' PURGE='' INTERACTIVE=yes VERBOSE=''
 PROVIDER_TYPES=() PROVIDER_KEYS=()
 SRC='' BUILD='' RELEASE='' LOGFILE='' SCRATCH='' SERVICE='' OWNER='' USE_SUDO='' GUARD='' STARTED_AT=$SECONDS
-MARK='' TOOLCHAIN='' CMAKE_EXTRA=() OLD_RELEASE='' ROLLBACK_DB='' BACKUP='' CHANGED=yes EXPLAINED='' FAILED_AT='?'
+MARK='' TOOLCHAIN='' CMAKE_EXTRA=() OLD_RELEASE='' ROLLBACK_DB='' BACKUP='' CHANGED=yes EXPLAINED='' FAILED_AT='?' NOT_CREATED=''
 readonly UNIT=/etc/systemd/system/tidegate.service WORKER_UNIT=/etc/systemd/system/tidegate-worker.service
 
 usage() {
@@ -923,6 +923,16 @@ control_api() {
 		-o "$SCRATCH/answer" -w '%{http_code}' -X "$1" --data-binary @- "http://localhost/api/v1$2" 2>>"$LOGFILE" || true
 }
 
+# The sentence of an application/problem+json answer: its first error with the member, else its detail.
+problem_text() {
+	python3 - "$1" 2>/dev/null <<'TEXT' || head -c 300 "$1"
+import json, sys
+problem = json.load(open(sys.argv[1]))
+error = (problem.get("errors") or [{}])[0]
+print(" ".join(part for part in (error.get("path"), error.get("message") or problem.get("detail")) if part))
+TEXT
+}
+
 create_providers() {
 	local i type key status failed=''
 	for i in "${!PROVIDER_TYPES[@]}"; do
@@ -936,11 +946,11 @@ create_providers() {
 		200 | 201) step "Provider $type is set up" ;;
 		*)
 			failed+=" $type"
-			warn "the provider $type was not created (status ${status:-none}): $(sed -n 's/.*"detail" *: *"\([^"]*\)".*/\1/p' "$SCRATCH/answer" | head -n 1)"
+			warn "the provider $type was not created (status ${status:-none}): $(problem_text "$SCRATCH/answer")"
 			;;
 		esac
 	done
-	[ -z "$failed" ] || die "Tidegate runs, but these providers were not created:$failed (add them in the console)"
+	NOT_CREATED=$failed
 }
 
 # ---------------------------------------------------------------------------------------------------------------------------
@@ -1048,6 +1058,7 @@ main() {
 	[ -n "$START" ] || { say "Installed in $PREFIX; start it with: $(sudo_word)$(program tidegate) up --data-dir $DATA_DIR"; return; }
 	create_providers
 	report
+	[ -z "$NOT_CREATED" ] || die "Tidegate runs, but these providers were not created:$NOT_CREATED (add them in the console)"
 }
 
 same_settings() {

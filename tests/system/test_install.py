@@ -225,6 +225,14 @@ def test_install_start_again_and_uninstall(places):
     assert nothing.returncode == 0 and "is not installed" in nothing.stdout and not places["data"].exists()
 
 
+def test_a_provider_that_the_gateway_refuses_is_named_with_its_reason(places):
+    done = started(places, "--provider", "vllm=%s" % KEY)
+    assert done.returncode == 1 and "http://localhost:%d/" % places["console"] in done.stdout, done.stdout + done.stderr
+    assert "the provider vllm was not created (status 400): /base_url" in done.stderr
+    assert "Tidegate runs, but these providers were not created: vllm" in done.stderr and KEY not in done.stdout + done.stderr
+    assert get(places["console"], "/healthz") == 200
+
+
 def test_a_version_that_does_not_become_healthy_is_rolled_back(places, tmp_path):
     assert started(places).returncode == 0
     before = os.readlink(places["prefix"] / "lib/tidegate/current")
