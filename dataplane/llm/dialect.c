@@ -113,17 +113,62 @@ void dp_error_event(struct gw_buf *out, const struct dp_dialect *d, enum dp_code
 	d->write_error_event(out, dp_code_status(code), dp_code_type(code), dp_code_wire(code), message);
 }
 
+static bool key_byte(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+}
+
+/*
+ * Vendors mask keys themselves, but leave their ends: "sk-ab***yz", "****cd15".  When text[at] begins a run of stars
+ * whose surroundings are the ends of the secret: how far it reaches, *left bytes before at included.  Else 0.
+ */
+static size_t masked(struct gw_str text, size_t at, struct gw_str secret, size_t *left)
+{
+	size_t from = at, stars = at, to;
+
+	while (from > 0 && key_byte(text.p[from - 1]))
+		from--;
+	while (stars < text.n && text.p[stars] == '*')
+		stars++;
+	for (to = stars; to < text.n && key_byte(text.p[to]); to++)
+		;
+	*left = at - from;
+	if (stars - at < 2 || (from == at && to == stars) ||
+	    !gw_str_starts(secret, (struct gw_str){ text.p + from, at - from }) ||
+	    !gw_str_ends(secret, (struct gw_str){ text.p + stars, to - stars }))
+		return 0;
+	return to - at;
+}
+
+static void add_unmasked(struct gw_buf *out, struct gw_str text, struct gw_str secret)
+{
+	size_t done = 0, left, n;
+
+	for (size_t i = 0; i < text.n; i++) {
+		if (text.p[i] != '*' || (i > 0 && text.p[i - 1] == '*') || !(n = masked(text, i, secret, &left)))
+			continue;
+		gw_buf_add(out, (struct gw_str){ text.p + done, i - left - done });
+		gw_buf_add(out, GW_STR("***"));
+		done = i + n;
+		i = done - 1;
+	}
+	gw_buf_add(out, gw_str_from(text, done));
+}
+
 void dp_add_blotted(struct gw_buf *out, struct gw_str text, struct gw_str secret)
 {
 	size_t at;
 
-	/* A short "secret" (a test server's "x") would blot out the whole text. */
-	while (secret.n >= 8 && gw_str_find(text, secret, &at)) {
-		gw_buf_add(out, (struct gw_str){ text.p, at });
+	if (secret.n < 8) { /* a short "secret" (a test server's "x") would blot out the whole text */
+		gw_buf_add(out, text);
+		return;
+	}
+	while (gw_str_find(text, secret, &at)) {
+		add_unmasked(out, (struct gw_str){ text.p, at }, secret);
 		gw_buf_add(out, GW_STR("***"));
 		text = gw_str_from(text, at + secret.n);
 	}
-	gw_buf_add(out, text);
+	add_unmasked(out, text, secret);
 }
 
 #define MESSAGE_MAX 300

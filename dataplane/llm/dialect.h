@@ -86,7 +86,7 @@ void dp_error_convert(struct gw_buf *out, const struct dp_dialect *d, unsigned s
                       struct gw_str secret);
 /* Just the sentence that an error body holds, decoded, at most 300 bytes; nothing when there is none. */
 void dp_error_message(struct gw_buf *out, struct gw_str body);
-/* Append `text` with every occurrence of `secret` as "***". */
+/* Append `text` with every occurrence of `secret` as "***", also where a vendor has masked only its middle. */
 void dp_add_blotted(struct gw_buf *out, struct gw_str text, struct gw_str secret);
 
 /* ---- the list of models ---- */

@@ -514,6 +514,29 @@ START_TEST(errors_in_the_clients_words)
 }
 END_TEST
 
+START_TEST(keys_are_blotted_out)
+{
+	static const struct { const char *in, *out; } rows[] = {
+		{ "key sk-abcdefgh-wxyz.", "key ***." }, { "Incorrect API key provided: sk-ab***yz.", "Incorrect API key provided: ***." },
+		{ "Your api key: ****wxyz is invalid", "Your api key: *** is invalid" }, { "sk-a**", "***" }, { "**wxyz**", "*****" },
+		{ "some **bold** words", "some **bold** words" }, { "sk-ab***zz", "sk-ab***zz" }, { "*** *", "*** *" }, { "2*3", "2*3" }, { "", "" },
+		{ "sk-abcdefgh-wxyzsk-abcdefgh-wxyz", "******" }, { "****", "****" },
+	};
+	struct gw_buf b;
+
+	gw_buf_init(&b, 4096);
+	for (size_t i = 0; i < GW_COUNT(rows); i++) {
+		gw_buf_clear(&b);
+		dp_add_blotted(&b, gw_str_c(rows[i].in), GW_STR("sk-abcdefgh-wxyz"));
+		ck_assert_msg(gw_str_is(gw_buf_str(&b), rows[i].out), "%s gives %.*s", rows[i].in, GW_FMT(gw_buf_str(&b)));
+	}
+	gw_buf_clear(&b);
+	dp_add_blotted(&b, GW_STR("a short key x"), GW_STR("x"));
+	ck_assert(gw_str_is(gw_buf_str(&b), "a short key x"));
+	gw_buf_fini(&b);
+}
+END_TEST
+
 START_TEST(lists_of_models)
 {
 	static const struct dp_model_row rows[] = { { { "deepseek-r1", 11 }, { "tidegate", 8 } }, { { "a\"b", 3 }, { "x", 1 } } };
@@ -532,4 +555,4 @@ END_TEST
 
 UNIT_MAIN("tap", golden_streams_at_every_cut, only_what_was_asked_for_is_hidden, ends, usage_dialects, usage_in_odd_places,
           json_passes_and_is_read, an_error_inside_200_is_seen, a_stream_is_collected, several_choices_are_collected_in_order,
-          an_answer_is_spread, anthropic_streams_are_understood, errors_in_the_clients_words, lists_of_models)
+          an_answer_is_spread, anthropic_streams_are_understood, errors_in_the_clients_words, keys_are_blotted_out, lists_of_models)
