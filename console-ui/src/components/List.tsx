@@ -136,7 +136,7 @@ interface RowProps {
   title: ReactNode;
   to?: string;
   sub?: ReactNode;
-  meta?: { label: string; value: ReactNode }[];
+  meta?: { label: string; value: ReactNode; grow?: number }[];
   actions?: ReactNode;
   off?: boolean;
   testId?: string;
@@ -161,7 +161,7 @@ export function Row({ icon, title, to, sub, meta, actions, off, testId }: RowPro
       {meta && (
         <dl style={{ '--columns': meta.length + 1 } as CSSProperties}>
           {meta.map((entry) => (
-            <div key={entry.label}>
+            <div key={entry.label} style={{ '--grow': entry.grow ?? 1 } as CSSProperties}>
               <dt>{entry.label}</dt>
               <dd>{entry.value}</dd>
             </div>

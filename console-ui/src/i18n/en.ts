@@ -535,7 +535,7 @@ export const en = {
     emptyTitle: 'No worker has joined yet',
     emptyText: 'A worker is the process that answers applications. Start one with a join token.',
     version: 'Version',
-    revision: 'Revision served',
+    revision: 'Revision',
     behind_one: '{{count}} revision behind',
     behind_other: '{{count}} revisions behind',
     address: 'Address',

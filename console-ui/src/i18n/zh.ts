@@ -526,7 +526,7 @@ export const zh = {
     emptyTitle: '还没有工作节点加入',
     emptyText: '工作节点是响应应用请求的进程。用加入令牌启动一个吧。',
     version: '版本',
-    revision: '使用的修订',
+    revision: '修订',
     behind_other: '落后 {{count}} 个修订',
     address: '地址',
     requests: '请求数',

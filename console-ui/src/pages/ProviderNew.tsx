@@ -21,6 +21,11 @@ export function matchesType(type: Schemas['ProviderType'], text: string): boolea
     .every((word) => words.includes(word));
 }
 
+/** A server that one runs oneself: it has no address, or one on this machine. */
+export function isOwnServer(type: Schemas['ProviderType']): boolean {
+  return type.base_url_required || /^https?:\/\/(localhost|127\.0\.0\.1)\b/.test(type.default_base_url ?? '');
+}
+
 export function ProviderNewPage() {
   const { t } = useTranslation();
   const local = useLocalText();
@@ -44,8 +49,8 @@ export function ProviderNewPage() {
 
   const found = (types.data ?? []).filter((type) => matchesType(type, search));
   const groups = [
-    { id: 'cloud', items: found.filter((type) => !type.base_url_required) },
-    { id: 'own', items: found.filter((type) => type.base_url_required) },
+    { id: 'cloud', items: found.filter((type) => !isOwnServer(type)) },
+    { id: 'own', items: found.filter(isOwnServer) },
   ] as const;
   return (
     <Page title={t('gallery.title')} lead={t('gallery.lead')} back={{ to: '/providers', text: t('providers.title') }}>

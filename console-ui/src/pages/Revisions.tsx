@@ -32,11 +32,20 @@ export function RevisionsPage() {
             icon={<span className="avatar" style={{ background: 'var(--brand-soft)', color: 'var(--brand)' }}>{revision.revision}</span>}
             to={`/revisions/${revision.revision}`}
             title={
-              revision.kind
-                ? t('revisions.did', { action: t(`revisions.action.${revision.action}`), kind: kind(revision.kind), name: revision.name ?? '' })
+              revision.kind && revision.action !== 'initial'
+                ? t('revisions.did', {
+                    action: t(`revisions.action.${revision.action}`),
+                    kind: kind(revision.kind),
+                    name: revision.kind === 'settings' ? '' : (revision.name ?? ''),
+                  })
                 : t(`revisions.action.${revision.action}`)
             }
-            sub={revision.revision === overview.data?.revision ? <span className="state ok">{t('revisions.current')}</span> : undefined}
+            sub={
+              <span className="line gap-8">
+                {revision.revision === overview.data?.revision && <span className="state ok">{t('revisions.current')}</span>}
+                {!revision.kind && <span>{revision.summary}</span>}
+              </span>
+            }
             meta={[
               { label: t('revisions.who'), value: revision.actor },
               { label: t('revisions.when'), value: <Ago at={revision.created_at} /> },

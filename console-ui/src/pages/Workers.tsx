@@ -76,7 +76,7 @@ export function WorkersPage() {
               meta={[
                 { label: t('workers.version'), value: node.version },
                 { label: t('workers.revision'), value: formats.number(node.revision_served) },
-                { label: t('workers.address'), value: <span className="break">{node.listen ?? node.address}</span> },
+                { label: t('workers.address'), value: <span className="break">{node.listen ?? node.address}</span>, grow: 1.5 },
                 { label: t('workers.requests'), value: t('workers.requestsNow', { all: formats.compact(node.requests), now: node.in_flight }) },
                 { label: t('workers.seen'), value: <Ago at={node.last_seen_at} /> },
               ]}
