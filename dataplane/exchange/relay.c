@@ -175,6 +175,18 @@ static void note_first_token(struct dp_exchange *x)
 		x->first_token_us = gw_mono_us();
 }
 
+/*
+ * Content that came in the same read as the fault has not been written yet; it counts as sent all the same, or the
+ * client's answer would depend on how the provider's bytes were cut into segments.
+ */
+static void commit_content(struct dp_exchange *x)
+{
+	const struct dp_tap *t = x->at.tap;
+
+	if (x->sse && t && out_of(x)->n > 0 && t->events > (t->error_seen ? 1u : 0u))
+		x->committed = true;
+}
+
 /* An error object inside a 200: before anything was sent it is a failure like any other. */
 static void fail_in_band(struct dp_exchange *x)
 {
@@ -215,6 +227,7 @@ static void relayed_to_end(struct dp_exchange *x, enum dp_close how, bool clean)
 	struct dp_tap *tap = x->at.tap;
 	bool broken = dp_finish(x->at.chain, how) == DP_ERROR;
 
+	commit_content(x);
 	if (!broken && how == DP_CLOSE_CLEAN && dp_tap_complete(tap)) {
 		answer_complete(x, clean);
 	} else if (x->committed || x->head_sent) {
@@ -293,6 +306,8 @@ static void on_body(struct dp_exchange *x, struct gw_str slice)
 		return;
 	}
 	flow = dp_feed_bytes(t->chain, slice);
+	if (t->tap->error_seen || flow == DP_ERROR)
+		commit_content(x);
 	if (t->tap->error_seen && !x->committed) {
 		fail_in_band(x);
 		return;
@@ -338,6 +353,7 @@ static void up_read(void *arg, struct gw_str in)
 			on_message_end(x, in.n == 0);
 			return;
 		} else {
+			commit_content(x);
 			dp_attempt_fail(x, DP_FAIL_BROKEN, DP_NET_FAULT_BROKEN, dp_h1_refusal(u->parser)->text);
 			return;
 		}

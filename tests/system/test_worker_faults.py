@@ -164,6 +164,30 @@ def test_an_error_event_first_is_a_failure_like_any_other(rig):
     assert ended and b"[DONE]" in body and b"on fire" not in body and len(second.requests) == 1
 
 
+@pytest.mark.parametrize("fault", ["no end mark", "error event", "bad chunk"])
+@pytest.mark.parametrize("cut", [False, True], ids=["one segment", "two segments"])
+def test_segments_do_not_decide_whether_content_counts(rig, fault, cut):
+    event = b"data: %s\n\n" % json.dumps(chunk("Hi")).encode()
+    error = b'data: {"error":{"message":"engine on fire","type":"server_error"}}\n\n'
+    framed = lambda data: b"%x\r\n%s\r\n" % (len(data), data)
+    end = {"no end mark": b"0\r\n\r\n", "error event": framed(error) + b"0\r\n\r\n", "bad chunk": b"zz\r\n"}[fault]
+
+    def script(wire):
+        wire.request()
+        head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n" + framed(event)
+        if cut:
+            wire.send(head)
+            time.sleep(0.1)
+            wire.send(end)
+        else:
+            wire.send(head + end)
+        wire.gone()
+    worker, _, second = rig(script, answer_plainly, route=FALLBACK)
+    _, body, ended = read_stream(worker.talk().send(request(stream=True)))
+    events = [e for e in body.split(b"\n\n") if e]
+    assert ended and len(events) == 2 and "error" in json.loads(events[1][6:]) and second.requests == []
+
+
 @pytest.mark.parametrize("how", ["truncate", "reset", "idle"])
 def test_a_stream_that_breaks_after_content(rig, how):
     def script(wire):
