@@ -193,6 +193,8 @@ def test_methods_and_paths(gateway, key):
 
 
 def test_browsers_may_ask_first(gateway):
+    gateway.admin.patch("settings", {"data_plane": {"cors_origins": ["https://app.example"]}})
+    gateway.wait_served()
     answer = httpx.options(gateway.url + "/chat/completions", trust_env=False, headers={
         "Origin": "https://app.example", "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"})
     assert answer.status_code in (200, 204) and answer.headers["access-control-allow-origin"]
