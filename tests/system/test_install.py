@@ -3,7 +3,9 @@
 Nothing is compiled: the build tree under test is installed through TIDEGATE_BUILD_DIR. The service runs as whoever runs the tests, in the
 background, on free ports, so neither systemd nor an installation on this machine is touched.
 """
+import functools
 import hashlib
+import http.server
 import json
 import os
 import re
@@ -13,6 +15,7 @@ import socket
 import subprocess
 import tarfile
 import tempfile
+import threading
 import time
 import urllib.request
 from pathlib import Path
@@ -164,9 +167,20 @@ def test_a_broken_archive_is_refused(places, tmp_path, content, sentence):
     assert done.returncode == 1 and sentence in done.stderr
 
 
-def test_through_a_pipe_an_archive_is_installed(places, archive):
-    done = run(*places["arguments"], "--no-start", pipe=True, TIDEGATE_BUILD_DIR=str(build_tree()),
-               TIDEGATE_ARCHIVE_URL="file://%s" % archive, TIDEGATE_ARCHIVE_SHA256=hashlib.sha256(archive.read_bytes()).hexdigest())
+@pytest.fixture
+def site(archive):
+    """Where the archive can be fetched, by scheme."""
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=archive.parent)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield {"file": "file://%s" % archive, "http": "http://127.0.0.1:%d/%s" % (server.server_address[1], archive.name)}
+        server.shutdown()
+
+
+@pytest.mark.parametrize("scheme", ["file", "http"])
+def test_through_a_pipe_an_archive_is_installed(places, archive, site, scheme):
+    done = run(*places["arguments"], "--no-start", pipe=True, TIDEGATE_BUILD_DIR=str(build_tree()), no_proxy="127.0.0.1",
+               TIDEGATE_ARCHIVE_URL=site[scheme], TIDEGATE_ARCHIVE_SHA256=hashlib.sha256(archive.read_bytes()).hexdigest())
     assert done.returncode == 0, done.stderr
     for program in ("tidegate", "tidegate-control", "tidegate-worker"):
         assert subprocess.run([places["prefix"] / "bin" / program, "--version"], capture_output=True).returncode == 0
