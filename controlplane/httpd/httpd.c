@@ -41,11 +41,15 @@
 
 enum step { STEP_HEAD, STEP_BODY, STEP_RUNNING, STEP_DONE, STEP_REFUSED };
 
-struct listener {
+/* What callbacks are told about where a connection came in; never changes, since the library's threads read it. */
+struct door {
 	struct cp_httpd *owner;
+	bool is_file;
+};
+
+struct listener {
 	struct MHD_Daemon *daemon;
 	int fd;                          /* ours until the daemon runs */
-	bool is_file;
 };
 
 struct connection {                      /* one per TCP connection; on httpd.connections */
@@ -74,6 +78,7 @@ struct cp_httpd {
 	unsigned magic;
 	struct cp_httpd_options o;
 	char *tls_cert, *tls_key;
+	struct door tcp_door, file_door;
 	struct listener tcp, file, retired[8];
 	size_t n_retired;
 	unsigned port;
@@ -127,9 +132,9 @@ static void exchange_close(struct exchange *x)
 /* Runs first for every request, with the bytes of the target as they came. */
 static void *on_target(void *arg, const char *uri, struct MHD_Connection *mhd)
 {
-	struct listener *l = arg;
+	const struct door *d = arg;
 	(void)mhd;
-	return exchange_open(l->owner, gw_str_c(uri));
+	return exchange_open(d->owner, gw_str_c(uri));
 }
 
 static void on_completed(void *arg, struct MHD_Connection *mhd, void **state, enum MHD_RequestTerminationCode why)
@@ -322,7 +327,7 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *mhd, const c
 				  const char *version, const char *upload, size_t *upload_n, void **state)
 {
 	struct exchange *x = *state;
-	struct listener *l = arg;
+	const struct door *d = arg;
 	(void)url; /* decoded and cut at NUL: x->target has the bytes */
 	if (x == NULL)
 		return MHD_NO;
@@ -332,8 +337,8 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *mhd, const c
 		x->mhd = mhd;
 		x->connection = info != NULL ? info->socket_context : NULL;
 		x->rq.address = x->connection != NULL ? gw_str_c(x->connection->address) : GW_STR("");
-		x->rq.is_local = l->is_file && x->connection != NULL && x->connection->is_local;
-		x->rq.is_tls = !l->is_file && l->owner->tls_cert != NULL;
+		x->rq.is_local = d->is_file && x->connection != NULL && x->connection->is_local;
+		x->rq.is_tls = !d->is_file && d->owner->tls_cert != NULL;
 		unsigned status = admit(x, method, version, &why);
 		if (status != 0)
 			return refuse(x, status, why);
@@ -384,8 +389,7 @@ static void peer_name(int fd, struct connection *c)
 
 static void on_connection(void *arg, struct MHD_Connection *mhd, void **state, enum MHD_ConnectionNotificationCode what)
 {
-	struct listener *l = arg;
-	struct cp_httpd *h = l->owner;
+	struct cp_httpd *h = ((const struct door *)arg)->owner;
 	struct connection *c = *state;
 	if (what == MHD_CONNECTION_NOTIFY_STARTED) {
 		const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
@@ -450,7 +454,7 @@ static enum gw_rc read_pem(struct gw_buf *out, const char *path, bool secret, st
 	return secret ? gw_file_read_secret(out, path, err) : gw_file_read(out, path, err);
 }
 
-static enum gw_rc daemon_start(struct cp_httpd *h, struct listener *l, bool tls, struct gw_error *err)
+static enum gw_rc daemon_start(struct cp_httpd *h, struct listener *l, struct door *d, bool tls, struct gw_error *err)
 {
 	struct gw_buf cert, key;
 	gw_buf_init(&cert, MAX_PEM);
@@ -466,20 +470,19 @@ static enum gw_rc daemon_start(struct cp_httpd *h, struct listener *l, bool tls,
 	};
 	struct MHD_OptionItem none[] = { { MHD_OPTION_END, 0, NULL } };
 	unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | (tls ? MHD_USE_TLS : 0);
-	l->owner = h;
 	if (rc == GW_OK) {
-		l->daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_request, l,
+		l->daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_request, d,
 			MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
 			MHD_OPTION_LISTEN_SOCKET, l->fd,
 			MHD_OPTION_CONNECTION_LIMIT, h->o.max_connections,
-			MHD_OPTION_PER_IP_CONNECTION_LIMIT, l->is_file ? 0 : h->o.max_per_address,
+			MHD_OPTION_PER_IP_CONNECTION_LIMIT, d->is_file ? 0 : h->o.max_per_address,
 			MHD_OPTION_CONNECTION_TIMEOUT, h->o.idle_timeout_s,
 			MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY_PER_CONNECTION,
 			MHD_OPTION_STRICT_FOR_CLIENT, 1,
 			MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
-			MHD_OPTION_URI_LOG_CALLBACK, on_target, l,
-			MHD_OPTION_NOTIFY_COMPLETED, on_completed, l,
-			MHD_OPTION_NOTIFY_CONNECTION, on_connection, l,
+			MHD_OPTION_URI_LOG_CALLBACK, on_target, d,
+			MHD_OPTION_NOTIFY_COMPLETED, on_completed, d,
+			MHD_OPTION_NOTIFY_CONNECTION, on_connection, d,
 			MHD_OPTION_ARRAY, tls ? with_tls : none,
 			MHD_OPTION_END);
 		if (l->daemon == NULL)
@@ -512,7 +515,8 @@ enum gw_rc cp_httpd_open(struct cp_httpd **out, const struct cp_httpd_options *o
 	h->o = *o;
 	set_defaults(&h->o);
 	h->tcp.fd = h->file.fd = -1;
-	h->file.is_file = true;
+	h->tcp_door = (struct door){ h, false };
+	h->file_door = (struct door){ h, true };
 	h->tls_cert = o->tls_cert ? gw_strdup_n(o->tls_cert, strlen(o->tls_cert)) : NULL;
 	h->tls_key = o->tls_key ? gw_strdup_n(o->tls_key, strlen(o->tls_key)) : NULL;
 	gw_list_init(&h->connections);
@@ -521,9 +525,9 @@ enum gw_rc cp_httpd_open(struct cp_httpd **out, const struct cp_httpd_options *o
 	h->pool = cp_pool_open(h->o.threads);
 	enum gw_rc rc = GW_OK;
 	if (o->listen != NULL && (rc = cp_listen_tcp(&h->tcp.fd, &h->port, o->listen, err)) == GW_OK)
-		rc = daemon_start(h, &h->tcp, h->tls_cert != NULL, err);
+		rc = daemon_start(h, &h->tcp, &h->tcp_door, h->tls_cert != NULL, err);
 	if (rc == GW_OK && o->socket_path != NULL && (rc = cp_listen_file(&h->file.fd, o->socket_path, err)) == GW_OK)
-		rc = daemon_start(h, &h->file, false, err);
+		rc = daemon_start(h, &h->file, &h->file_door, false, err);
 	if (rc == GW_OK)
 		h->has_sweeper = pthread_create(&h->sweeper, NULL, sweep, h) == 0;
 	if (rc == GW_OK)
@@ -547,23 +551,19 @@ enum gw_rc cp_httpd_reload_tls(struct cp_httpd *h, struct gw_error *err)
 	if (h->n_retired == GW_COUNT(h->retired))
 		return gw_fail(err, GW_BUSY, NULL, "the certificate was replaced %zu times since the start: restart once",
 			       h->n_retired);
-	struct listener *old = &h->retired[h->n_retired];
-	*old = h->tcp;
 	/* Connections of the old pair go on; both daemons share the listening socket until the old one lets go. */
-	struct listener fresh = { .owner = h, .fd = dup(old->fd) };
-	struct listener *slot = &h->tcp;
-	*slot = fresh;
-	enum gw_rc rc = daemon_start(h, slot, true, err);
+	struct listener old = h->tcp, fresh = { .fd = dup(old.fd) };
+	enum gw_rc rc = daemon_start(h, &fresh, &h->tcp_door, true, err);
 	if (rc != GW_OK) {
-		if (slot->fd >= 0)
-			close(slot->fd);
-		*slot = *old;
+		if (fresh.fd >= 0)
+			close(fresh.fd);
 		return rc;
 	}
-	int fd = MHD_quiesce_daemon(old->daemon);
+	h->tcp = fresh;
+	h->retired[h->n_retired++] = old;
+	int fd = MHD_quiesce_daemon(old.daemon);
 	if (fd >= 0)
 		close(fd);
-	h->n_retired++;
 	return GW_OK;
 }
 
