@@ -765,11 +765,12 @@ service_main_pid() {
 
 # The supervisor and everything below it, on one line.
 service_pids() {
-	local pids i children
+	local pids i children table
 	pids=("$(service_main_pid)")
 	[ -n "${pids[0]}" ] || return 0
+	table=$(cat /proc/[0-9]*/stat 2>/dev/null || true)
 	for ((i = 0; i < ${#pids[@]}; i++)); do
-		read -ra children < <(cat /proc/"${pids[i]}"/task/*/children 2>/dev/null; echo) || true
+		mapfile -t children < <(awk -v parent="${pids[i]}" '{ pid = $1; sub(/^.*\) /, ""); if ($2 == parent) print pid }' <<<"$table")
 		pids+=(${children[@]+"${children[@]}"})
 	done
 	echo "${pids[*]}"
