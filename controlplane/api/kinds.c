@@ -120,9 +120,6 @@ static void seal_provider(struct cp_ctx *x, json_t *body, const json_t *old, con
 	snprintf(where, sizeof where, "%s/options", path);
 	if (m != NULL)
 		cp_seal_fields(x, m->fields, json_object_get(body, "options"), json_object_get(old, "options"), where);
-	snprintf(where, sizeof where, "%s/base_url", path);
-	if (json_is_string(json_object_get(body, "base_url")) && json_array_size(json_object_get(body, "endpoints")) > 0)
-		cp_fault_add(x->faults, where, "conflict", "give base_url or endpoints, not both");
 	snprintf(where, sizeof where, "%s/type", path);
 	if (old != NULL && !json_equal(json_object_get(old, "type"), json_object_get(body, "type")))
 		cp_fault_add(x->faults, where, "read_only", "the type of a provider cannot change: create another provider");
