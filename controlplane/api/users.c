@@ -116,7 +116,8 @@ void cp_api_patch_user(struct cp_ctx *x)
 		rc = cp_change_commit(&c, &revision, &err);
 	cp_change_abort(&c);
 	json_decref(spec);
-	if (rc == GW_OK && !enabled)
+	/* Who gains or loses rights logs in again: a session never outlives the role it began with. */
+	if (rc == GW_OK && (!enabled || json_object_get(x->body, "role") != NULL))
 		rc = cp_session_del(x->app->store, NULL, x->param[0], NULL, &err);
 	if (rc == GW_OK)
 		answer_user(x, x->param[0], 200);

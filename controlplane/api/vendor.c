@@ -112,6 +112,17 @@ static int badness(const json_t *entry)
 	return -1;
 }
 
+/* Equal but for slashes at the end, which workers take off addresses. */
+static bool same_name(const json_t *a, const json_t *b)
+{
+	struct gw_str x = gw_json_str(a), y = gw_json_str(b);
+	while (x.n > 0 && x.p[x.n - 1] == '/')
+		x.n--;
+	while (y.n > 0 && y.p[y.n - 1] == '/')
+		y.n--;
+	return gw_str_eq(x, y);
+}
+
 /* Merge one worker's list into ours, matched by `member`: in flight is added, the worse state wins. */
 static void merge(json_t *into, const json_t *from, const char *member)
 {
@@ -119,7 +130,7 @@ static void merge(json_t *into, const json_t *from, const char *member)
 	json_t *theirs, *ours;
 	json_array_foreach((json_t *)from, i, theirs)
 		json_array_foreach(into, k, ours) {
-			if (!json_equal(json_object_get(ours, member), json_object_get(theirs, member)))
+			if (!same_name(json_object_get(ours, member), json_object_get(theirs, member)))
 				continue;
 			json_int_t sum = json_integer_value(json_object_get(ours, "in_flight")) +
 					 json_integer_value(json_object_get(theirs, "in_flight"));

@@ -49,6 +49,7 @@ struct door {
 
 struct listener {
 	struct MHD_Daemon *daemon;
+	int64_t retired_ms;
 	int fd;                          /* ours until the daemon runs */
 };
 
@@ -543,30 +544,6 @@ unsigned cp_httpd_port(const struct cp_httpd *h)
 	return h->port;
 }
 
-enum gw_rc cp_httpd_reload_tls(struct cp_httpd *h, struct gw_error *err)
-{
-	GW_CHECK(h, HTTPD_MAGIC);
-	if (h->tcp.daemon == NULL || h->tls_cert == NULL)
-		return GW_OK;
-	if (h->n_retired == GW_COUNT(h->retired))
-		return gw_fail(err, GW_BUSY, NULL, "the certificate was replaced %zu times since the start: restart once",
-			       h->n_retired);
-	/* Connections of the old pair go on; both daemons share the listening socket until the old one lets go. */
-	struct listener old = h->tcp, fresh = { .fd = dup(old.fd) };
-	enum gw_rc rc = daemon_start(h, &fresh, &h->tcp_door, true, err);
-	if (rc != GW_OK) {
-		if (fresh.fd >= 0)
-			close(fresh.fd);
-		return rc;
-	}
-	h->tcp = fresh;
-	h->retired[h->n_retired++] = old;
-	int fd = MHD_quiesce_daemon(old.daemon);
-	if (fd >= 0)
-		close(fd);
-	return GW_OK;
-}
-
 static void listener_stop(struct listener *l, bool quiesced)
 {
 	if (l->daemon != NULL) {
@@ -581,6 +558,42 @@ static void listener_stop(struct listener *l, bool quiesced)
 	}
 	l->daemon = NULL;
 	l->fd = -1;
+}
+
+/* The sweeper has cut every connection of a daemon that was retired long ago. */
+static bool forget_oldest(struct cp_httpd *h, int64_t now)
+{
+	if (now - h->retired[0].retired_ms < 2000LL * h->o.max_age_s)
+		return false;
+	listener_stop(&h->retired[0], true);
+	memmove(&h->retired[0], &h->retired[1], --h->n_retired * sizeof h->retired[0]);
+	return true;
+}
+
+enum gw_rc cp_httpd_reload_tls(struct cp_httpd *h, struct gw_error *err)
+{
+	GW_CHECK(h, HTTPD_MAGIC);
+	if (h->tcp.daemon == NULL || h->tls_cert == NULL)
+		return GW_OK;
+	int64_t now = gw_mono_ms();
+	if (h->n_retired == GW_COUNT(h->retired) && !forget_oldest(h, now))
+		return gw_fail(err, GW_BUSY, NULL, "the certificate was replaced %zu times within minutes: try again later",
+			       h->n_retired);
+	/* Connections of the old pair go on; both daemons share the listening socket until the old one lets go. */
+	struct listener old = h->tcp, fresh = { .fd = dup(old.fd) };
+	enum gw_rc rc = daemon_start(h, &fresh, &h->tcp_door, true, err);
+	if (rc != GW_OK) {
+		if (fresh.fd >= 0)
+			close(fresh.fd);
+		return rc;
+	}
+	h->tcp = fresh;
+	old.retired_ms = now;
+	h->retired[h->n_retired++] = old;
+	int fd = MHD_quiesce_daemon(old.daemon);
+	if (fd >= 0)
+		close(fd);
+	return GW_OK;
 }
 
 void cp_httpd_close(struct cp_httpd **httpd)
