@@ -98,14 +98,17 @@ void cp_api_patch_user(struct cp_ctx *x)
 	const char *member;
 	json_t *v, *spec = NULL;
 	uint64_t revision;
-	bool stays_admin = false, enabled = true;
+	bool stays_admin = false, enabled = true, raised = false;
+	enum cp_role was = CP_ROLE_NONE, is = CP_ROLE_NONE;
 	enum gw_rc rc = cp_change_begin(&c, x->app->store, &x->actor, "update", &err);
 	if (rc == GW_OK)
 		rc = cp_get(cp_change_view(c), GW_KIND_USER, x->param[0], x->a, &r, &err);
 	if (rc == GW_OK) {
 		spec = cp_spec_parse(r.spec);
+		cp_role_parse(gw_json_str(json_object_get(spec, "role")), &was);
 		json_object_foreach(x->body, member, v)
 			json_object_set(spec, member, v);
+		raised = cp_role_parse(gw_json_str(json_object_get(spec, "role")), &is) && is > was;
 		enabled = json_is_true(json_object_get(spec, "enabled"));
 		stays_admin = enabled && gw_str_is(gw_json_str(json_object_get(spec, "role")), "admin");
 		rc = stays_admin ? GW_OK : must_not_be_last(c, x->param[0], &err);
@@ -116,8 +119,8 @@ void cp_api_patch_user(struct cp_ctx *x)
 		rc = cp_change_commit(&c, &revision, &err);
 	cp_change_abort(&c);
 	json_decref(spec);
-	/* Who gains or loses rights logs in again: a session never outlives the role it began with. */
-	if (rc == GW_OK && (!enabled || json_object_get(x->body, "role") != NULL))
+	/* Less holds at once, since the role is read with every call.  More needs a new session: an old cookie gains nothing. */
+	if (rc == GW_OK && (!enabled || raised))
 		rc = cp_session_del(x->app->store, NULL, x->param[0], NULL, &err);
 	if (rc == GW_OK)
 		answer_user(x, x->param[0], 200);

@@ -293,6 +293,9 @@ START_TEST(the_last_administrator_stays)
 	ck_assert_uint_eq(fx_call(&f, "PUT", "/api/v1/users/root/password", "{\"current_password\":\"wrong\",\"new_password\":\"yet another one\"}", headers), 400);
 	ck_assert_str_eq(fx_text(&f, "errors.0.path"), "/current_password");
 	ck_assert_uint_eq(local("PATCH", "/api/v1/users/root", "{\"role\":\"viewer\"}"), 200);
+	ck_assert_uint_eq(fx_call(&f, "GET", "/api/v1/users", NULL, cookie), 403);    /* less at once, in the same session */
+	ck_assert_uint_eq(local("PATCH", "/api/v1/users/root", "{\"role\":\"operator\"}"), 200);
+	ck_assert_uint_eq(fx_call(&f, "GET", "/api/v1/session", NULL, cookie), 401);  /* more only with a new one */
 	ck_assert_uint_eq(local("DELETE", "/api/v1/users/root", NULL), 204);
 	ck_assert_uint_eq(fx_call(&f, "GET", "/api/v1/session", NULL, cookie), 401);
 	fx_close(&f);
