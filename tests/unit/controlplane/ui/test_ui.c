@@ -103,8 +103,13 @@ START_TEST(only_listed_files_exist)
 {
 	start();
 	ck_assert_uint_eq(get("GET", "/", NULL, NULL), 200);
-	ck_assert_uint_eq(get("GET", "/providers/new", NULL, NULL), 200);       /* the page's own router decides */
-	ck_assert(gw_str_is(rs.fixed, "<html>start</html>"));
+	static const char *const pages[] = { "/providers/new", "/routes/gpt-4.1" }; /* the page's own router decides */
+	for (size_t i = 0; i < GW_COUNT(pages); i++) {
+		ck_assert_uint_eq(get("GET", pages[i], "Accept", "text/html,application/xhtml+xml,*/*;q=0.8"), 200);
+		ck_assert(gw_str_is(rs.fixed, "<html>start</html>"));
+		ck_assert_uint_eq(get("GET", pages[i], "Accept", "*/*"), 404);
+	}
+	ck_assert_uint_eq(get("GET", "/assets/gone-1a2b.js", "Accept", "text/html"), 404);
 	ck_assert_uint_eq(get("GET", "/nothing.js", NULL, NULL), 404);
 	ck_assert_uint_eq(get("GET", "/.hidden", NULL, NULL), 404);
 	ck_assert_uint_eq(get("GET", "/link.html", NULL, NULL), 404);
