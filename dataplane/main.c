@@ -49,11 +49,6 @@ static int print_catalog(void)
 	return rc == GW_OK && fflush(stdout) == 0 ? 0 : 1;
 }
 
-static void wake_channel(void *arg)
-{
-	dp_channel_wake(((struct worker *)arg)->channel);
-}
-
 static bool control_up(void *arg)
 {
 	return dp_channel_up(((struct worker *)arg)->channel);
@@ -78,14 +73,13 @@ static enum gw_rc load_static(struct worker *w, struct gw_error *err)
 	return GW_OK;
 }
 
-static enum gw_rc open_channel(struct worker *w, const struct dp_addr *data, const struct dp_addr *admin, struct gw_error *err)
+static enum gw_rc open_channel(struct worker *w, const struct dp_addr *data, struct gw_error *err)
 {
 	struct dp_channel_setup setup = {
 		.settings = &w->st, .catalog = w->catalog, .fleet = w->fleet, .ledger = w->ledger, .drain = ask_to_drain, .arg = w,
 	};
 
 	dp_addr_text(data, setup.listen);
-	dp_addr_text(admin, setup.admin);
 	return dp_channel_open(&w->channel, &setup, err);
 }
 
@@ -102,17 +96,19 @@ static enum gw_rc start(struct worker *w, struct gw_error *err)
 		rc = dp_tls_roots(w->st.ca_file, err);
 	if (rc != GW_OK)
 		return rc;
-	w->fleet = dp_fleet_open((size_t)w->st.loops, w->st.control ? w->ledger : NULL, wake_channel, w);
+	w->fleet = dp_fleet_open((size_t)w->st.loops, w->st.control ? w->ledger : NULL);
 	rc = dp_fleet_listen(w->fleet, &data_at, &data, err);
 	if (rc == GW_OK && w->st.static_config)
 		rc = load_static(w, err);
-	from.fleet = w->fleet;
-	if (rc == GW_OK)
-		rc = dp_admin_open(&w->admin, &admin_at, &from, &admin, err);
-	if (rc == GW_OK && w->st.control)
-		rc = open_channel(w, &data, &admin, err);
+	else if (rc == GW_OK)
+		rc = open_channel(w, &data, err);
 	if (rc == GW_OK)
 		rc = dp_fleet_start(w->fleet, err);
+	from.fleet = w->fleet;
+	if (rc == GW_OK) /* threads that send messages to the loops come after the loops */
+		rc = dp_admin_open(&w->admin, &admin_at, &from, &admin, err);
+	if (rc == GW_OK && w->channel)
+		rc = dp_channel_start(w->channel, dp_addr_text(&admin, text), err);
 	if (rc != GW_OK)
 		return rc;
 	gw_log(GW_LOG_INFO, "worker", gw_str_c(w->st.name), "listening", "data=%s admin=%s loops=%lld version=%s",

@@ -30,6 +30,8 @@ struct dp_channel {
 	struct dp_state state;
 	struct dp_link *link;
 	struct dp_caller caller;
+	char admin[DP_ADDR_TEXT];
+	struct gw_join_token join;   /* borrowed from token */
 	char token[520], boot_id[33], catalog_digest[GW_HEX_LEN(32)];
 	int64_t started_wall_ms;
 
@@ -98,7 +100,7 @@ static void say_hello(struct dp_channel *c)
 	json_object_set_new(m, "formats", formats);
 	put_text(m, "catalog_digest", c->catalog_digest);
 	put_text(m, "listen", c->s.listen);
-	put_text(m, "admin", c->s.admin);
+	put_text(m, "admin", c->admin);
 	json_object_set_new(m, "pid", json_integer(getpid()));
 	gw_json_set_time(m, "started_at", c->started_wall_ms);
 	json_object_set_new(m, "serving", serving(c));
@@ -404,11 +406,6 @@ static void take_answer(void *arg, json_t *message)
 		dp_link_wake(c->link);
 }
 
-void dp_channel_wake(struct dp_channel *c)
-{
-	(void)c; /* usage leaves with the next tick: a batch of 200 ms costs a fraction of one message for each record */
-}
-
 bool dp_channel_up(const struct dp_channel *c)
 {
 	return c && atomic_load(&((struct dp_channel *)(uintptr_t)c)->up);
@@ -420,7 +417,8 @@ void dp_channel_draining(struct dp_channel *c)
 		return;
 	atomic_store(&c->draining, true);
 	atomic_store(&c->urgent, true);
-	dp_link_wake(c->link);
+	if (c->link)
+		dp_link_wake(c->link);
 }
 
 /* ---- life ---- */
@@ -466,14 +464,16 @@ static void digest_catalog(struct dp_channel *c)
 	gw_buf_fini(&b);
 }
 
-static enum gw_rc open_link(struct dp_channel *c, const struct gw_join_token *t, struct gw_error *err)
+enum gw_rc dp_channel_start(struct dp_channel *c, const char *admin, struct gw_error *err)
 {
+	const struct gw_join_token *t = &c->join;
 	struct dp_link_options o = {
 		.url = c->s.settings->control, .path = GW_WIRE_PATH, .subprotocol = GW_WIRE_SUBPROTOCOL, .max_text = GW_WIRE_MAX_TEXT,
 		.max_binary = GW_SNAPSHOT_MAX_BYTES + 4096, .arg = c, .up = on_up, .text = on_text, .binary = on_binary, .down = on_down,
 		.tick = on_tick,
 	};
 
+	snprintf(c->admin, sizeof c->admin, "%s", admin);
 	/* tgj_<id>.<secret>, without the fingerprint: that is ours to check, not theirs to read. */
 	o.bearer = (struct gw_str){ c->token, (size_t)(t->secret.p + t->secret.n - c->token) };
 	if (!gw_unhex(o.fingerprint, sizeof o.fingerprint, t->fingerprint))
@@ -484,7 +484,6 @@ static enum gw_rc open_link(struct dp_channel *c, const struct gw_join_token *t,
 enum gw_rc dp_channel_open(struct dp_channel **out, const struct dp_channel_setup *setup, struct gw_error *err)
 {
 	struct dp_channel *c = gw_alloc(sizeof *c);
-	struct gw_join_token t;
 	uint8_t boot[16];
 	enum gw_rc rc;
 
@@ -498,13 +497,12 @@ enum gw_rc dp_channel_open(struct dp_channel **out, const struct dp_channel_setu
 	gw_random(boot, sizeof boot);
 	gw_hex(c->boot_id, boot, sizeof boot);
 	c->caller = (struct dp_caller){ setup->fleet, setup->drain, setup->arg, take_answer, c };
-	rc = read_token(c, &t, err);
+	rc = read_token(c, &c->join, err);
 	if (rc == GW_OK)
-		rc = dp_state_open(&c->state, setup->settings->state_dir, t.secret, err);
+		rc = dp_state_open(&c->state, setup->settings->state_dir, c->join.secret, err);
 	if (rc == GW_OK) {
 		digest_catalog(c);
 		load_last(c);
-		rc = open_link(c, &t, err);
 	}
 	if (rc != GW_OK)
 		dp_channel_close(&c);

@@ -21,15 +21,16 @@ struct dp_channel_setup {
 	const struct gw_catalog *catalog;
 	struct dp_fleet *fleet;
 	struct dp_ledger *ledger;
-	char listen[DP_ADDR_TEXT], admin[DP_ADDR_TEXT];
+	char listen[DP_ADDR_TEXT];             /* the data port, as bound */
 	void (*drain)(void *arg);              /* the control plane asks for it; any thread */
 	void *arg;
 };
 
-/* Reads join token and state directory, serves the last good configuration, starts the thread. */
+/* Reads join token and state directory and serves the last good configuration. */
 enum gw_rc dp_channel_open(struct dp_channel **out, const struct dp_channel_setup *setup, struct gw_error *err) GW_MUST_CHECK;
+/* Starts the thread; the fleet must have been started.  `admin`: address of the worker's own listener, for hello. */
+enum gw_rc dp_channel_start(struct dp_channel *c, const char *admin, struct gw_error *err) GW_MUST_CHECK;
 void dp_channel_close(struct dp_channel **c);      /* sends queued usage and `bye` if the channel stands; NULL is fine */
-void dp_channel_wake(struct dp_channel *c);        /* any thread: there is usage to send; NULL is fine */
 bool dp_channel_up(const struct dp_channel *c);    /* NULL: false */
 void dp_channel_draining(struct dp_channel *c);    /* any thread: tell the control plane; NULL is fine */
 

@@ -24,13 +24,13 @@ struct dp_fleet {
 	_Atomic bool draining;
 };
 
-struct dp_fleet *dp_fleet_open(size_t loops, struct dp_ledger *ledger, void (*wake)(void *arg), void *wake_arg)
+struct dp_fleet *dp_fleet_open(size_t loops, struct dp_ledger *ledger)
 {
 	struct dp_fleet *f = gw_alloc(sizeof *f);
 
 	f->n = loops;
 	f->m = gw_alloc(loops * sizeof *f->m);
-	f->shared = (struct dp_shared){ ledger, dp_limiter_open(), wake, wake_arg };
+	f->shared = (struct dp_shared){ ledger, dp_limiter_open() };
 	pthread_mutex_init(&f->lock, NULL);
 	for (size_t i = 0; i < loops; i++) {
 		f->m[i].loop = dp_loop_open((unsigned)i);

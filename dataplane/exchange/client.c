@@ -2,7 +2,7 @@
  * client.c - a client's connection.
  *
  * Requests are served one after another; what a client sends ahead waits in a bounded backlog.  Its FIN counts as
- * gone: whoever hangs up gets no answer and costs nothing further (docs/threads.md says why half-close is not served).
+ * gone: an abort and a half-close look the same on the wire, and answering an abort would cost money for nobody.
  */
 #include <stdlib.h>
 

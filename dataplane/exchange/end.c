@@ -118,9 +118,8 @@ static void record(struct dp_exchange *x, enum gw_end_reason why)
 	count(x, &r, now_us);
 	write_log(x, &r);
 	/* The list of models and preflights cost nothing and concern no ledger. */
-	if (x->shard->shared.ledger && x->op && x->op->kind != DP_OP_MODELS &&
-	    dp_ledger_add(x->shard->shared.ledger, &r) && x->shard->shared.wake_sender)
-		x->shard->shared.wake_sender(x->shard->shared.wake_arg);
+	if (x->shard->shared.ledger && x->op && x->op->kind != DP_OP_MODELS)
+		dp_ledger_add(x->shard->shared.ledger, &r);
 }
 
 void dp_x_end(struct dp_exchange *x, enum gw_end_reason why)

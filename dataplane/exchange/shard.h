@@ -20,8 +20,6 @@ struct dp_shard;
 struct dp_shared {
 	struct dp_ledger *ledger;              /* NULL: records go nowhere */
 	struct dp_limiter *limiter;
-	void (*wake_sender)(void *arg);        /* the ledger is no longer empty; any thread; NULL: nobody cares */
-	void *wake_arg;
 };
 
 struct dp_shard *dp_shard_open(struct dp_loop *l, const struct dp_shared *shared); /* owned: dp_shard_close() */

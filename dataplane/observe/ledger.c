@@ -96,14 +96,13 @@ static struct row *pack(const struct gw_usage_record *r)
 	return row;
 }
 
-bool dp_ledger_add(struct dp_ledger *l, const struct gw_usage_record *r)
+void dp_ledger_add(struct dp_ledger *l, const struct gw_usage_record *r)
 {
 	struct row *row = pack(r);
-	bool fits, was_empty;
+	bool fits;
 
 	pthread_mutex_lock(&l->lock);
 	fits = l->n < DP_LEDGER_MAX_RECORDS && l->bytes + row->bytes <= DP_LEDGER_MAX_BYTES;
-	was_empty = l->n == 0;
 	if (fits) {
 		row->num[INT_seq] = ++l->seq;
 		*l->end = row;
@@ -117,7 +116,6 @@ bool dp_ledger_add(struct dp_ledger *l, const struct gw_usage_record *r)
 		free(row);
 		atomic_fetch_add(&l->dropped, 1);
 	}
-	return fits && was_empty;
 }
 
 static void write_row(struct gw_buf *out, const struct row *r)

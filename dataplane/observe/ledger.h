@@ -18,8 +18,8 @@ struct dp_ledger;
 
 struct dp_ledger *dp_ledger_open(void);              /* owned: dp_ledger_close() */
 void dp_ledger_close(struct dp_ledger **l);
-/* Any thread; seq is set here, texts are copied.  true: the queue was empty, so the sender may want to be woken. */
-bool dp_ledger_add(struct dp_ledger *l, const struct gw_usage_record *r);
+/* Any thread; seq is set here, texts are copied.  The sender looks by itself, a few times a second. */
+void dp_ledger_add(struct dp_ledger *l, const struct gw_usage_record *r);
 /*
  * Append the JSON objects of up to `max` records after `after_seq`, comma-separated, to `out`.  Returns how many;
  * *last_seq is the last one's number.  They stay queued until acknowledged.
