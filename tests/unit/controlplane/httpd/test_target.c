@@ -42,6 +42,32 @@ START_TEST(bad_ones)
 }
 END_TEST
 
+/* Whatever comes, what is let through has no dot segment, no slash inside a segment and no control byte. */
+START_TEST(noise_never_slips_through)
+{
+	static const char pieces[] = "/.%25e2f50Aac?&=+\\#\x01\xc3\xa9";
+	uint64_t state = 42;
+	char raw[64];
+	for (int round = 0; round < 200000; round++) {
+		size_t n = 1 + (state >> 33) % 24;
+		for (size_t i = 0; i < n; i++) {
+			state = state * 6364136223846793005u + 1442695040888963407u;
+			raw[i] = pieces[(state >> 33) % (sizeof pieces - 1)];
+		}
+		raw[0] = '/';
+		raw[n] = 0;
+		if (parse(raw) != GW_OK)
+			continue;
+		for (size_t i = 0; i < rq.n_segments; i++) {
+			struct gw_str s = rq.segment[i];
+			ck_assert_msg(s.n > 0 && !gw_str_is(s, ".") && !gw_str_is(s, "..") && !memchr(s.p, '/', s.n) &&
+				      !memchr(s.p, '\\', s.n) && !memchr(s.p, 0, s.n) && gw_utf8_valid(s), "%s", raw);
+		}
+	}
+	gw_arena_close(&rq.arena);
+}
+END_TEST
+
 START_TEST(cookies_are_found_among_others)
 {
 	struct cp_pair h[] = { { GW_STR("cookie"), GW_STR("a=1; tidegate_session=abc;b=2") } };
@@ -55,4 +81,4 @@ START_TEST(cookies_are_found_among_others)
 }
 END_TEST
 
-UNIT_MAIN("httpd.target", good_ones, bad_ones, cookies_are_found_among_others)
+UNIT_MAIN("httpd.target", good_ones, bad_ones, noise_never_slips_through, cookies_are_found_among_others)
