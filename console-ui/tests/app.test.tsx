@@ -114,7 +114,7 @@ describe('doors', () => {
     expect(router.state.location.pathname).toBe('/setup');
     fill(screen.getByTestId('setup-password'), 'vQ7#kz!9Lm2$Wp');
     await user.click(screen.getByTestId('setup-submit'));
-    await screen.findByText('the setup token is wrong');
+    await screen.findByText(i18next.t('faultAt.setup_token'));
     expect(screen.queryByTestId('problem')).toBeNull();
 
     handlers['POST /setup'] = () => new Answer(201, session);

@@ -33,10 +33,17 @@ export function useProblemText(): (error: ApiError) => string {
   };
 }
 
+/* Members that can be wrong in one way alone: these faults have a sentence of ours. */
+const PLAIN = ['setup_token', 'current_password'] as const;
+
 /** A fault's sentence, with its kind in the page's language before it. */
 export function useFaultText(): (fault: ProblemError) => string {
   const { t, i18n } = useTranslation();
-  return (fault) => (i18n.exists(`fault.${fault.code}`) ? t(`fault.${fault.code}`, { message: fault.message }) : fault.message);
+  return (fault) => {
+    const plain = PLAIN.find((member) => fault.path === `/${member}` && ['conflict', 'bad_format'].includes(fault.code));
+    if (plain) return t(`faultAt.${plain}`);
+    return i18n.exists(`fault.${fault.code}`) ? t(`fault.${fault.code}`, { message: fault.message }) : fault.message;
+  };
 }
 
 interface ProblemProps {

@@ -62,6 +62,7 @@ export const en = {
     conflict: '{{message}}',
     malformed: '{{message}}',
   },
+  faultAt: { setup_token: 'The setup token is wrong.', current_password: 'The current password is wrong.' },
   broken: {
     title: 'This page could not be shown',
     text: 'Perhaps Tidegate has just been upgraded. Loading the page again usually helps.',

@@ -57,9 +57,10 @@ export const zh = {
     weak_password: '密码过弱（{{message}}）',
     unsupported: '不支持（{{message}}）',
     too_many: '数量过多（{{message}}）',
-    conflict: '冲突（{{message}}）',
+    conflict: '状态冲突（{{message}}）',
     malformed: '无法解析（{{message}}）',
   },
+  faultAt: { setup_token: '初始化令牌不正确。', current_password: '当前密码不正确。' },
   broken: {
     title: '无法显示此页面',
     text: '可能是 Tidegate 刚刚升级过，重新加载通常即可解决。',
