@@ -207,13 +207,21 @@ static void serve(const struct cp_request *rq, struct cp_response *rs, const str
 	plain(rs, 200, f->type, f->body[form]);
 }
 
+/* A browser that goes to an address, such as /routes/gpt-4.1: names have dots, so the path does not tell. */
+static bool asks_for_page(const struct cp_request *rq)
+{
+	size_t at;
+	if (rq->n_segments == 0)
+		return true;
+	return !gw_str_is(rq->segment[0], "assets") &&
+	       gw_str_find(cp_request_header(rq, "Accept"), GW_STR("text/html"), &at);
+}
+
 void cp_ui_handle(const struct cp_ui *ui, const struct cp_request *rq, struct cp_response *rs)
 {
 	GW_CHECK(ui, UI_MAGIC);
 	security_headers(rq, rs);
-	struct gw_str last = rq->n_segments > 0 ? rq->segment[rq->n_segments - 1] : GW_STR("");
-	size_t dot;
-	bool is_page = !gw_str_find(last, GW_STR("."), &dot);
+	bool is_page = asks_for_page(rq);
 	const struct file *f = gw_map_get(ui->files, rq->path);
 	if (f == NULL && is_page)
 		f = gw_map_get(ui->files, GW_STR("/index.html"));

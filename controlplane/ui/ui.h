@@ -13,7 +13,7 @@ struct cp_ui;
 /* A missing directory is fine: `/` then shows one plain page.  Links and hidden files are left out. */
 struct cp_ui *cp_ui_open(const char *dir);                       /* owned */
 void cp_ui_close(struct cp_ui **ui);
-/* Answers GET outside the API.  Paths without an extension get the start page, so that its own router decides. */
+/* Answers GET outside the API.  Who accepts text/html gets the start page where no file is: its own router decides. */
 void cp_ui_handle(const struct cp_ui *ui, const struct cp_request *rq, struct cp_response *rs);
 
 #endif
