@@ -30,7 +30,7 @@ struct cp_api {
 	enum cp_role *roles;             /* by operation index */
 	char *openapi;                   /* the document as sent */
 	size_t openapi_n;
-	_Atomic unsigned waiting;        /* long polls now */
+	_Atomic unsigned waiting;        /* long polls and questions to workers now */
 	_Atomic int64_t warned_full_ms;
 };
 
@@ -65,6 +65,13 @@ void cp_etag(struct cp_ctx *x, uint64_t revision);
 void cp_revision_header(struct cp_ctx *x, uint64_t revision);
 const char *cp_problem_title(const char *slug);
 json_t *cp_problem_json(const char *request_id, unsigned status, const char *slug, struct gw_str detail);
+
+/*
+ * Long polls and questions to workers hold a thread of the pool; at most half of them may do so at once.  end() follows
+ * begin() whatever it answered.
+ */
+bool cp_wait_begin(struct cp_ctx *x);
+void cp_wait_end(struct cp_ctx *x);
 
 /* ---- small things ---- */
 

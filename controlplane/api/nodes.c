@@ -7,7 +7,6 @@
 #include "base/log.h"
 
 #define MAX_WAIT_MS 30000
-#define MAX_WAITING 6    /* long polls at once; the pool has threads for more */
 #define DRAIN_MS 5000
 
 static json_t *node_json(struct cp_ctx *x, const struct cp_node_row *r, const struct cp_node_live *l)
@@ -104,9 +103,9 @@ static bool reached(struct cp_ctx *x)
 	wait = wait > MAX_WAIT_MS ? MAX_WAIT_MS : wait;
 	if (revision > cp_store_revision(x->app->store) && wait == 0)
 		return false;
-	bool may_wait = atomic_fetch_add(&x->api->waiting, 1) < MAX_WAITING;
+	bool may_wait = cp_wait_begin(x);
 	bool ok = w->wait(w->self, revision, may_wait ? wait : 0);
-	atomic_fetch_sub(&x->api->waiting, 1);
+	cp_wait_end(x);
 	return ok && revision <= cp_store_revision(x->app->store);
 }
 

@@ -210,6 +210,18 @@ void cp_revision_header(struct cp_ctx *x, uint64_t revision)
 
 /* ---- small things ---- */
 
+#define MAX_WAITING 6 /* of the httpd's 12 threads */
+
+bool cp_wait_begin(struct cp_ctx *x)
+{
+	return atomic_fetch_add(&x->api->waiting, 1) < MAX_WAITING;
+}
+
+void cp_wait_end(struct cp_ctx *x)
+{
+	atomic_fetch_sub(&x->api->waiting, 1);
+}
+
 struct gw_str cp_query_text(const struct cp_ctx *x, const char *name)
 {
 	return gw_json_str(json_object_get(x->query, name));

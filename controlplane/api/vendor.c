@@ -29,6 +29,12 @@ static void no_worker(struct cp_ctx *x)
 	cp_problem(x, 503, "no-worker", NULL, "no worker is connected, and only a worker can ask a vendor: start one, then try again");
 }
 
+static void busy(struct cp_ctx *x, const struct gw_error *err)
+{
+	cp_response_header(x->rq, x->rs, "Retry-After", GW_STR("5"));
+	cp_problem(x, 503, "unavailable", NULL, "%s", err->text);
+}
+
 /* Ask a worker that serves the newest revision, so that what was just saved is what is tried. */
 static enum gw_rc ask(struct cp_ctx *x, const char *op, json_t *args, int64_t timeout_ms, json_t **out, struct gw_error *err)
 {
@@ -38,8 +44,16 @@ static enum gw_rc ask(struct cp_ctx *x, const char *op, json_t *args, int64_t ti
 		json_decref(args);
 		return gw_fail(err, GW_NOTFOUND, NULL, "no worker is connected");
 	}
-	w->wait(w->self, cp_store_revision(x->app->store), SERVED_MS);
-	return w->call(w->self, GW_STR_NONE, op, args, timeout_ms, out, err);
+	enum gw_rc rc;
+	if (cp_wait_begin(x)) {
+		w->wait(w->self, cp_store_revision(x->app->store), SERVED_MS);
+		rc = w->call(w->self, GW_STR_NONE, op, args, timeout_ms, out, err);
+	} else {
+		json_decref(args);
+		rc = gw_fail(err, GW_INUSE, NULL, "too many such calls are running: try again in a few seconds");
+	}
+	cp_wait_end(x);
+	return rc;
 }
 
 void cp_api_test_provider(struct cp_ctx *x)
@@ -68,6 +82,8 @@ void cp_api_test_provider(struct cp_ctx *x)
 		cp_answer(x, 200, result);
 	} else if (rc == GW_NOTFOUND) {
 		no_worker(x);
+	} else if (rc == GW_INUSE) {
+		busy(x, &err);
 	} else {
 		json_t *o = json_object();
 		json_decref(result);
@@ -95,6 +111,8 @@ void cp_api_list_vendor_models(struct cp_ctx *x)
 		cp_answer(x, 200, cp_list_json(json_incref(items), NULL, (int64_t)json_array_size(items)));
 	else if (rc == GW_NOTFOUND)
 		no_worker(x);
+	else if (rc == GW_INUSE)
+		busy(x, &err);
 	else
 		cp_problem(x, 502, "vendor", NULL, "%s", rc == GW_OK ? "the vendor's list made no sense" : err.text);
 	json_decref(result);
@@ -205,7 +223,7 @@ void cp_api_get_provider_health(struct cp_ctx *x)
 	}
 	json_t *o = blank(x, spec);
 	json_decref(spec);
-	size_t n = w != NULL ? w->list(w->self, x->a, &live) : 0;
+	size_t n = cp_wait_begin(x) && w != NULL ? w->list(w->self, x->a, &live) : 0;
 	for (size_t i = 0; i < n; i++) {
 		json_t *args = json_object(), *result = NULL;
 		gw_json_set_str(args, "provider", x->param[0]);
@@ -216,6 +234,7 @@ void cp_api_get_provider_health(struct cp_ctx *x)
 		merge(json_object_get(o, "endpoints"), json_object_get(result, "endpoints"), "url");
 		json_decref(result);
 	}
+	cp_wait_end(x);
 	sort_worst(json_object_get(o, "keys"));
 	sort_worst(json_object_get(o, "endpoints"));
 	json_object_set_new(o, "provider", cp_text_json(x->param[0]));
