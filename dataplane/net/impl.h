@@ -41,6 +41,7 @@ struct dp_loop {
 	char tls_buf[17 * 1024];
 };
 
+/* Bytes on their way out; the memory is the connection's own. */
 struct dp_out { char *p; size_t n, cap; };
 
 struct dp_conn {
@@ -62,6 +63,7 @@ struct dp_conn {
 	struct dp_timer timer;          /* while paused: looks whether the peer went; while lingering: the deadline */
 };
 
+/* Whom we expect at the other end; texts are borrowed for the handshake's time. */
 struct dp_tls_spec { struct gw_str host, server_name, ca_pem; uint16_t port; bool verify; };
 
 /* dns.c: `done` runs once, always from the loop and never from inside; n == 0: failed, text says why. */
