@@ -89,7 +89,7 @@ def test_unknown_members_are_named(admin, kind):
 @pytest.mark.parametrize("kind, body, path, code", [
     ("providers", provider(type="no-such-vendor"), "/type", None),
     ("providers", provider(base_url="ftp://x"), "/base_url", None),
-    ("providers", provider(base_url="http://x/", endpoints=[{"url": "http://y"}]), None, None),
+    ("providers", provider(endpoints=[{"url": "http://user@y"}]), "/endpoints/0/url", None),
     ("providers", provider(timeouts={"connect": "soon"}), "/timeouts/connect", "bad_format"),
     ("providers", provider(timeouts={"total": "5m", "nap": "1s"}), "/timeouts/nap", "unknown_member"),
     ("providers", provider(enabled="yes"), "/enabled", "wrong_type"),
@@ -119,6 +119,12 @@ def test_bad_values_are_named(admin, kind, body, path, code):
     assert path is None or path in [p for p, _ in found], found
     assert code is None or (path, code) in found, found
     assert admin.get(kind + "/" + body["name"], expect=404)
+
+
+def test_endpoints_may_stand_beside_the_base_url(admin):
+    admin.post("providers", provider(base_url="http://127.0.0.1:9/v1", endpoints=[{"url": "http://127.0.0.1:8/v1", "weight": 2}]))
+    seen = admin.get("providers/" + provider()["name"]).json()
+    assert seen["base_url"] == "http://127.0.0.1:9/v1" and seen["endpoints"] == [{"url": "http://127.0.0.1:8/v1", "weight": 2}]
 
 
 @kinds
