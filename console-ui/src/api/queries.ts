@@ -77,12 +77,20 @@ export async function readSession(): Promise<Session | null> {
   }
 }
 
+const LEFT = ['left'];
+
+/** Did the last person log out, rather than lose the session?  Then nobody wants to come back to this page. */
+export function hasLeft(client: QueryClient): boolean {
+  return client.getQueryData(LEFT) === true;
+}
+
 /** Another person, or nobody: nothing that the last one has seen stays. */
-export function changePerson(client: QueryClient, session: Session | null): void {
+export function changePerson(client: QueryClient, session: Session | null, how: 'left' | 'ended' = 'ended'): void {
+  client.setQueryData(LEFT, session === null && how === 'left');
   setCsrfToken(session?.csrf_token ?? '');
   client.setQueryData(['setup'], { initialised: true });
   client.setQueryData(['session'], session);
-  client.removeQueries({ predicate: (query) => !['setup', 'session'].includes(String(query.queryKey[0])) });
+  client.removeQueries({ predicate: (query) => !['setup', 'session', 'left'].includes(String(query.queryKey[0])) });
 }
 
 export function useSession() {

@@ -6,7 +6,7 @@ import { useTranslation } from 'react-i18next';
 import { Navigate, Outlet, useLocation } from 'react-router-dom';
 import { onSessionEnd } from '../api/client';
 import { ApiError } from '../api/errors';
-import { changePerson, useSession, useSetup } from '../api/queries';
+import { changePerson, hasLeft, useSession, useSetup } from '../api/queries';
 import { Mark } from '../components/Brand';
 import { ProblemAlert } from '../components/Problem';
 import { usePreferences } from '../lib/preferences';
@@ -95,7 +95,7 @@ function Gate() {
     return <Navigate to="/" replace />;
   } else if (!session.data && at !== '/login') {
     const next = at + place.search;
-    return <Navigate to={next === '/' ? '/login' : `/login?next=${encodeURIComponent(next)}`} replace />;
+    return <Navigate to={next === '/' || hasLeft(client) ? '/login' : `/login?next=${encodeURIComponent(next)}`} replace />;
   } else if (session.data && at === '/login') {
     return <Navigate to={nextOf(place.search)} replace />;
   }

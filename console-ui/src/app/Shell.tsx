@@ -116,7 +116,7 @@ function Person({ onPassword }: { onPassword: () => void }) {
     try {
       await need(api.DELETE('/session'));
     } finally {
-      changePerson(client, null);
+      changePerson(client, null, 'left');
     }
   };
   return (

@@ -55,7 +55,7 @@ export function ChangeList({ changes, empty }: { changes: Schemas['Change'][]; e
             <span className="line gap-8">
               <Operation op={change.op} />
               <span className="muted">{kind(change.kind)}</span>
-              <span className="break">{change.name}</span>
+              {change.kind !== 'settings' && <span className="break">{change.name}</span>}
             </span>
           }
         >
