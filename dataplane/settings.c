@@ -133,6 +133,10 @@ static enum dp_start complete(struct dp_settings *s, struct gw_error *err)
 		gw_fail(err, GW_INVALID, NULL, "--control is missing: the address of the control plane, wss://HOST:8002");
 		return DP_START_WRONG;
 	}
+	if (s->control && strncmp(s->control, "wss://", 6) != 0) {
+		gw_fail(err, GW_INVALID, NULL, "--control must be wss://HOST:PORT; the channel always uses TLS");
+		return DP_START_WRONG;
+	}
 	if (!s->static_config && !s->state_dir) {
 		gw_fail(err, GW_INVALID, NULL, "--state-dir is missing: where identity and last good configuration are kept");
 		return DP_START_WRONG;
