@@ -90,9 +90,11 @@ def test_revisions_between_are_never_sent(control):
     for _ in range(8):
         newest = control.change()
     worker.ack(held)
-    after = worker.hear("snapshot")
-    assert after["revision"] == newest, "one answer, then only the newest"
-    worker.ack(after)
+    sent = []
+    while not sent or sent[-1]["revision"] < newest:     # one more when the ack overtakes the last commit
+        sent.append(worker.hear("snapshot"))
+        worker.ack(sent[-1])
+    assert sent[-1]["revision"] == newest and len(sent) <= 2, [s["revision"] for s in sent]
     control.wait_node(worker, lag=0, revision_served=newest)
     worker.close()
 

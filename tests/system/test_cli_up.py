@@ -32,8 +32,10 @@ def running(shared_gateway):
 
 
 def test_it_says_where_everything_is(running):
-    log = running.daemon("up").log()
-    assert running.console_url in log and "Tidegate is ready" in log
+    daemon = running.daemon("up")
+    daemon.wait_for(lambda: "Tidegate is ready" in daemon.log())
+    log = daemon.log()
+    assert running.console_url in log
     assert "http://127.0.0.1:%d/v1" % running.data_port in log
     up = json.loads((running.data_dir / "up.json").read_text())
     assert up["pid"] == running.daemon("up").pid and up["console_port"] == running.console_port
