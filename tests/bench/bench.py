@@ -224,7 +224,7 @@ wrk.body = [==[{BODY}]==]
         return float(number) * {"us": 0.001, "ms": 1, "s": 1000}[unit]
     return {"requests": int(re.search(r"(\d+) requests in", out).group(1)),
             "rps": float(re.search(r"Requests/sec:\s+([\d.]+)", out).group(1)),
-            "p50_ms": ms(re.search(r"50%\s+(\S+)", out).group(1)), "p99_ms": ms(re.search(r"99%\s+(\S+)", out).group(1))}
+            "p50_ms": ms(re.search(r"^ +50%\s+(\S+)", out, re.M).group(1)), "p99_ms": ms(re.search(r"^ +99%\s+(\S+)", out, re.M).group(1))}
 
 
 def measure(system, connections, seconds, scratch):
