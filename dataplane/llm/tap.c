@@ -87,12 +87,20 @@ bool dp_tap_complete(const struct dp_tap *t)
 enum gw_usage_source dp_tap_usage(const struct dp_tap *t, int64_t prompt_estimate, struct gw_tokens *out)
 {
 	const struct dp_raw_usage *u = &t->usage;
+	int64_t passed = dp_tokens_of_text(t->ascii, t->wide);
 
-	if (u->prompt >= 0 || u->completion >= 0 || u->total >= 0) {
-		*out = dp_usage_settle(u, t->setup.op->dialect->cached_apart, t->setup.reasoning_apart);
-		return GW_USAGE_PROVIDER;
+	if (u->prompt < 0 && u->completion < 0 && u->total < 0) {
+		*out = (struct gw_tokens){ .prompt = prompt_estimate, .completion = passed };
+		return GW_USAGE_ESTIMATED;
 	}
-	*out = (struct gw_tokens){ .prompt = prompt_estimate, .completion = dp_tokens_of_text(t->ascii, t->wide) };
+	*out = dp_usage_settle(u, t->setup.op->dialect->cached_apart, t->setup.reasoning_apart);
+	/* A document tells its usage once; a stream may tell it early, or again and again, and what came last was not the end. */
+	if (!t->setup.upstream_streams || dp_tap_complete(t))
+		return GW_USAGE_PROVIDER;
+	if (u->prompt < 0 && u->total < 0)
+		out->prompt = prompt_estimate;
+	if (out->completion < passed)
+		out->completion = passed;
 	return GW_USAGE_ESTIMATED;
 }
 

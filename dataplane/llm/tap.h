@@ -77,7 +77,11 @@ bool dp_tap_changes_length(const struct dp_tap *t);
  * stream with dp_error_event().
  */
 bool dp_tap_complete(const struct dp_tap *t);
-/* Tokens and where they are from.  `prompt_estimate` serves when the provider said nothing. */
+/*
+ * Tokens and where they are from.  `prompt_estimate` serves when the provider said nothing.  Usage in a stream that is
+ * not complete may be an early count: then the completion is at least what the text that passed comes to, and the whole
+ * is an estimate.
+ */
 enum gw_usage_source dp_tap_usage(const struct dp_tap *t, int64_t prompt_estimate, struct gw_tokens *out);
 
 /* For dialects: helpers that a read_event uses. */

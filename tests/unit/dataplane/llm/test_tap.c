@@ -272,13 +272,13 @@ START_TEST(usage_in_odd_places)
 	ck_assert_int_eq(dp_tap_usage(r.t, 0, &t), GW_USAGE_PROVIDER);
 	ck_assert_int_eq(t.completion, 4);
 	done(&r);
-	run(&r, SETUP(STREAM), GW_STR("data: {\"choices\":[],\"x_groq\":{\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":5}}}\n\n"), 1, DP_CLOSE_CLEAN);
+	run(&r, SETUP(STREAM), GW_STR("data: {\"choices\":[],\"x_groq\":{\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":5}}}\n\n" DONE), 1, DP_CLOSE_CLEAN);
 	ck_assert_int_eq(dp_tap_usage(r.t, 0, &t), GW_USAGE_PROVIDER);
 	ck_assert_int_eq(t.completion, 5);
 	done(&r);
 	/* continuous usage: the last one counts, null does not wipe it out */
-	run(&r, SETUP(STREAM), GW_STR("data: {\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":1}}\n\ndata: {\"usage\":{\"completion_tokens\":6}}\n\ndata: {\"usage\":null}\n\n"), 1, DP_CLOSE_CLEAN);
-	dp_tap_usage(r.t, 0, &t);
+	run(&r, SETUP(STREAM), GW_STR("data: {\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":1}}\n\ndata: {\"usage\":{\"completion_tokens\":6}}\n\ndata: {\"usage\":null}\n\n" DONE), 1, DP_CLOSE_CLEAN);
+	ck_assert_int_eq(dp_tap_usage(r.t, 0, &t), GW_USAGE_PROVIDER);
 	ck_assert_int_eq(t.prompt, 3);
 	ck_assert_int_eq(t.completion, 6);
 	done(&r);
@@ -478,6 +478,37 @@ START_TEST(anthropic_streams_are_understood)
 }
 END_TEST
 
+/* What message_start tells of the answer is no count of it; of the prompt it is. */
+START_TEST(early_usage_is_not_the_whole)
+{
+	static const char in[] = "data: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":12,\"cache_read_input_tokens\":100,\"output_tokens\":1}}}\n\n"
+		"data: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"forty bytes of text, which is ten tokens\"}}\n\n";
+	static const char high[] = "data: {\"usage\":{\"completion_tokens\":6}}\n\n" TEXT;
+	const struct dp_operation *messages = dp_operation_at(0);
+	struct gw_tokens t;
+
+	for (size_t i = 0; dp_operation_at(i); i++)
+		if (strcmp(dp_operation_at(i)->name, "messages") == 0)
+			messages = dp_operation_at(i);
+	for (unsigned mode = 0; mode < 30; mode++) {
+		struct result r;
+
+		run(&r, (struct dp_tap_setup){ .op = messages, STREAM }, gw_str_c(in), mode, mode % 2 ? DP_CLOSE_CLEAN : DP_CLOSE_ABORT);
+		ck_assert_int_eq(dp_tap_usage(r.t, 7, &t), GW_USAGE_ESTIMATED);
+		ck_assert_int_eq(t.prompt, 112);
+		ck_assert_int_eq(t.cached, 100);
+		ck_assert_int_eq(t.completion, 10);
+		done(&r);
+		/* reported more than passed: that; nothing of the prompt: its estimate */
+		run(&r, SETUP(STREAM), gw_str_c(high), mode, DP_CLOSE_TRUNCATED);
+		ck_assert_int_eq(dp_tap_usage(r.t, 7, &t), GW_USAGE_ESTIMATED);
+		ck_assert_int_eq(t.prompt, 7);
+		ck_assert_int_eq(t.completion, 6);
+		done(&r);
+	}
+}
+END_TEST
+
 START_TEST(errors_in_the_clients_words)
 {
 	static const struct { unsigned status; const char *body, *message; } rows[] = {
@@ -555,4 +586,4 @@ END_TEST
 
 UNIT_MAIN("tap", golden_streams_at_every_cut, only_what_was_asked_for_is_hidden, ends, usage_dialects, usage_in_odd_places,
           json_passes_and_is_read, an_error_inside_200_is_seen, a_stream_is_collected, several_choices_are_collected_in_order,
-          an_answer_is_spread, anthropic_streams_are_understood, errors_in_the_clients_words, keys_are_blotted_out, lists_of_models)
+          an_answer_is_spread, anthropic_streams_are_understood, early_usage_is_not_the_whole, errors_in_the_clients_words, keys_are_blotted_out, lists_of_models)
