@@ -45,7 +45,8 @@ void dp_conn_deliver_end(struct dp_conn *c, enum dp_net_end how, const char *tex
 		return;
 	c->ended = true;
 	c->broken = how == DP_NET_END_RESET;
-	dp_timer_stop(&c->timer);
+	if (!c->lingering) /* else it is the limit for what is still to be written */
+		dp_timer_stop(&c->timer);
 	uv_read_stop((uv_stream_t *)&c->tcp);
 	c->reading = false;
 	if (gw_log_on(GW_LOG_DEBUG) && text)
@@ -220,6 +221,10 @@ static void on_written(uv_write_t *w, int status)
 	out_drop(&c->flight);
 	if (c->magic != DP_CONN_MAGIC)
 		return;
+	if (status < 0 && c->lingering) { /* its end may have come before: nobody is to be told any more */
+		dp_conn_close(&c);
+		return;
+	}
 	if (status < 0) {
 		dp_conn_deliver_end(c, DP_NET_END_RESET, uv_strerror(status));
 		return;
