@@ -99,10 +99,11 @@ static struct row *pack(const struct gw_usage_record *r)
 void dp_ledger_add(struct dp_ledger *l, const struct gw_usage_record *r)
 {
 	struct row *row = pack(r);
+	size_t share = r->attempts > 0 ? 1 : 2; /* the second half is for what may have cost money */
 	bool fits;
 
 	pthread_mutex_lock(&l->lock);
-	fits = l->n < DP_LEDGER_MAX_RECORDS && l->bytes + row->bytes <= DP_LEDGER_MAX_BYTES;
+	fits = l->n < DP_LEDGER_MAX_RECORDS / share && l->bytes + row->bytes <= DP_LEDGER_MAX_BYTES / share;
 	if (fits) {
 		row->num[INT_seq] = ++l->seq;
 		*l->end = row;

@@ -2,8 +2,9 @@
  * ledger.h - usage records on their way to the control plane.
  *
  * Loops add, one sender takes batches and removes what was acknowledged.  The queue is bounded: when it is full the
- * newest record is dropped and counted, since a ledger with a known gap beats a worker without memory.  Records are
- * numbered as they are added; numbers are never reused within a boot.
+ * newest record is dropped and counted, since a ledger with a known gap beats a worker without memory.  Requests that
+ * were sent to no provider get half of the room at most, so that a flood of them cannot push out what cost money.
+ * Records are numbered as they are added; numbers are never reused within a boot.
  */
 #ifndef DP_OBSERVE_LEDGER_H
 #define DP_OBSERVE_LEDGER_H

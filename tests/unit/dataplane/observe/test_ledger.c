@@ -8,7 +8,7 @@ static struct gw_usage_record record(const char *id)
 {
 	struct gw_usage_record r = {
 		.request_id = gw_str_c(id), .consumer = GW_STR("app\"1"), .route = GW_STR("r"), .requested_model = GW_STR("m\n"),
-		.status = 200, .prompt_tokens = 7, .completion_tokens = 9, .first_byte_ms = -1, .end_reason = GW_END_COMPLETE,
+		.status = 200, .attempts = 1, .prompt_tokens = 7, .completion_tokens = 9, .first_byte_ms = -1, .end_reason = GW_END_COMPLETE,
 		.usage_source = GW_USAGE_PROVIDER,
 	};
 	return r;
@@ -92,4 +92,24 @@ START_TEST(full_means_dropped_and_counted)
 }
 END_TEST
 
-UNIT_MAIN("ledger", batches_and_acks, json_is_what_the_other_side_reads, full_means_dropped_and_counted)
+START_TEST(refusals_cannot_push_out_what_cost_money)
+{
+	struct dp_ledger *l = dp_ledger_open();
+	struct gw_usage_record paid = record("paid"), refused = record("refused");
+
+	refused.attempts = 0;
+	for (size_t i = 0; i < DP_LEDGER_MAX_RECORDS; i++)
+		dp_ledger_add(l, &refused);
+	ck_assert_uint_eq(dp_ledger_queued(l), DP_LEDGER_MAX_RECORDS / 2);
+	ck_assert_int_eq(dp_ledger_dropped(l), DP_LEDGER_MAX_RECORDS / 2);
+	for (size_t i = 0; i < 1000; i++)
+		dp_ledger_add(l, &paid);
+	dp_ledger_add(l, &refused);
+	ck_assert_uint_eq(dp_ledger_queued(l), DP_LEDGER_MAX_RECORDS / 2 + 1000);
+	ck_assert_int_eq(dp_ledger_dropped(l), DP_LEDGER_MAX_RECORDS / 2 + 1);
+	dp_ledger_close(&l);
+}
+END_TEST
+
+UNIT_MAIN("ledger", batches_and_acks, json_is_what_the_other_side_reads, full_means_dropped_and_counted,
+          refusals_cannot_push_out_what_cost_money)
