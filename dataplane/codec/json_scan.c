@@ -185,6 +185,7 @@ static bool string_done(struct dp_scan *s, size_t end)
 		s->stat.ascii += (int64_t)s->string_ascii;
 		s->stat.wide += (int64_t)s->string_wide;
 	}
+	s->string_ascii = s->string_wide = 0;
 	value_done(s, end);
 	return true;
 }
@@ -533,6 +534,14 @@ enum dp_scan_state dp_scan_end(struct dp_scan *s)
 	else if (s->state != T_END && s->state != T_BAD)
 		bad(s, "ends in the middle of the JSON object");
 	return s->state == T_END ? DP_SCAN_DONE : DP_SCAN_BAD;
+}
+
+void dp_scan_text(const struct dp_scan *s, int64_t *ascii, int64_t *wide)
+{
+	bool counts = !s->key && s->prefix_n < 5;
+
+	*ascii = s->stat.ascii + (counts ? (int64_t)s->string_ascii : 0);
+	*wide = s->stat.wide + (counts ? (int64_t)s->string_wide : 0);
 }
 
 const struct dp_scan_member *dp_scan_get(const struct dp_scan *s, const char *name)

@@ -82,6 +82,8 @@ void dp_scan_init(struct dp_scan *s, const struct dp_scan_name *names, size_t n)
 enum dp_scan_state dp_scan_feed(struct dp_scan *s, struct gw_str piece) GW_MUST_CHECK;
 /* No more pieces: DONE if one whole object was read, else BAD ("ends too early"). */
 enum dp_scan_state dp_scan_end(struct dp_scan *s) GW_MUST_CHECK;
+/* Text so far, with what was read of a string that has not ended: for bodies that may be cut. */
+void dp_scan_text(const struct dp_scan *s, int64_t *ascii, int64_t *wide);
 /* NULL: not among the names or not in the body. */
 const struct dp_scan_member *dp_scan_get(const struct dp_scan *s, const char *name);
 

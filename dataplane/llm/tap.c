@@ -332,8 +332,19 @@ static enum dp_flow plain_feed(struct dp_stream *s, const struct dp_chunk *c)
 		for (size_t i = 0; i < in.n && !p->t->first_token; i++)
 			p->t->first_token = in.p[i] != '\n' && in.p[i] != '\r' && in.p[i] != ' ' && in.p[i] != '\t';
 	if (!p->off) {
+		bool had = p->scan.member[0].n > 0;
+
 		p->off = dp_scan_feed(&p->scan, in) == DP_SCAN_BAD;
 		keep(p, in, from);
+		/*
+		 * Noted now, not at the end: a client that leaves is charged without one.  But half a picture or half a
+		 * vector, in base64, is no text.
+		 */
+		if (p->t->setup.op->kind != DP_OP_PLAIN)
+			dp_scan_text(&p->scan, &p->t->ascii, &p->t->wide);
+		/* Only values that were read to their end: half of one says nothing. */
+		if (!had && p->scan.member[0].n)
+			dp_usage_fold(&p->t->usage, dp_json_value(gw_buf_str(&p->kept[0])));
 	}
 	return dp_emit_bytes(s, in);
 }
@@ -347,11 +358,10 @@ static enum dp_flow plain_finish(struct dp_stream *s, enum dp_close how)
 	t->finished = true;
 	t->close = how;
 	t->whole_json = !p->off && dp_scan_end(&p->scan) == DP_SCAN_DONE;
-	t->ascii = p->scan.stat.ascii;
-	t->wide = p->scan.stat.wide;
-	/* Only values that were read to their end: half of one says nothing. */
-	if (p->scan.member[0].n)
-		dp_usage_fold(&t->usage, dp_json_value(gw_buf_str(&p->kept[0])));
+	if (t->setup.op->kind == DP_OP_PLAIN) {
+		t->ascii = p->scan.stat.ascii;
+		t->wide = p->scan.stat.wide;
+	}
 	if (p->scan.member[1].n)
 		error = dp_json_value(gw_buf_str(&p->kept[1]));
 	if (dp_json_truthy(error))

@@ -7,8 +7,12 @@
 #include "base/str.h"
 #include "llm/tap_ways.h"
 
+static const struct dp_scan_name watched[] = { { "usage", false } };
+
 struct spread {
 	struct dp_tap *t;
+	struct dp_scan scan;        /* what has come of an answer that may never be whole */
+	bool off;                   /* it is no JSON object */
 	struct gw_buf body;
 };
 
@@ -17,17 +21,27 @@ static void spread_init(struct dp_stream *s, void *arg)
 	struct spread *p = dp_state(s);
 
 	p->t = arg;
+	dp_scan_init(&p->scan, watched, GW_COUNT(watched));
 	gw_buf_init(&p->body, p->t->setup.max_answer);
 }
 
 static enum dp_flow spread_feed(struct dp_stream *s, const struct dp_chunk *c)
 {
 	struct spread *p = dp_state(s);
+	const struct dp_scan_member *usage = &p->scan.member[0];
+	bool had = usage->n > 0;
 
-	if (gw_buf_add(&p->body, c->u.bytes))
+	if (!gw_buf_add(&p->body, c->u.bytes)) {
+		p->t->overflow = true;
+		return DP_ERROR;
+	}
+	if (p->off)
 		return DP_GO;
-	p->t->overflow = true;
-	return DP_ERROR;
+	p->off = dp_scan_feed(&p->scan, c->u.bytes) == DP_SCAN_BAD;
+	if (!had && usage->n)
+		dp_usage_fold(&p->t->usage, dp_json_value((struct gw_str){ p->body.p + usage->at, usage->n }));
+	dp_scan_text(&p->scan, &p->t->ascii, &p->t->wide);
+	return DP_GO;
 }
 
 static void begin_chunk(struct gw_buf *out, struct dp_json doc)
@@ -121,6 +135,8 @@ static void note(struct dp_tap *t, struct dp_json doc, struct dp_json choices)
 	struct dp_json_iter it = dp_json_iter(choices);
 	struct dp_json error = dp_json_at(doc, "error");
 
+	if (choices.type == DP_J_ARRAY)
+		t->ascii = t->wide = 0; /* of a whole answer only its messages count */
 	dp_usage_fold(&t->usage, dp_json_at(doc, "usage"));
 	if (dp_json_truthy(error))
 		dp_tap_error(t, error);

@@ -62,6 +62,17 @@ static const struct dp_operation *chat(void)
 	return dp_operation_at(0);
 }
 
+static const struct dp_operation *op(const char *name)
+{
+	const struct dp_operation *found = NULL;
+
+	for (size_t i = 0; dp_operation_at(i); i++)
+		if (strcmp(dp_operation_at(i)->name, name) == 0)
+			found = dp_operation_at(i);
+	ck_assert_msg(found != NULL, "%s", name);
+	return found;
+}
+
 #define SETUP(...) (struct dp_tap_setup){ .op = chat(), __VA_ARGS__ }
 #define STREAM .client_streams = true, .upstream_streams = true
 
@@ -448,6 +459,44 @@ START_TEST(an_answer_is_spread)
 }
 END_TEST
 
+/* The client leaves: nobody calls dp_finish(), the text that came is charged all the same, at any slicing. */
+START_TEST(an_answer_that_is_never_finished_is_counted)
+{
+	static const struct { bool streams; const char *op, *in; enum gw_usage_source source; int64_t prompt, completion; } rows[] = {
+		{ false, "chat", "{\"choices\":[{\"message\":{\"content\":\"forty bytes of text, which is ten tokens", GW_USAGE_ESTIMATED, 7, 10 },
+		{ true, "chat", "{\"choices\":[{\"message\":{\"content\":\"forty bytes of text, which is ten tokens", GW_USAGE_ESTIMATED, 7, 10 },
+		{ false, "chat", "{\"choices\":[{\"message\":{\"content\":\"\\u4e2d\xe6\x96\x87\xe5\xad\x97\"},\"finish_rea", GW_USAGE_ESTIMATED, 7, 2 },
+		{ true, "chat", "{\"choices\":[{\"message\":{\"content\":\"\\u4e2d\xe6\x96\x87\xe5\xad\x97\"},\"finish_rea", GW_USAGE_ESTIMATED, 7, 2 },
+		{ false, "chat", "{\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4},\"choices\":[{\"mess", GW_USAGE_PROVIDER, 3, 4 },
+		{ true, "chat", "{\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4},\"choices\":[{\"mess", GW_USAGE_PROVIDER, 3, 4 },
+		{ false, "chat", "{\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4", GW_USAGE_ESTIMATED, 7, 0 },
+		{ false, "chat", "{\"url\":\"data:image/png;base64,AAAAAAAAAAAAAAAAAAAA", GW_USAGE_ESTIMATED, 7, 0 },
+		{ false, "messages", "{\"content\":[{\"text\":\"forty bytes of text, which is ten tokens", GW_USAGE_ESTIMATED, 7, 10 },
+		{ false, "image", "{\"data\":[{\"b64_json\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", GW_USAGE_ESTIMATED, 7, 0 },
+		{ false, "chat", "\xff\xfb\x90not JSON", GW_USAGE_ESTIMATED, 7, 0 },
+	};
+
+	for (size_t i = 0; i < GW_COUNT(rows); i++)
+		for (unsigned mode = 0; mode < slices_modes(gw_str_c(rows[i].in), 20); mode++) {
+			struct dp_tap_setup setup = { .op = op(rows[i].op), .client_streams = rows[i].streams };
+			struct gw_arena *a = gw_arena_open(0);
+			struct dp_tap *t = dp_tap_open(a, &setup);
+			struct gw_buf out;
+			struct dp_stream *s;
+			struct gw_tokens got;
+
+			gw_buf_init(&out, 1 << 16);
+			s = dp_tap_chain(a, t, dp_stream_open(a, &sink, &out, NULL));
+			slices_run(gw_str_c(rows[i].in), mode, feed, s);
+			ck_assert_msg(dp_tap_usage(t, 7, &got) == rows[i].source, "%s", rows[i].in);
+			ck_assert_int_eq(got.prompt, rows[i].prompt);
+			ck_assert_msg(got.completion == rows[i].completion, "%s gives %d", rows[i].in, (int)got.completion);
+			gw_arena_close(&a);
+			gw_buf_fini(&out);
+		}
+}
+END_TEST
+
 START_TEST(anthropic_streams_are_understood)
 {
 	static const char in[] = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":12,\"cache_read_input_tokens\":100,\"cache_creation_input_tokens\":5,\"output_tokens\":1}}}\n\n"
@@ -456,13 +505,10 @@ START_TEST(anthropic_streams_are_understood)
 		"event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"Hi\"}}\n\n"
 		"event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{\"output_tokens\":29}}\n\n"
 		"event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
-	const struct dp_operation *messages = NULL;
+	const struct dp_operation *messages = op("messages");
 	struct gw_tokens t;
 	struct result r;
 
-	for (size_t i = 0; dp_operation_at(i); i++)
-		if (strcmp(dp_operation_at(i)->name, "messages") == 0)
-			messages = dp_operation_at(i);
 	for (unsigned mode = 0; mode < 50; mode++) {
 		run(&r, (struct dp_tap_setup){ .op = messages, STREAM }, gw_str_c(in), mode, DP_CLOSE_CLEAN);
 		ck_assert(gw_str_is(gw_buf_str(&r.out), in));
@@ -484,12 +530,9 @@ START_TEST(early_usage_is_not_the_whole)
 	static const char in[] = "data: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":12,\"cache_read_input_tokens\":100,\"output_tokens\":1}}}\n\n"
 		"data: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"forty bytes of text, which is ten tokens\"}}\n\n";
 	static const char high[] = "data: {\"usage\":{\"completion_tokens\":6}}\n\n" TEXT;
-	const struct dp_operation *messages = dp_operation_at(0);
+	const struct dp_operation *messages = op("messages");
 	struct gw_tokens t;
 
-	for (size_t i = 0; dp_operation_at(i); i++)
-		if (strcmp(dp_operation_at(i)->name, "messages") == 0)
-			messages = dp_operation_at(i);
 	for (unsigned mode = 0; mode < 30; mode++) {
 		struct result r;
 
@@ -586,4 +629,5 @@ END_TEST
 
 UNIT_MAIN("tap", golden_streams_at_every_cut, only_what_was_asked_for_is_hidden, ends, usage_dialects, usage_in_odd_places,
           json_passes_and_is_read, an_error_inside_200_is_seen, a_stream_is_collected, several_choices_are_collected_in_order,
-          an_answer_is_spread, anthropic_streams_are_understood, early_usage_is_not_the_whole, errors_in_the_clients_words, keys_are_blotted_out, lists_of_models)
+          an_answer_is_spread, an_answer_that_is_never_finished_is_counted,
+          anthropic_streams_are_understood, early_usage_is_not_the_whole, errors_in_the_clients_words, keys_are_blotted_out, lists_of_models)
