@@ -83,6 +83,42 @@ static bool scan_byte(struct dp_multipart *m, char c)
 	return content(m, &c, 1);
 }
 
+/*
+ * How often does a disposition name its field?  Also behind a parameter that dp_media_param() does not understand, since
+ * the provider may.  *extended: as name*=utf-8''... or in pieces (RFC 2231), which some read and some do not.
+ */
+static size_t names_in(struct gw_str disposition, bool *extended)
+{
+	struct gw_str rest = disposition;
+	size_t names = 0;
+
+	gw_str_cut(&rest, ';');
+	while (rest.n) {
+		struct gw_str key;
+		size_t at = 0;
+
+		while (at < rest.n && rest.p[at] != '=' && rest.p[at] != ';')
+			at++;
+		key = gw_str_trim((struct gw_str){ rest.p, at });
+		names += gw_str_ieq(key, GW_STR("name"));
+		*extended |= key.n > 4 && key.p[4] == '*' && gw_str_ieq((struct gw_str){ key.p, 4 }, GW_STR("name"));
+		rest = gw_str_from(rest, at);
+		if (rest.n > 1 && rest.p[0] == '=' && rest.p[1] == '"') {
+			for (at = 2; at < rest.n && rest.p[at] != '"'; at++)
+				at += rest.p[at] == '\\';
+			rest = gw_str_from(rest, at);
+		}
+		gw_str_cut(&rest, ';');
+	}
+	return names;
+}
+
+static bool ambiguous(struct dp_multipart *m, const char *why)
+{
+	m->duplicate = true;
+	return bad(m, why);
+}
+
 static bool is_wanted(struct gw_str disposition, const char *wanted, bool *file)
 {
 	char buf[128], other[8];
@@ -93,10 +129,27 @@ static bool is_wanted(struct gw_str disposition, const char *wanted, bool *file)
 	return gw_str_ieq(dp_media_type(disposition), GW_STR("form-data")) && gw_str_is(name, wanted);
 }
 
+/* A Content-Disposition line, the nth of its part.  Doubt is refused: the provider might see another field. */
+static bool take_disposition(struct dp_multipart *m, struct gw_str value, size_t nth, bool *wanted)
+{
+	bool extended = false;
+	size_t names = names_in(value, &extended);
+
+	if (nth > 1)
+		return ambiguous(m, "has a part with two Content-Disposition lines; say it once");
+	if (extended)
+		return ambiguous(m, "has a part with a parameter `name*`; say `name`, once");
+	if (names > 1)
+		return ambiguous(m, "has a part with more than one `name`; say it once");
+	*wanted = is_wanted(value, m->wanted, &m->file);
+	return true;
+}
+
 /* The header of a part is whole, without its final blank line. */
 static bool part_begins(struct dp_multipart *m, size_t body_at)
 {
 	struct gw_str rest = { m->head, m->head_n };
+	size_t dispositions = 0;
 	bool wanted = false;
 
 	m->state = M_BODY;
@@ -105,15 +158,14 @@ static bool part_begins(struct dp_multipart *m, size_t body_at)
 	while (rest.n) {
 		struct gw_str line = gw_str_cut(&rest, '\n'), value = line, name = gw_str_cut(&value, ':');
 
-		if (gw_str_ieq(gw_str_trim(name), GW_STR("content-disposition")))
-			wanted |= is_wanted(gw_str_trim(value), m->wanted, &m->file);
+		if (gw_str_ieq(gw_str_trim(name), GW_STR("content-disposition")) &&
+		    !take_disposition(m, gw_str_trim(value), ++dispositions, &wanted))
+			return false;
 	}
 	if (!wanted)
 		return true;
-	if (m->found) {
-		m->duplicate = true;
-		return bad(m, "has the field twice");
-	}
+	if (m->found)
+		return ambiguous(m, "has the field `model` twice; say it once");
 	m->take = true;
 	m->value_at = body_at;
 	return true;

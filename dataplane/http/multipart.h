@@ -3,7 +3,8 @@
  *
  * Audio and image endpoints carry `model` as a form field, wherever the client put it; the file parts beside it may
  * be large and stay untouched.  The scanner keeps no part but the wanted one (at most 256 bytes), and remembers where
- * its value stands, so that a mapped model can be spliced in.  Two fields of the watched name are refused.
+ * its value stands, so that a mapped model can be spliced in.  Two fields of the watched name are refused, and any part of
+ * which two readers may disagree what it is called.
  */
 #ifndef DP_HTTP_MULTIPART_H
 #define DP_HTTP_MULTIPART_H
@@ -23,7 +24,7 @@ struct dp_multipart {
 	struct gw_str value;             /* points into the struct: do not move it */
 	size_t value_at, value_n;        /* where the value stands in the body */
 	const char *fault_text;          /* after BAD; reads after "the form "; static */
-	bool duplicate;                  /* BAD because the field occurs twice */
+	bool duplicate;                  /* BAD because the field occurs twice, or a part is named twice */
 	int64_t text_bytes;              /* bytes of fields that are not files: for estimates */
 
 	/* the machine */

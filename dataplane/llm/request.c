@@ -62,9 +62,7 @@ static bool refuse_json(const struct dp_scan *s, struct dp_refusal *why)
 
 static bool refuse_form(const struct dp_multipart *m, struct dp_refusal *why)
 {
-	if (m->duplicate)
-		return dp_refuse(why, DP_E_AMBIGUOUS_MEMBER, "the form has the field `model` twice; say it once");
-	return dp_refuse(why, DP_E_BAD_JSON, "the form %s", m->fault_text);
+	return dp_refuse(why, m->duplicate ? DP_E_AMBIGUOUS_MEMBER : DP_E_BAD_JSON, "the form %s", m->fault_text);
 }
 
 bool dp_reader_feed(struct dp_reader *r, struct gw_str piece, struct dp_refusal *why)

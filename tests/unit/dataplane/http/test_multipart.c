@@ -54,6 +54,44 @@ START_TEST(fields)
 }
 END_TEST
 
+#define CD "--XX--y\r\nContent-Disposition: form-data; "
+#define REST "\r\n\r\nx\r\n--XX--y--"
+
+/* Whoever reads the last name, or the extended one, would see another model than the one that was judged. */
+START_TEST(parts_with_two_names)
+{
+	static const struct { const char *in, *fault; } rows[] = {
+		{ CD "name=\"model\"; name=\"x\"" REST, "more than one `name`" },
+		{ CD "name=x; NAME=model" REST, "more than one `name`" },
+		{ CD "name=\"file\"; filename=\"a\\\";b\"; name=\"model\"" REST, "more than one `name`" },
+		{ CD "name=x; junk; name = model" REST, "more than one `name`" },
+		{ CD "name*=utf-8''model" REST, "`name*`" },
+		{ CD "name=x; name*=utf-8''model" REST, "`name*`" },
+		{ CD "Name*0=mod; name*1=el" REST, "`name*`" },
+		{ CD "name=x\r\ncontent-disposition : form-data; name=model" REST, "two Content-Disposition lines" },
+		{ MODEL CD "name=x; name=y" REST, "more than one `name`" },
+		{ CD "name=\"file\"; filename=\"a; name=model; name*=b\"; filename*=utf-8''name" REST, NULL },
+		{ CD "filename=name; name=\"\"" REST, NULL },
+		{ CD "name=\"a;b\"; x=\"\\" REST, NULL },
+		{ CD "name=" REST, NULL },
+		{ "--XX--y\r\nContent-Disposition: form-data\r\nX-Content-Disposition: form-data; name=a; name=b" REST, NULL },
+	};
+
+	for (size_t i = 0; i < GW_COUNT(rows); i++)
+		for (unsigned mode = 0; mode < slices_modes(gw_str_c(rows[i].in), 10); mode++) {
+			struct dp_multipart m;
+
+			ck_assert(dp_multipart_init(&m, GW_STR(TYPE), "model"));
+			slices_run(gw_str_c(rows[i].in), mode, feed, &m);
+			ck_assert_msg(m.duplicate == (rows[i].fault != NULL), "%s", rows[i].in);
+			if (rows[i].fault)
+				ck_assert_msg(strstr(m.fault_text, rows[i].fault) != NULL, "%s: %s", rows[i].in, m.fault_text);
+			else
+				ck_assert_msg(dp_multipart_end(&m) == DP_MP_DONE && !m.found, "%s", rows[i].in);
+		}
+}
+END_TEST
+
 START_TEST(broken_forms)
 {
 	static const char *const bad[] = { "", "--XX--y", MODEL, MODEL "--XX--y", MODEL "--XX--y-", "--XX--yfoo\r\n",
@@ -73,4 +111,4 @@ START_TEST(broken_forms)
 }
 END_TEST
 
-UNIT_MAIN("multipart", fields, broken_forms)
+UNIT_MAIN("multipart", fields, parts_with_two_names, broken_forms)

@@ -61,6 +61,11 @@ START_TEST(refusals)
 		{ DP_E_BAD_MEDIA, CHAT, "text/plain", "{}" }, { DP_E_BAD_MEDIA, CHAT, "multipart/form-data; boundary=x", "{}" },
 		{ DP_E_BAD_MEDIA, "/v1/audio/transcriptions", JSON, "{}" }, { DP_E_BAD_MEDIA, "/v1/audio/transcriptions", "multipart/form-data", "" },
 		{ DP_E_MISSING_MODEL, "/v1/audio/transcriptions", "multipart/form-data; boundary=x", "--x--" },
+		{ DP_E_AMBIGUOUS_MEMBER, "/v1/audio/transcriptions", "multipart/form-data; boundary=x",
+		  "--x\r\nContent-Disposition: form-data; name=model; name=file\r\n\r\na\r\n--x--" },
+		{ DP_E_AMBIGUOUS_MEMBER, "/v1/audio/transcriptions", "multipart/form-data; boundary=x",
+		  "--x\r\nContent-Disposition: form-data; name=model\r\n\r\na\r\n"
+		  "--x\r\nContent-Disposition: form-data; name=model\r\n\r\na\r\n--x--" },
 	};
 
 	for (size_t i = 0; i < GW_COUNT(rows); i++)
