@@ -164,12 +164,18 @@ void dp_h1_expect(struct dp_h1 *p, bool head_request)
 	p->head_request = head_request;
 }
 
+static void use_limits(struct dp_h1 *p)
+{
+	p->limits = p->next_limits;
+	p->raw.max = p->limits.max_line + p->limits.max_head + 4;
+}
+
 void dp_h1_set_limits(struct dp_h1 *p, const struct dp_h1_limits *limits)
 {
 	GW_CHECK(p, H1_MAGIC);
 	p->next_limits = filled(limits, p->side);
 	if (p->state == S_HEAD && !dp_h1_begun(p))
-		p->limits = p->next_limits;
+		use_limits(p);
 }
 
 void dp_h1_set_max_body(struct dp_h1 *p, int64_t max_body)
@@ -194,8 +200,7 @@ void dp_h1_next(struct dp_h1 *p)
 	GW_CHECK(p, H1_MAGIC);
 	assert(p->state == S_END);
 	forget_head(p);
-	p->limits = p->next_limits;
-	p->raw.max = p->limits.max_line + p->limits.max_head + 4;
+	use_limits(p);
 	p->state = S_HEAD;
 	p->interim = 0;
 	p->body = 0;
@@ -493,8 +498,8 @@ static bool take_bytes(struct dp_h1 *p, struct gw_str in, size_t *n, bool *line)
 	if (have + *n > max)
 		return p->first_line ? refuse(p, DP_E_HEADER_TOO_LARGE, "has a header block that is too large")
 		                     : refuse(p, DP_E_URI_TOO_LONG, "has a first line that is too long");
-	gw_buf_add(&p->raw, (struct gw_str){ in.p, *n });
-	return true;
+	return gw_buf_add(&p->raw, (struct gw_str){ in.p, *n }) ||
+	       refuse(p, DP_E_HEADER_TOO_LARGE, "has a header block that is too large");
 }
 
 static enum dp_h1_event feed_head(struct dp_h1 *p, struct gw_str in, size_t *used)

@@ -376,6 +376,36 @@ START_TEST(a_route_may_change_the_body_limit)
 }
 END_TEST
 
+/* A connection is opened before its limits are known: raised ones hold for its first message, lowered ones too. */
+START_TEST(limits_may_change_before_the_first_message)
+{
+	static const struct dp_h1_limits small = { .max_line = 64, .max_head = 128 }, large = { .max_line = 1024, .max_head = 4096 };
+	struct gw_buf in;
+
+	big(&in, "GET / HTTP/1.1\r\nHost: a\r\nX: ", "y", 3000, "\r\n\r\n");
+	for (unsigned raised = 0; raised < 2; raised++)
+		for (size_t step = 1; step <= in.n; step += in.n - 1) {
+			struct dp_h1 *p = dp_h1_open(DP_H1_REQUEST, raised ? &small : &large);
+			enum dp_h1_event e = DP_H1_NEED;
+			struct gw_str rest = gw_buf_str(&in), slice;
+			size_t used;
+
+			dp_h1_set_limits(p, raised ? &large : &small);
+			while (rest.n && e == DP_H1_NEED) {
+				e = dp_h1_feed(p, (struct gw_str){ rest.p, step < rest.n ? step : rest.n }, &used, &slice);
+				rest = gw_str_from(rest, used);
+			}
+			ck_assert_int_eq(e, raised ? DP_H1_HEAD : DP_H1_ERROR);
+			if (raised)
+				ck_assert_uint_eq(dp_h1_head(p)->bytes, in.n);
+			else
+				ck_assert_int_eq(dp_h1_refusal(p)->code, DP_E_HEADER_TOO_LARGE);
+			dp_h1_close(&p);
+		}
+	gw_buf_fini(&in);
+}
+END_TEST
+
 START_TEST(a_nul_is_refused_wherever_it_stands)
 {
 	struct gw_str good = GW_STR("GET / HTTP/1.1\r\nHost: a\r\nX: y\r\n\r\n");
@@ -395,4 +425,5 @@ START_TEST(a_nul_is_refused_wherever_it_stands)
 END_TEST
 
 UNIT_MAIN("h1", request_matrix, responses, answers_to_head_have_no_body, limits_hold_without_a_line_end,
-          trailers_and_extensions_have_a_budget, a_route_may_change_the_body_limit, a_nul_is_refused_wherever_it_stands)
+          trailers_and_extensions_have_a_budget, a_route_may_change_the_body_limit, limits_may_change_before_the_first_message,
+          a_nul_is_refused_wherever_it_stands)
