@@ -6,7 +6,7 @@
 void dp_x_body(struct dp_exchange *x, struct gw_str slice)
 {
 	x->request_bytes += (int64_t)slice.n;
-	if (x->refused || x->ended || !x->reader)
+	if (x->refused || x->ended || x->head_sent || !x->reader)
 		return;
 	if (!gw_buf_add(&x->body, slice)) {
 		dp_answer_error(x, DP_E_BODY_TOO_LARGE, "The body is larger than this gateway accepts.");
@@ -41,7 +41,7 @@ void dp_x_whole(struct dp_exchange *x)
 	struct gw_bindings bound;
 
 	x->whole = true;
-	if (x->ended)
+	if (x->ended || x->head_sent)
 		return;
 	x->body_us = gw_mono_us();
 	if (x->refused) {

@@ -121,6 +121,7 @@ static bool take_event(struct dp_client *c, enum dp_h1_event ev, struct gw_str s
 		return false;
 	case DP_H1_HEAD:
 		dp_timer_stop(&c->timer);
+		assert(!c->x);
 		c->x = dp_x_open(c);
 		dp_x_head(c->x, dp_h1_head(c->parser));
 		return c->x != NULL && !c->closing;
@@ -142,6 +143,12 @@ static bool take_event(struct dp_client *c, enum dp_h1_event ev, struct gw_str s
 	return false;
 }
 
+/* The request was refused while it was still arriving: the connection closes after the answer, the rest is nothing. */
+static bool answered_early(const struct dp_client *c)
+{
+	return c->x && c->x->head_sent && !c->x->whole;
+}
+
 static void keep_backlog(struct dp_client *c, struct gw_str rest)
 {
 	if (rest.n == 0)
@@ -155,7 +162,7 @@ static void feed(struct dp_client *c, struct gw_str in)
 {
 	bool more = true;
 
-	if (c->closing || !c->conn)
+	if (c->closing || !c->conn || answered_early(c))
 		return;
 	if (c->backlog.n > 0 || (c->x && (c->x->whole || c->x->ended))) {
 		keep_backlog(c, in);
@@ -169,9 +176,9 @@ static void feed(struct dp_client *c, struct gw_str in)
 		in = gw_str_from(in, used);
 		if (!c->begun_us && dp_h1_begun(c->parser))
 			begin_message(c);
-		more = take_event(c, ev, slice);
+		more = take_event(c, ev, slice) && !answered_early(c);
 	}
-	if (c->conn && !c->closing) {
+	if (c->conn && !c->closing && !answered_early(c)) {
 		keep_backlog(c, in);
 		if (!c->x)
 			go_on_later(c);
@@ -235,6 +242,7 @@ void dp_client_next(struct dp_client *c)
 	bool close_now = c->closing || c->shard->draining || !c->conn;
 
 	c->x = NULL;
+	c->served = true;
 	if (close_now) {
 		c->closing = true;
 		if (c->conn)
