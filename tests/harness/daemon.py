@@ -115,16 +115,21 @@ def descendants(pid):
 
 
 def program_of(pid):
+    """Its name by /proc/PID/cmdline: the daemons are not dumpable, so only root may follow /proc/PID/exe."""
     try:
-        return os.path.basename(os.readlink("/proc/%d/exe" % pid))
+        return os.path.basename(Path("/proc/%d/cmdline" % pid).read_bytes().split(b"\0")[0].decode())
     except OSError:
         return ""
 
 
 def open_files(pid):
-    """What a process holds open, as text: used to count, and to say what leaked."""
+    """What a process holds open, as text: used to count, and to say what leaked. None when only root may look."""
     found = []
-    for entry in Path("/proc/%d/fd" % pid).iterdir():
+    try:
+        entries = list(Path("/proc/%d/fd" % pid).iterdir())
+    except PermissionError:
+        return None
+    for entry in entries:
         try:
             found.append(os.readlink(entry))
         except OSError:

@@ -100,7 +100,8 @@ class Gateway:
         browser.close()
         self.admin = Admin(self.console_url, secret, self.secrets)
         self.wait_served()
-        self.baseline = {pid: len(self.fds(pid)) for pid in self.worker_pids()}
+        held = {pid: self.fds(pid) for pid in self.worker_pids()}
+        self.baseline = {pid: len(files) for pid, files in held.items() if files is not None}
         return self
 
     def stop(self):
