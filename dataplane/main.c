@@ -22,6 +22,8 @@
 #include "settings.h"
 #include "straitjacket.h"
 
+#define DRAIN_GRACE_MS 200
+
 struct worker {
 	struct dp_settings st;
 	struct gw_catalog *catalog;
@@ -125,16 +127,19 @@ static int64_t drain_limit_ms(struct worker *w)
 	return ms;
 }
 
-/* Requests in flight finish; a second signal or the limit ends them. */
+/*
+ * Requests in flight finish; a second signal or the limit ends them.  The grace is for requests that were accepted but
+ * not read yet, or whose head is half here: nobody counts them as busy.
+ */
 static void drain(struct worker *w)
 {
-	int64_t until = gw_mono_ms() + drain_limit_ms(w);
+	int64_t now = gw_mono_ms(), until = now + drain_limit_ms(w), grace = now + DRAIN_GRACE_MS;
 	const struct timespec pause = { 0, 10 * 1000 * 1000 };
 
 	gw_log(GW_LOG_INFO, "worker", gw_str_c(w->st.name), "draining", "in_flight=%zu", dp_fleet_busy(w->fleet));
 	dp_channel_draining(w->channel);
 	dp_fleet_drain(w->fleet);
-	while (dp_fleet_busy(w->fleet) > 0 && gw_mono_ms() < until) {
+	while ((dp_fleet_busy(w->fleet) > 0 || gw_mono_ms() < grace) && gw_mono_ms() < until) {
 		int sig = sigtimedwait(&w->signals, NULL, &pause);
 
 		if (sig == SIGTERM || sig == SIGINT)

@@ -150,7 +150,6 @@ static void have_connection(struct dp_exchange *x, struct dp_up *u)
 		x->queue_ms = dp_x_now(x) - t->started_ms;
 	dp_h1_expect(u->parser, false);
 	dp_conn_bind(u->conn, &dp_up_ops, x);
-	dp_health_good(dp_endpoint_health(t->place.endpoint));
 	dp_attempt_send(x);
 }
 

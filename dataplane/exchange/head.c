@@ -79,28 +79,22 @@ struct dp_exchange *dp_x_open(struct dp_client *c)
 struct gw_str dp_x_client_ip(struct dp_exchange *x)
 {
 	struct dp_addr at = *dp_conn_peer(x->client->conn ? x->client->conn : NULL);
-	struct gw_str list;
+	struct gw_str rest = GW_STR_NONE, hop;
+	size_t n = x->head ? x->head->n_headers : 0;
 	bool trusted;
 
 	if (x->client_ip[0])
 		return gw_str_c(x->client_ip);
-	list = x->head ? dp_header_find(x->head->headers, x->head->n_headers, "x-forwarded-for") : GW_STR_NONE;
 	at.port = 0;
 	do { /* from the nearest hop outwards, as long as the hop that said so is trusted */
 		struct dp_addr next;
-		size_t cut = list.n;
-		struct gw_str last;
 
 		trusted = false;
 		for (size_t i = 0; x->settings && i < x->settings->trusted_proxies.n && !trusted; i++)
 			trusted = dp_addr_in(&at, x->settings->trusted_proxies.v[i]);
-		if (!trusted || list.n == 0)
+		if (!trusted || !dp_header_list_back(x->head ? x->head->headers : NULL, &n, "x-forwarded-for", &rest, &hop))
 			break;
-		while (cut > 0 && list.p[cut - 1] != ',')
-			cut--;
-		last = gw_str_trim(gw_str_from(list, cut));
-		list.n = cut > 0 ? cut - 1 : 0;
-		if (!dp_addr_parse(last, 0, &next))
+		if (!dp_addr_parse(hop, 0, &next))
 			break;
 		at = next;
 	} while (trusted);
@@ -160,10 +154,7 @@ static bool authenticate(struct dp_exchange *x, struct dp_refusal *why)
 
 static struct gw_str method_for_lookup(struct dp_exchange *x)
 {
-	if (!gw_str_is(x->head->method, "HEAD"))
-		return x->head->method;
-	x->head_only = true;
-	return GW_STR("GET");
+	return x->head_only ? GW_STR("GET") : x->head->method;
 }
 
 static bool judge(struct dp_exchange *x, struct dp_refusal *why)
@@ -204,6 +195,7 @@ void dp_x_head(struct dp_exchange *x, const struct dp_head *h)
 	static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
 
 	x->head = h;
+	x->head_only = gw_str_is(h->method, "HEAD");
 	choose_id(x);
 	x->request_bytes = (int64_t)h->bytes;
 	if (!h->keep_alive)

@@ -168,6 +168,7 @@ struct dp_exchange {
 	bool upstream_ended;
 	bool close_after;                  /* this connection takes no further request */
 	bool client_full;                  /* its queue is above the mark */
+	bool sink_failed;                  /* the answer outgrew what is kept: what was sent is not whole events */
 	struct gw_pair reply_headers[8];   /* from plugins; arena */
 	size_t n_reply_headers;
 	int64_t content_length;            /* announced; -1: not */
@@ -201,6 +202,7 @@ struct dp_client {
 	struct dp_timer timer;             /* head limit, idle limit */
 	int64_t last_ms;
 	bool closing, gone;
+	bool served;                       /* at least one request of it has been answered */
 	bool backlog_set;
 	struct dp_deferred later, dead;
 	int64_t begun_us;                  /* first byte of the request being read; 0: none */

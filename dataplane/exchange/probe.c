@@ -59,13 +59,16 @@ static void let_go(struct probe *p)
 
 static void finish(struct probe *p, bool ok, const char *detail)
 {
+	char text[400]; /* `detail` may be the parser's, and goes with it */
 	struct dp_probe_result r = {
 		.ok = ok, .status = p->status, .latency_ms = dp_loop_now(p->shard->loop) - p->started_ms, .model = gw_str_c(p->model),
-		.detail = gw_str_c(detail), .body = gw_buf_str(&p->body),
+		.body = gw_buf_str(&p->body),
 	};
 
 	if (!p->done)
 		return;
+	snprintf(text, sizeof text, "%s", detail);
+	r.detail = gw_str_c(text);
 	let_go(p);
 	gw_list_del(&p->node);
 	p->done(p->arg, &r);

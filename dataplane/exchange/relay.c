@@ -36,8 +36,10 @@ static enum dp_flow sink_feed(struct dp_stream *s, const struct dp_chunk *c)
 {
 	struct dp_exchange *x = ((struct sink *)dp_state(s))->x;
 
-	if (!gw_buf_add(out_of(x), c->u.bytes))
+	if (!gw_buf_add(out_of(x), c->u.bytes)) {
+		x->sink_failed = true;
 		return DP_ERROR;
+	}
 	return x->client_full ? DP_FULL : DP_GO;
 }
 
@@ -131,6 +133,7 @@ void dp_relay_resume(struct dp_exchange *x)
 		x->last_in_ms = dp_x_now(x);
 		dp_conn_resume(x->at.up->conn);
 	}
+	dp_x_arm(x); /* while it was full only the stall was looked at: keep-alive and silence count again */
 }
 
 static void slow_down(struct dp_exchange *x)
@@ -151,7 +154,8 @@ void dp_relay_break(struct dp_exchange *x, enum dp_code code, const char *text)
 
 	x->error_code = dp_code_wire(code);
 	if (x->at.chain && !x->at.tap->finished)
-		x->cut = dp_finish(x->at.chain, DP_CLOSE_TRUNCATED) == DP_ERROR;
+		(void)!dp_finish(x->at.chain, DP_CLOSE_TRUNCATED);
+	x->cut = x->sink_failed; /* else only whole events have been sent, an event too large included */
 	if (x->at.tap && x->at.tap->error_seen && x->at.tap->error_text[0])
 		text = x->at.tap->error_text;
 	dp_up_return(&x->at.up, false);
@@ -199,7 +203,7 @@ static void fail_in_band(struct dp_exchange *x)
 		f.status = 429;
 	else if (f.fault.kind == DP_FAULT_OVERLOAD)
 		f.status = 503;
-	snprintf(f.text, sizeof f.text, "%s", t->tap->error_text);
+	snprintf(f.text, sizeof f.text, "%s", f.fault.text); /* the provider's own words may hold its key */
 	gw_buf_clear(&t->error);
 	gw_buf_add_c(&t->error, "{\"error\":{\"message\":");
 	gw_buf_add_json(&t->error, gw_str_c(t->tap->error_text));
@@ -216,6 +220,7 @@ static void answer_complete(struct dp_exchange *x, bool clean)
 	note_first_token(x);
 	if (t->place.key_health)
 		dp_health_good(t->place.key_health);
+	dp_health_good(dp_endpoint_health(t->place.endpoint));
 	dp_metrics_attempt(x->shard->metrics, t->provider->name, "ok");
 	dp_up_return(&t->up, clean);
 	dp_place_leave(&t->place);
@@ -267,7 +272,8 @@ static void on_head(struct dp_exchange *x)
 	struct dp_attempt *t = &x->at;
 	const struct dp_head *h = dp_h1_head(t->up->parser);
 	struct gw_str type = dp_header_find(h->headers, h->n_headers, "content-type");
-	struct gw_str coding = dp_header_find(h->headers, h->n_headers, "content-encoding");
+	struct gw_str coding = dp_header_find(h->headers, h->n_headers, "content-encoding"), made;
+	bool streams;
 	struct dp_tap_setup setup = {
 		.op = x->op, .client_streams = x->req.stream, .client_usage = x->req.wants_usage, .usage_injected = t->rewrite.ask_usage,
 		.upstream_streams = gw_str_ieq(dp_media_type(type), GW_STR("text/event-stream")), .reasoning_apart = t->type->reasoning_apart,
@@ -276,8 +282,11 @@ static void on_head(struct dp_exchange *x)
 	t->answered = true;
 	t->status = h->status;
 	x->first_byte_us = gw_mono_us();
-	if (h->status < 200 || h->status > 299)
+	if (h->status < 200 || h->status > 299) {
+		if (h->status < 500) /* a connection says little of a server; an answer does */
+			dp_health_good(dp_endpoint_health(t->place.endpoint));
 		return;
+	}
 	if (coding.n && !gw_str_ieq(coding, GW_STR("identity"))) {
 		dp_attempt_fail(x, DP_FAIL_BROKEN, DP_NET_FAULT_BROKEN, "the answer is compressed although it was asked not to be");
 		return;
@@ -285,11 +294,14 @@ static void on_head(struct dp_exchange *x)
 	t->relaying = true;
 	t->tap = dp_tap_open(t->a, &setup);
 	t->chain = dp_tap_chain(t->a, t->tap, dp_stream_open(t->a, &sink_stage, x, NULL));
-	if (!x->head_sent) {
-		struct gw_str made = dp_tap_content_type(t->tap);
-
-		x->sse = gw_str_starts(made.p ? made : type, GW_STR("text/event-stream"));
+	made = dp_tap_content_type(t->tap);
+	streams = gw_str_starts(made.p ? made : type, GW_STR("text/event-stream"));
+	if (x->head_sent && x->sse && !streams) {
+		dp_attempt_fail(x, DP_FAIL_BROKEN, DP_NET_FAULT_BROKEN, "it answered with a document where a stream had begun");
+		return;
 	}
+	if (!x->head_sent)
+		x->sse = streams;
 	gw_buf_clear(out_of(x));
 	dp_x_step(x, DP_STEP_RELAY);
 }
@@ -379,6 +391,10 @@ static void up_end(void *arg, enum dp_net_end how)
 			relayed_to_end(x, how == DP_NET_END_TRUNCATED ? DP_CLOSE_TRUNCATED : DP_CLOSE_CLEAN, false);
 		else
 			judge_error(x, false);
+		return;
+	}
+	if (t->relaying && t->tap->done_marker && !t->tap->error_seen) {
+		relayed_to_end(x, DP_CLOSE_CLEAN, false); /* the stream said its last word; only HTTP's end mark is missing */
 		return;
 	}
 	gw_buf_clear(out_of(x));

@@ -68,6 +68,22 @@ void dp_shard_swap(struct dp_shard *s, struct gw_snapshot *next)
 	dp_pools_keep(s->pools, next);
 }
 
+#define UNREAD_MS 150
+
+/*
+ * Between requests.  One that has been served and has nothing in its socket may go at once.  One that was accepted a
+ * moment ago mostly has a request on its way that was not read yet: it gets UNREAD_MS to show it.
+ */
+static void drain_idle(struct dp_client *c)
+{
+	if (c->served && dp_conn_quiet(c->conn)) {
+		c->closing = true;
+		dp_client_next(c);
+	} else {
+		dp_loop_timer(c->shard->loop, &c->timer, UNREAD_MS);
+	}
+}
+
 void dp_shard_drain(struct dp_shard *s)
 {
 	GW_CHECK(s, DP_SHARD_MAGIC);
@@ -77,12 +93,10 @@ void dp_shard_drain(struct dp_shard *s)
 		struct dp_client *c = GW_CONTAINER(n, struct dp_client, node);
 
 		next = n->next;
-		if (!c->x && c->backlog.n == 0 && !dp_h1_begun(c->parser)) {
-			c->closing = true;
-			dp_client_next(c);
-		} else if (c->x) {
+		if (c->x)
 			c->x->close_after = true;
-		}
+		else if (c->backlog.n == 0 && !dp_h1_begun(c->parser))
+			drain_idle(c);
 	}
 }
 
