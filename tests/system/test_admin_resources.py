@@ -1,5 +1,7 @@
 """Each resource on its own: settings, catalogue, keys, revisions, the declarative document, nodes, overview."""
 import json
+import socket
+import threading
 
 import pytest
 
@@ -196,6 +198,26 @@ def test_provider_test_and_models(admin, gateway, deepseek_sim):
     assert (told["ok"], told["status"]) == (False, 401) and told["detail"]
     health = admin.get("providers/deepseek/health").json()
     assert health["workers"] == 1 and [k["name"] for k in health["keys"]] == ["main"]
+
+
+def test_a_provider_that_speaks_no_http_is_told_so(admin, gateway):
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        def serve():
+            while True:
+                try:
+                    raw, _ = stranger.accept()
+                except OSError:
+                    return
+                with raw:
+                    raw.recv(65536)
+                    raw.sendall(b"-ERR\r\n\r\n")
+        threading.Thread(target=serve, daemon=True).start()
+        admin.post("providers", provider("queer", base_url="http://127.0.0.1:%d/v1" % stranger.getsockname()[1]))
+        gateway.wait_served()
+        told = admin.post("providers/queer/test", {"model": "m"}, expect=200).json()
+        assert (told["ok"], told["status"]) == (False, None) and "not well-formed HTTP" in told["detail"], told
+        assert "not well-formed HTTP" in admin.get("providers/queer/models", expect=502).json()["detail"]
+        stranger.shutdown(socket.SHUT_RDWR)
 
 
 def test_usage_and_overview_count(admin, gateway, deepseek_sim):
