@@ -52,6 +52,28 @@ size_t dp_header_count(const struct gw_pair *h, size_t n, const char *name)
 	return count;
 }
 
+bool dp_header_list_back(const struct gw_pair *h, size_t *n, const char *name, struct gw_str *rest, struct gw_str *element)
+{
+	struct gw_str want = gw_str_c(name);
+
+	for (;;) {
+		size_t cut = rest->n;
+
+		if (cut > 0) {
+			while (cut > 0 && rest->p[cut - 1] != ',')
+				cut--;
+			*element = gw_str_trim(gw_str_from(*rest, cut));
+			rest->n = cut > 0 ? cut - 1 : 0;
+			if (element->n > 0)
+				return true;
+		} else if (*n == 0) {
+			return false;
+		} else if (gw_str_ieq(h[--*n].name, want)) {
+			*rest = h[*n].value;
+		}
+	}
+}
+
 static bool list_has(struct gw_str list, struct gw_str element)
 {
 	while (list.p)

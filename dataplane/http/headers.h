@@ -22,6 +22,11 @@ struct gw_str dp_header_find(const struct gw_pair *h, size_t n, const char *name
 size_t dp_header_count(const struct gw_pair *h, size_t n, const char *name);
 /* Does a comma-separated list header (all its lines) hold this element, any case? */
 bool dp_header_has(const struct gw_pair *h, size_t n, const char *name, const char *element);
+/*
+ * The elements of a comma-separated list header from the last to the first, all its lines taken as one list, empty
+ * elements left out.  Begin with *n headers and an absent *rest; false: none left.
+ */
+bool dp_header_list_back(const struct gw_pair *h, size_t *n, const char *name, struct gw_str *rest, struct gw_str *element);
 /* The media type without parameters: "text/event-stream". */
 struct gw_str dp_media_type(struct gw_str content_type);
 /* A parameter of a media type, quotes removed ("boundary"); absent: {NULL,0}.  `buf` holds it when it was escaped. */

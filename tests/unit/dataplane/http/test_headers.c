@@ -118,4 +118,21 @@ START_TEST(written_heads_are_read_back)
 }
 END_TEST
 
-UNIT_MAIN("headers", finding, filters, credentials, grammar_of_every_byte, written_heads_are_read_back)
+START_TEST(lists_from_behind)
+{
+	static const struct gw_pair h[] = { P("X-List", " a,, b"), P("Other", "no"), P("x-list", ","), P("x-list", ""), P("X-LIST", "c ,\td,") };
+	static const char *const want[] = { "d", "c", "b", "a" };
+	struct gw_str rest = GW_STR_NONE, e;
+	size_t n = GW_COUNT(h);
+
+	for (size_t i = 0; i < GW_COUNT(want); i++) {
+		ck_assert(dp_header_list_back(h, &n, "x-list", &rest, &e));
+		ck_assert_msg(gw_str_is(e, want[i]), "%zu: %.*s", i, GW_FMT(e));
+	}
+	ck_assert(!dp_header_list_back(h, &n, "x-list", &rest, &e) && !dp_header_list_back(h, &n, "x-list", &rest, &e));
+	n = 0;
+	ck_assert(!dp_header_list_back(NULL, &n, "x-list", &rest, &e));
+}
+END_TEST
+
+UNIT_MAIN("headers", finding, lists_from_behind, filters, credentials, grammar_of_every_byte, written_heads_are_read_back)
