@@ -20,6 +20,7 @@
 
 #define BATCHES_AHEAD 4          /* usage messages sent and not acknowledged */
 #define FAREWELL_MS   1500
+#define STEADY_MS     10000      /* a channel that stood this long did not fail */
 
 struct answer { struct answer *next; json_t *message; };
 
@@ -38,7 +39,7 @@ struct dp_channel {
 	/* the link's thread only */
 	bool welcome;
 	uint8_t snapshot_key[32];
-	int64_t heartbeat_ms, next_heartbeat_ms, sent_seq, acked_seq;
+	int64_t heartbeat_ms, next_heartbeat_ms, welcome_ms, sent_seq, acked_seq;
 	unsigned ahead;
 	bool bye_sent;
 	char last_why[200];
@@ -280,6 +281,7 @@ static void take_welcome(struct dp_channel *c, const struct gw_wire *w)
 	memcpy(c->snapshot_key, w->snapshot_key, 32);
 	c->heartbeat_ms = w->heartbeat_ms < 100 ? 100 : w->heartbeat_ms > 60000 ? 60000 : w->heartbeat_ms;
 	c->welcome = true;
+	c->welcome_ms = gw_mono_ms();
 	atomic_store(&c->up, true);
 	c->last_why[0] = '\0';
 	gw_log(GW_LOG_INFO, "channel", gw_str_c(c->s.settings->control), "connected", "control_version=%.*s", GW_FMT(w->control_version));
@@ -383,6 +385,8 @@ static void on_tick(void *arg)
 	send_answers(c);
 	if (c->welcome) {
 		send_usage(c);
+		if (gw_mono_ms() - c->welcome_ms >= STEADY_MS)
+			dp_link_steady(c->link);
 		if (gw_mono_ms() >= c->next_heartbeat_ms || atomic_exchange(&c->urgent, false))
 			heartbeat(c);
 	}

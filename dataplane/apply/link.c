@@ -76,14 +76,10 @@ static void drop_queue(struct dp_link *l)
 
 static void broke(struct dp_link *l, const char *why)
 {
-	bool was = l->is_up;
-
 	l->wsi = NULL;
 	l->is_up = l->dropping = false;
 	drop_queue(l);
 	gw_buf_clear(&l->in);
-	if (was)
-		l->pause_ms = FIRST_MS;
 	snprintf(l->why, sizeof l->why, "%s", l->pin.why[0] ? l->pin.why : why ? why : "the connection broke");
 	if (atomic_load(&l->stop))
 		return;
@@ -180,7 +176,6 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
 	case LWS_CALLBACK_CLIENT_ESTABLISHED:
 		l->wsi = wsi;
 		l->is_up = true;
-		l->pause_ms = FIRST_MS;
 		l->o.up(l->o.arg);
 		return 0;
 	case LWS_CALLBACK_CLIENT_RECEIVE:
@@ -232,6 +227,11 @@ void dp_link_drop(struct dp_link *l)
 		return;
 	l->dropping = true;
 	lws_callback_on_writable(l->wsi);
+}
+
+void dp_link_steady(struct dp_link *l)
+{
+	l->pause_ms = FIRST_MS;
 }
 
 void dp_link_wake(struct dp_link *l)

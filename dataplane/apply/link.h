@@ -3,7 +3,8 @@
  *
  * One thread of its own; all handlers run on it.  TLS always, trust by pin (net/pin.h): the bearer credential leaves
  * only after the peer's certificate was verified, since it travels in the upgrade request.  After a break or a refusal
- * it tries again, after 0.2 s at first, then twice as long each time up to 30 s, always with jitter.
+ * it tries again, after 0.2 s at first, then twice as long each time up to 30 s, always with jitter.  That a connection
+ * came about proves little: the pauses begin anew only when the handlers say that one is of use.
  */
 #ifndef DP_APPLY_LINK_H
 #define DP_APPLY_LINK_H
@@ -34,5 +35,6 @@ void dp_link_wake(struct dp_link *l);                       /* any thread */
 void dp_link_send(struct dp_link *l, struct gw_str text);   /* copied into the queue */
 size_t dp_link_queued(const struct dp_link *l);             /* bytes not handed to the system yet */
 void dp_link_drop(struct dp_link *l);                       /* close what stands; it will be tried again */
+void dp_link_steady(struct dp_link *l);                     /* this one is of use: the next pause is a short one */
 
 #endif

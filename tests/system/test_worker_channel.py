@@ -1,4 +1,5 @@
 """The worker's end of the channel: whom it trusts, what it tells before it does, and how it starts."""
+import base64
 import hashlib
 import re
 import socket
@@ -24,10 +25,20 @@ def certificate(folder, name, *extra):
     return crt, key
 
 
-class Listener:
-    """Speaks TLS and notes every byte that comes after the handshake."""
+def upgrade(tls, head):
+    """Accepts the WebSocket, and that is all."""
+    asked = re.search(rb"(?i)\r\nsec-websocket-key: (\S+)", head).group(1)
+    accept = base64.b64encode(hashlib.sha1(asked + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
+    tls.sendall(b"HTTP/1.1 101 X\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-protocol: tidegate.v1\r\n"
+                b"sec-websocket-accept: %s\r\n\r\n" % accept)
+    tls.recv(65536)  # hello
 
-    def __init__(self, crt, key):
+
+class Listener:
+    """Speaks TLS and notes every byte that comes after the handshake; `then(tls, bytes)` may answer."""
+
+    def __init__(self, crt, key, then=None):
+        self.then = then
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(crt, key)
         self.socket = socket.create_server(("127.0.0.1", 0))
@@ -44,7 +55,10 @@ class Listener:
             try:
                 with self.context.wrap_socket(raw, server_side=True) as tls:
                     tls.settimeout(1)
-                    self.heard += tls.recv(65536)
+                    head = tls.recv(65536)
+                    self.heard += head
+                    if self.then:
+                        self.then(tls, head)
             except OSError:
                 pass
 
@@ -100,6 +114,18 @@ def test_tries_again_with_growing_pauses(tmp_path):
         wait_until(lambda: len(stranger.tries) >= 5, 15, "five tries")
         gaps = [b - a for a, b in zip(stranger.tries, stranger.tries[1:])]
         assert gaps[0] < 1.0 and max(gaps) > 2 * gaps[0] and max(gaps) < 10
+    finally:
+        daemon.kill()
+
+
+def test_an_upgrade_alone_does_not_shorten_the_pauses(tmp_path):
+    crt, key = certificate(tmp_path, "control", "-addext", "basicConstraints=critical,CA:TRUE")
+    friend = Listener(crt, key, upgrade)
+    daemon = worker(tmp_path, friend.port, fingerprint(crt)).start()
+    try:
+        wait_until(lambda: len(friend.tries) >= 5, 15, "five tries")
+        assert friend.tries[4] - friend.tries[3] > 0.6, "after 0.2, 0.4 and 0.8 s come 1.6 s, give or take a half"
+        assert daemon.stop() == 0 and not daemon.complaints()
     finally:
         daemon.kill()
 
