@@ -319,3 +319,25 @@ def test_least_requests_spreads(rig):
     gate.set()
     assert all(talk.answer()[0] == 200 for talk in talks)
     assert len(a.requests) == len(b.requests) == 4
+
+
+def test_a_stream_that_said_its_last_word_is_whole(rig):
+    def script(wire):
+        wire.request()
+        wire.sse()
+        wire.event(chunk("a", "stop"))
+        wire.event(b"[DONE]")  # and never HTTP's last chunk
+    worker, _ = rig(script)
+    _, body, ended = read_stream(worker.talk().send(request(stream=True)))
+    assert ended and body.rstrip().endswith(b"[DONE]") and b'"error"' not in body
+    worker.idle()
+    assert worker.ended("complete") == 1
+
+
+def test_failures_in_a_row_open_an_endpoint(rig):
+    """Each connection stands and each answer breaks: what counts is the answer."""
+    bad, good = Upstream(lambda wire: wire.request()), Upstream(answer_plainly)
+    worker, _, _ = rig(bad, good, provider={"endpoints": [{"url": bad.url}, {"url": good.url}]})
+    for _ in range(40):
+        worker.talk().send(request()).answer()
+    assert 0 < len(bad.requests) <= 12 and len(good.requests) >= 28
