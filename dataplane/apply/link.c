@@ -258,7 +258,6 @@ static void *thread_main(void *arg)
 	lws_sul_schedule(l->cx, 0, &l->tick, on_tick, TICK_US);
 	while (!atomic_load(&l->stop) && lws_service(l->cx, 0) >= 0)
 		;
-	lws_context_destroy(l->cx);
 	return NULL;
 }
 
@@ -346,17 +345,24 @@ enum gw_rc dp_link_open(struct dp_link **out, const struct dp_link_options *o, s
 	return rc;
 }
 
+void dp_link_stop(struct dp_link *l)
+{
+	GW_CHECK(l, DP_LINK_MAGIC);
+	if (atomic_exchange(&l->stop, true))
+		return;
+	lws_cancel_service(l->cx);
+	pthread_join(l->thread, NULL);
+}
+
 void dp_link_close(struct dp_link **lp)
 {
 	struct dp_link *l = *lp;
 
 	if (!l)
 		return;
-	GW_CHECK(l, DP_LINK_MAGIC);
-	atomic_store(&l->stop, true);
-	lws_cancel_service(l->cx);
-	pthread_join(l->thread, NULL);
-	*lp = NULL; /* not before: until then the thread reaches the link through it */
+	dp_link_stop(l);
+	lws_context_destroy(l->cx);
+	*lp = NULL; /* not before: until then handlers reach the link through it */
 	drop_queue(l);
 	gw_buf_fini(&l->in);
 	gw_secret_wipe(l->bearer, strlen(l->bearer));

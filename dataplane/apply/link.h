@@ -28,7 +28,9 @@ struct dp_link_options {
 };
 
 enum gw_rc dp_link_open(struct dp_link **out, const struct dp_link_options *o, struct gw_error *err) GW_MUST_CHECK;
-void dp_link_close(struct dp_link **l);                     /* joins the thread; not from a handler */
+void dp_link_stop(struct dp_link *l);                       /* joins the thread: no handler is called after it */
+/* Stops it first if need be.  Not from a handler; whoever may wake it must have ended. */
+void dp_link_close(struct dp_link **l);
 void dp_link_wake(struct dp_link *l);                       /* any thread */
 
 /* Handlers only, while up. */
