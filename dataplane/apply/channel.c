@@ -534,6 +534,8 @@ void dp_channel_close(struct dp_channel **cp)
 		while (!c->done && pthread_cond_timedwait(&c->farewell, &c->lock, &until) == 0)
 			;
 		pthread_mutex_unlock(&c->lock);
+		dp_link_stop(c->link);
+		dp_fleet_cut(c->s.fleet); /* a call that came at the last moment is under way there, and answers here */
 		dp_link_close(&c->link);
 	}
 	while (c->answers) {
