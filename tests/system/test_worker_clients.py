@@ -200,6 +200,34 @@ def test_a_client_that_leaves_cancels_the_provider(rig, phase, how):
     assert estimated == 1, "what the provider was asked is charged"
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_half_a_document_is_charged(rig, stream):
+    """Also where a stream was asked for and nothing of the document can be passed on yet."""
+    half = json.dumps(completion("x" * 400)).encode().partition(b"x" * 400)[0] + b"x" * 400
+    sent = threading.Event()
+
+    def script(wire):
+        wire.request()
+        wire.send(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 9999\r\n\r\n" + half)
+        sent.set()
+        wire.gone(5)
+    worker = rig(script)[0]
+    talk = worker.talk().send(request(stream=stream))
+    assert sent.wait(3)
+    if stream:
+        time.sleep(0.3)
+    else:
+        head_of(talk)
+        while not talk.rest.endswith(b"x" * 400):
+            talk._fill()
+    leave(talk, "reset")
+    worker.idle()
+    assert worker.ended("client_closed") == 1
+    [tokens] = [float(line.rpartition(" ")[2]) for line in worker.admin("/metrics").split("\n")
+                if line.startswith("tidegate_tokens_total{") and 'class="completion"' in line]
+    assert 100 <= tokens < 130, "four bytes make a token"
+
+
 def test_a_slow_reader_slows_the_provider(rig):
     sent = []
 
