@@ -4,8 +4,12 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <unistd.h>
 
+#include "base/log.h"
 #include "base/time.h"
+
+#define LOOKUP_GRACE_MS 1000
 
 struct member {
 	struct dp_loop *loop;
@@ -183,6 +187,28 @@ static void stop_loop(struct dp_loop *l, void *arg)
 	dp_loop_stop(l);
 }
 
+/*
+ * The resolver may hold a loop for half a minute, and neither it nor its thread can be stopped.  When it is all that
+ * is left, nothing is lost by ending the process here.
+ */
+static void wait_for_lookups(struct dp_fleet *f)
+{
+	int64_t until = gw_mono_ms() + LOOKUP_GRACE_MS;
+	bool open = true;
+
+	while (open) {
+		open = false;
+		for (size_t i = 0; i < f->n; i++)
+			open |= dp_loop_looks_up(f->m[i].loop);
+		if (open && gw_mono_ms() >= until && dp_net_fds() == 0) {
+			gw_log(GW_LOG_WARN, "worker", GW_STR_NONE, "stopped without waiting for the name server", NULL);
+			_exit(0);
+		}
+		if (open)
+			usleep(10000);
+	}
+}
+
 void dp_fleet_close(struct dp_fleet **fp)
 {
 	struct dp_fleet *f = *fp;
@@ -192,9 +218,11 @@ void dp_fleet_close(struct dp_fleet **fp)
 	*fp = NULL;
 	dp_fleet_drain(f);
 	dp_fleet_cut(f);
-	for (size_t i = 0; i < f->n; i++) {
+	for (size_t i = 0; i < f->n; i++)
 		if (f->m[i].started)
 			dp_loop_post(f->m[i].loop, stop_loop, NULL);
+	wait_for_lookups(f);
+	for (size_t i = 0; i < f->n; i++) {
 		dp_loop_join(f->m[i].loop);
 		dp_shard_close(&f->m[i].shard);
 		dp_loop_close(&f->m[i].loop);

@@ -15,7 +15,8 @@ struct dp_fleet;
 struct dp_fleet *dp_fleet_open(size_t loops, struct dp_ledger *ledger);
 enum gw_rc dp_fleet_listen(struct dp_fleet *f, const struct dp_addr *at, struct dp_addr *bound, struct gw_error *err) GW_MUST_CHECK;
 enum gw_rc dp_fleet_start(struct dp_fleet *f, struct gw_error *err) GW_MUST_CHECK;
-void dp_fleet_close(struct dp_fleet **f);                /* stops and joins everything */
+/* Stops and joins everything; ends the process with 0 when the system's resolver alone would hold it any longer. */
+void dp_fleet_close(struct dp_fleet **f);
 
 /* Serve from this one; the old one lives on as long as a request holds it.  Consumed. */
 void dp_fleet_swap(struct dp_fleet *f, struct gw_snapshot *s);

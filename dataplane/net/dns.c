@@ -99,6 +99,7 @@ static void on_answer(uv_getaddrinfo_t *req, int status, struct addrinfo *ai)
 	struct dp_dns_entry *e = req->data;
 
 	e->asking = false;
+	atomic_fetch_sub(&e->dns->loop->lookups, 1);
 	e->text[0] = '\0';
 	take_answer(e, status == 0 ? ai : NULL);
 	uv_freeaddrinfo(ai);
@@ -114,10 +115,12 @@ static void ask_system(struct dp_dns_entry *e)
 	int r;
 
 	e->asking = true;
+	atomic_fetch_add(&e->dns->loop->lookups, 1);
 	e->req.data = e;
 	r = uv_getaddrinfo(&e->dns->loop->uv, &e->req, on_answer, e->name.p, NULL, &hints);
 	if (r != 0) {
 		e->asking = false;
+		atomic_fetch_sub(&e->dns->loop->lookups, 1);
 		e->n = 0;
 		uv_strerror_r(r, e->text, sizeof e->text);
 		e->expires_ms = dp_loop_now(e->dns->loop) + KEEP_BAD_MS;
@@ -170,6 +173,20 @@ void dp_dns_ask(struct dp_loop *l, struct gw_str host, struct dp_dns_wait *w)
 void dp_dns_cancel(struct dp_dns_wait *w)
 {
 	gw_list_del(&w->node);
+}
+
+void dp_dns_call_off(struct dp_dns *d)
+{
+	size_t at = 0;
+	struct gw_str key;
+	void *value;
+
+	while (d && gw_map_next(d->map, &at, &key, &value)) {
+		struct dp_dns_entry *e = value;
+
+		if (e->asking)
+			uv_cancel((uv_req_t *)&e->req); /* answered in the loop's next turn, as a failure */
+	}
 }
 
 void dp_dns_close(struct dp_dns **dp)

@@ -28,6 +28,8 @@ struct dp_loop {
 	uv_idle_t idle;             /* keeps the turn from sleeping while work is deferred */
 	uv_thread_t thread;
 	bool threaded, stopping;
+	atomic_bool ended;          /* the thread has left the loop */
+	atomic_size_t lookups;      /* under way at the system */
 	int64_t armed_ms;           /* what `clock` is set to; INT64_MAX: not set */
 	struct dp_wheel wheel;
 	struct dp_deferred *deferred, **deferred_end;
@@ -93,5 +95,6 @@ bool dp_tls_saw_close(const struct dp_conn *c);
 void dp_tls_free(struct dp_tls **t);
 void dp_tls_cache_close(struct dp_tls_cache **c);
 void dp_dns_close(struct dp_dns **d);
+void dp_dns_call_off(struct dp_dns *d);              /* what the system has not begun with; NULL is fine */
 
 #endif

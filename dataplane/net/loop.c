@@ -188,6 +188,7 @@ static void thread_main(void *arg)
 	struct dp_loop *l = arg;
 
 	uv_run(&l->uv, UV_RUN_DEFAULT);
+	atomic_store(&l->ended, true);
 }
 
 enum gw_rc dp_loop_start(struct dp_loop *l, struct gw_error *err)
@@ -216,7 +217,16 @@ void dp_loop_stop(struct dp_loop *l)
 	uv_mutex_unlock(&l->lock);
 	on_mail(&l->async);
 	uv_close((uv_handle_t *)&l->async, NULL);
+	dp_dns_call_off(l->dns);
 	uv_unref((uv_handle_t *)&l->clock); /* an armed timer alone does not keep the thread */
+}
+
+bool dp_loop_looks_up(const struct dp_loop *l)
+{
+	struct dp_loop *m = (struct dp_loop *)(uintptr_t)l;
+
+	GW_CHECK(l, DP_LOOP_MAGIC);
+	return l->threaded && !atomic_load(&m->ended) && atomic_load(&m->lookups) > 0;
 }
 
 void dp_loop_join(struct dp_loop *l)

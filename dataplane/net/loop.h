@@ -23,6 +23,8 @@ enum gw_rc dp_loop_start(struct dp_loop *l, struct gw_error *err) GW_MUST_CHECK;
 bool dp_loop_post(struct dp_loop *l, void (*fn)(struct dp_loop *l, void *arg), void *arg);
 /* On the loop: no more messages; the thread ends when the last connection and listener is closed. */
 void dp_loop_stop(struct dp_loop *l);
+/* Any thread: it still runs, and the system owes it the address of a name.  Such a lookup cannot be stopped. */
+bool dp_loop_looks_up(const struct dp_loop *l);
 void dp_loop_join(struct dp_loop *l);                        /* other threads only */
 void dp_loop_close(struct dp_loop **l);                      /* consumed; NULL is fine */
 /* Without a thread of its own: one turn, waiting at most for the next event or timer.  For tests. */
