@@ -46,3 +46,10 @@ endif()
 # Our asserts guard our own invariants and stay in the shipped binary.
 string(REPLACE "-DNDEBUG" "" CMAKE_C_FLAGS_RELEASE "${CMAKE_C_FLAGS_RELEASE}")
 string(REPLACE "-O3" "-O2" CMAKE_C_FLAGS_RELEASE "${CMAKE_C_FLAGS_RELEASE}")
+
+# Tests are linked without link-time optimisation where that works: gcc's linker takes such libraries by itself, clang's
+# needs to be told.
+set(TG_TEST_IPO OFF)
+if(CMAKE_C_COMPILER_ID MATCHES Clang AND CMAKE_INTERPROCEDURAL_OPTIMIZATION)
+  set(TG_TEST_IPO ON)
+endif()
