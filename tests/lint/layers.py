@@ -17,7 +17,7 @@ LEVELS = {
     "proto/base": 0,
     "proto": 1,
     "controlplane/store": 11, "controlplane/httpd": 11, "controlplane/ws": 11,
-    "controlplane/auth": 12, "controlplane/audit": 12, "controlplane/validate": 12,
+    "controlplane/auth": 12, "controlplane/validate": 12,
     "controlplane/compile": 13,
     "controlplane/api": 14, "controlplane/publish": 14, "controlplane/collect": 14, "controlplane/ui": 14,
     "controlplane/cli": 15,
