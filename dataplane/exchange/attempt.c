@@ -133,6 +133,7 @@ void dp_attempt_send(struct dp_exchange *x)
 	if (t->part == t->body.n_parts) {
 		t->sent = true;
 		t->sent_ms = dp_x_now(x);
+		dp_attempt_log_sent(x);
 		if (!t->answered)
 			dp_x_step(x, DP_STEP_WAIT);
 	}
@@ -148,6 +149,7 @@ static void have_connection(struct dp_exchange *x, struct dp_up *u)
 	t->up = u;
 	if (x->queue_ms < 0)
 		x->queue_ms = dp_x_now(x) - t->started_ms;
+	dp_attempt_log_connected(x);
 	dp_h1_expect(u->parser, false);
 	dp_conn_bind(u->conn, &dp_up_ops, x);
 	dp_attempt_send(x);
@@ -221,6 +223,7 @@ static void begin(struct dp_exchange *x, struct dp_place place, bool stale_retry
 	}
 	if (!stale_retry)
 		x->attempts++;
+	dp_attempt_log_begin(x, stale_retry);
 	connect_up(x, stale_retry);
 }
 
@@ -322,6 +325,7 @@ void dp_attempt_failed(struct dp_exchange *x, const struct dp_failure *f)
 	struct dp_attempt *t = &x->at;
 	struct dp_place place;
 
+	dp_attempt_log_end(x, result_name(f), f->text);
 	if (stale_connection(x, f)) {
 		repeat(x);
 		return;

@@ -107,6 +107,7 @@ static void record(struct dp_exchange *x, enum gw_end_reason why)
 	struct gw_usage_record r;
 	int64_t now_us = gw_mono_us();
 
+	dp_attempt_log_close(x, why, now_us);
 	fill(x, &r, why, now_us);
 	if (x->plugins) {
 		struct dp_outcome o = {

@@ -7,6 +7,7 @@
  *   route.c    which route, and whether this consumer may
  *   plan.c     which target next
  *   attempt.c  one try at one target: connection, request, judgement
+ *   attempt_log.c  what became of every try, for the record
  *   relay.c    the provider's answer on its way to the client
  *   answer.c   heads of answers, and answers of our own
  *   step.c     where a request is, and its limits of time
@@ -18,6 +19,7 @@
 #ifndef DP_EXCHANGE_IMPL_H
 #define DP_EXCHANGE_IMPL_H
 
+#include "exchange/attempt_log.h"
 #include "exchange/shard.h"
 #include "http/h1.h"
 #include "http/h1_write.h"
@@ -153,6 +155,7 @@ struct dp_exchange {
 	struct dp_timer timer;
 	struct dp_plan plan;
 	struct dp_attempt at;
+	struct dp_attempt_log log;
 	unsigned attempts;
 	unsigned turns;                    /* counts attempts begun and dropped, so that a caller up the stack notices */
 	struct dp_failure failure;         /* the last one */

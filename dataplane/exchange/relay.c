@@ -222,6 +222,7 @@ static void answer_complete(struct dp_exchange *x, bool clean)
 		dp_health_good(t->place.key_health);
 	dp_health_good(dp_endpoint_health(t->place.endpoint));
 	dp_metrics_attempt(x->shard->metrics, t->provider->name, "ok");
+	dp_attempt_log_end(x, "ok", NULL);
 	dp_up_return(&t->up, clean);
 	dp_place_leave(&t->place);
 	dp_x_finish(x, GW_END_COMPLETE);
@@ -282,6 +283,7 @@ static void on_head(struct dp_exchange *x)
 	t->answered = true;
 	t->status = h->status;
 	x->first_byte_us = gw_mono_us();
+	dp_attempt_log_head(x);
 	if (h->status < 200 || h->status > 299) {
 		if (h->status < 500) /* a connection says little of a server; an answer does */
 			dp_health_good(dp_endpoint_health(t->place.endpoint));
