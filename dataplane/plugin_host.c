@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#include "base/map.h"
+
 extern const struct dp_plugin *const dp_plugins[];
 
 struct slot {
@@ -20,6 +22,7 @@ struct dp_running {
 	size_t n, at;             /* at: the plugin whose hook runs or waits */
 	enum dp_hook hook;
 	bool waiting, ended, denied;
+	const char *denied_by;    /* name of the plugin */
 };
 
 const char *dp_rank_name(enum dp_rank r)
@@ -144,6 +147,11 @@ void dp_plugins_end(struct dp_running *r, const struct dp_outcome *o)
 			r->slots[i].p->on_end(&r->slots[i].call, o);
 }
 
+const char *dp_plugins_denied_by(const struct dp_running *r)
+{
+	return r->denied_by;
+}
+
 /* ---- what plugins call ---- */
 
 void dp_deny(struct dp_call *c, unsigned status, const char *type, const char *code, int64_t retry_after_ms,
@@ -157,6 +165,7 @@ void dp_deny(struct dp_call *c, unsigned status, const char *type, const char *c
 	n = vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
 	c->running->denied = true;
+	c->running->denied_by = GW_CONTAINER(c, struct slot, call)->p->name;
 	c->running->host->deny(c->x, status, type, code, retry_after_ms,
 	                       (struct gw_str){ text, n < (int)sizeof text ? (size_t)n : sizeof text - 1 });
 }

@@ -42,6 +42,7 @@ struct dp_running *dp_plugins_open(struct gw_arena *a, struct gw_bindings bindin
 enum dp_verdict dp_plugins_run(struct dp_running *r, enum dp_hook hook) GW_MUST_CHECK;
 /* Exactly once, at the exchange's end, also while a hook still waits (its dp_resume() is then ignored). */
 void dp_plugins_end(struct dp_running *r, const struct dp_outcome *o);
+const char *dp_plugins_denied_by(const struct dp_running *r); /* the plugin that answered; NULL: none */
 
 const struct dp_plugin *dp_plugin_at(size_t i);                 /* NULL past the end; in rank order */
 const struct dp_plugin *dp_plugin_find(struct gw_str name);     /* NULL: not linked */

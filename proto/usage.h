@@ -29,17 +29,39 @@ enum gw_usage_source { GW_USAGE_NONE, GW_USAGE_PROVIDER, GW_USAGE_ESTIMATED };
 const char *gw_usage_source_name(enum gw_usage_source s); /* "none" "provider" "estimated" */
 
 /* prompt includes cached and cache_write; completion includes reasoning (OpenAI's sense, whatever the vendor's). */
-struct gw_tokens { int64_t prompt, cached, cache_write, completion, reasoning; };
+struct gw_tokens {
+	int64_t prompt, cached, cache_write, completion, reasoning;
+	int64_t cache_write_1h;                  /* the part of cache_write that is kept for an hour */
+	int64_t audio_prompt, audio_completion;  /* parts of prompt and of completion */
+};
+
+#define GW_USAGE_ATTEMPT_LOG_MAX 4096        /* bytes of `attempt_log` */
+#define GW_USAGE_TEXT_MAX        1024        /* ... and of every other text */
 
 /* X(C name): texts that go into JSON and SQL under the same name */
 #define GW_USAGE_TEXTS(X)                                                                              \
 	X(request_id) X(consumer) X(key_id) X(route) X(provider) X(requested_model) X(served_model)    \
-	X(operation) X(error_code)
-/* integers; *_ms are durations from the request's first byte, -1 = did not happen */
+	X(operation) X(error_code)                                                                     \
+	X(currency) X(provider_key) X(client_ip) X(refused_by) X(attempt_log) X(trace_id) X(consumer_groups)
+/*
+ * currency         of `cost`: "USD"; "" when the request had no price
+ * provider_key     name of the provider's key that served
+ * client_ip        as seen through trusted proxies
+ * refused_by       the plugin that refused
+ * attempt_log      [{"provider",…}] as JSON: every attempt, with times from the request's first byte
+ * trace_id         32 hex digits
+ * consumer_groups  names joined by commas, as they were then
+ *
+ * Integers; *_ms are durations from the request's first byte, -1 = did not happen, except connect_ms, which is how long
+ * the serving connection took to be made (0: it was there already).  `cost` is in millionths of the currency, by the
+ * prices of that moment.
+ */
 #define GW_USAGE_INTS(X)                                                                               \
 	X(seq) X(started_at_ms) X(status) X(attempts) X(stream)                                        \
 	X(prompt_tokens) X(cached_tokens) X(cache_write_tokens) X(completion_tokens) X(reasoning_tokens) \
-	X(queue_ms) X(first_byte_ms) X(first_token_ms) X(total_ms) X(request_bytes) X(response_bytes)
+	X(queue_ms) X(first_byte_ms) X(first_token_ms) X(total_ms) X(request_bytes) X(response_bytes)    \
+	X(cost) X(connect_ms) X(bad_events) X(cache_write_1h_tokens) X(audio_prompt_tokens)              \
+	X(audio_completion_tokens) X(images)
 
 struct gw_usage_record {
 #define X(name) struct gw_str name;
@@ -55,8 +77,8 @@ struct gw_usage_record {
 /* {"request_id":…,…,"end_reason":"complete","usage_source":"provider"}; owned. */
 json_t *gw_usage_json(const struct gw_usage_record *r);
 /*
- * Texts are borrowed from `v`; absent ones are {NULL,0}, absent numbers 0.  Numbers are clamped to [-1, 2^53]; unknown
- * members are ignored.  Only `request_id` and `seq` are required.  A word for end_reason or usage_source that a newer
+ * Texts are borrowed from `v`; absent ones are {NULL,0}, absent numbers 0 (connect_ms: -1), as older workers leave
+ * them.  Numbers are clamped to [-1, 2^53]; unknown members are ignored.  Only `request_id` and `seq` are required.  A word for end_reason or usage_source that a newer
  * worker made up is read as the nearest known one: a row of the ledger is worth more than its wording.
  */
 enum gw_rc gw_usage_parse(struct gw_usage_record *out, const json_t *v, struct gw_error *err) GW_MUST_CHECK;

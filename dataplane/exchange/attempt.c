@@ -150,6 +150,7 @@ static void have_connection(struct dp_exchange *x, struct dp_up *u)
 	if (x->queue_ms < 0)
 		x->queue_ms = dp_x_now(x) - t->started_ms;
 	dp_attempt_log_connected(x);
+	x->connect_ms = u->reused ? 0 : u->connect_ms;
 	dp_h1_expect(u->parser, false);
 	dp_conn_bind(u->conn, &dp_up_ops, x);
 	dp_attempt_send(x);

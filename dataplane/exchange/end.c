@@ -28,7 +28,36 @@ static enum gw_usage_source settle(const struct dp_exchange *x, struct gw_tokens
 	return GW_USAGE_ESTIMATED;
 }
 
-static void fill(const struct dp_exchange *x, struct gw_usage_record *r, enum gw_end_reason why, int64_t now_us)
+/* "design,research": whole names, as many as a text of the record may hold. */
+static struct gw_str groups_text(const struct dp_exchange *x)
+{
+	const struct gw_strv *g = x->consumer ? &x->consumer->groups : NULL;
+	size_t n = 0, most = 0;
+	char *text;
+
+	for (size_t i = 0; g && i < g->n; i++)
+		most += g->v[i].n + 1;
+	if (!most)
+		return GW_STR("");
+	text = gw_arena_alloc(x->a, most);
+	for (size_t i = 0; i < g->n && n + g->v[i].n < GW_USAGE_TEXT_MAX; i++) {
+		if (i)
+			text[n++] = ',';
+		memcpy(text + n, g->v[i].p, g->v[i].n);
+		n += g->v[i].n;
+	}
+	return (struct gw_str){ text, n };
+}
+
+/* How many pictures were made: as many as were asked for, when the answer was a good one. */
+static int64_t pictures(const struct dp_exchange *x)
+{
+	bool makes = x->op && strncmp(x->op->name, "image", 5) == 0;
+
+	return makes && x->at.provider && x->status / 100 == 2 ? x->req.n : 0;
+}
+
+static void fill(struct dp_exchange *x, struct gw_usage_record *r, enum gw_end_reason why, int64_t now_us)
 {
 	const struct gw_provider *p = x->at.provider ? x->at.provider : x->failure_provider;
 	struct gw_tokens tokens;
@@ -44,6 +73,10 @@ static void fill(const struct dp_exchange *x, struct gw_usage_record *r, enum gw
 	r->served_model = x->at.provider && x->at.model.p ? x->at.model : GW_STR("");
 	r->operation = x->op ? gw_str_c(x->op->name) : GW_STR("");
 	r->error_code = x->error_code ? gw_str_c(x->error_code) : GW_STR("");
+	r->provider_key = x->at.place.key ? x->at.place.key->name : GW_STR("");
+	r->client_ip = x->head ? dp_x_client_ip(x) : GW_STR("");
+	r->refused_by = x->plugins && dp_plugins_denied_by(x->plugins) ? gw_str_c(dp_plugins_denied_by(x->plugins)) : GW_STR("");
+	r->consumer_groups = groups_text(x);
 	r->started_at_ms = x->wall_ms;
 	r->status = x->status;
 	r->attempts = x->attempts;
@@ -53,6 +86,12 @@ static void fill(const struct dp_exchange *x, struct gw_usage_record *r, enum gw
 	r->cache_write_tokens = tokens.cache_write;
 	r->completion_tokens = tokens.completion;
 	r->reasoning_tokens = tokens.reasoning;
+	r->cache_write_1h_tokens = tokens.cache_write_1h;
+	r->audio_prompt_tokens = tokens.audio_prompt;
+	r->audio_completion_tokens = tokens.audio_completion;
+	r->images = pictures(x);
+	r->bad_events = x->at.tap ? (int64_t)x->at.tap->bad_events : 0;
+	r->connect_ms = x->connect_ms;
 	r->queue_ms = x->queue_ms;
 	r->first_byte_ms = ms_since(x, x->first_byte_us);
 	r->first_token_ms = ms_since(x, x->first_token_us);
@@ -66,8 +105,9 @@ static void count(struct dp_exchange *x, const struct gw_usage_record *r, int64_
 {
 	struct dp_request_facts f = {
 		.route = r->route, .provider = r->provider, .status = x->status, .end = r->end_reason,
-		.tokens = { r->prompt_tokens, r->cached_tokens, r->cache_write_tokens, r->completion_tokens, r->reasoning_tokens },
-		.estimated = r->usage_source == GW_USAGE_ESTIMATED, .bad_events = x->at.tap ? x->at.tap->bad_events : 0,
+		.tokens = { .prompt = r->prompt_tokens, .cached = r->cached_tokens, .cache_write = r->cache_write_tokens,
+		            .completion = r->completion_tokens, .reasoning = r->reasoning_tokens },
+		.estimated = r->usage_source == GW_USAGE_ESTIMATED, .bad_events = (uint64_t)r->bad_events,
 		.total_us = now_us - x->t0_us, .first_token_us = x->first_token_us < 0 ? -1 : x->first_token_us - x->t0_us,
 		.overhead_us = x->overhead_us, .rejected = r->end_reason == GW_END_REJECTED ? x->error_code : NULL,
 	};

@@ -61,7 +61,7 @@ struct dp_exchange *dp_x_open(struct dp_client *c)
 	x->content_length = -1;
 	x->wall_ms = gw_now_ms();
 	x->t0_us = c->begun_us ? c->begun_us : gw_mono_us();
-	x->body_us = x->attempt_us = x->first_byte_us = x->first_token_us = x->overhead_us = x->queue_ms = -1;
+	x->body_us = x->attempt_us = x->first_byte_us = x->first_token_us = x->overhead_us = x->queue_ms = x->connect_ms = -1;
 	x->step_ms = x->last_out_ms = x->last_in_ms = dp_loop_now(s->loop);
 	x->close_after = s->draining;
 	gw_buf_init(&x->body, x->settings ? (size_t)x->settings->max_body_bytes + DP_LOOP_READ_BYTES : DP_LOOP_READ_BYTES);

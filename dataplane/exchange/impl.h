@@ -188,7 +188,7 @@ struct dp_exchange {
 	bool denied;                       /* a plugin refused it */
 	bool ended;
 	int64_t wall_ms, t0_us, body_us, attempt_us, first_byte_us, first_token_us;
-	int64_t overhead_us, queue_ms;
+	int64_t overhead_us, queue_ms, connect_ms;
 	int64_t request_bytes;
 	struct dp_deferred deferred;
 };

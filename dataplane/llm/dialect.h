@@ -100,8 +100,9 @@ void dp_model_body(struct gw_buf *out, const struct dp_model_row *row, int64_t c
 
 struct dp_raw_usage {
 	int64_t prompt, cached, cache_write, completion, reasoning, total;   /* -1: never seen */
+	int64_t cache_write_1h, audio_prompt, audio_completion;
 };
-#define DP_RAW_USAGE_NONE ((struct dp_raw_usage){ -1, -1, -1, -1, -1, -1 })
+#define DP_RAW_USAGE_NONE ((struct dp_raw_usage){ -1, -1, -1, -1, -1, -1, -1, -1, -1 })
 /*
  * Fold a usage object in: a field that is present replaces the earlier value, others stay.  Knows the prompt_tokens
  * and input_tokens spellings, DeepSeek's cache hits, Moonshot's flat cached_tokens, Anthropic's cache_* members.

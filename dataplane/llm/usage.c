@@ -4,7 +4,13 @@
 
 #define MOST ((int64_t)1 << 40)
 
-static bool details(struct dp_raw_usage *u, struct dp_json v)
+/* Anthropic's "cache_creation":{"ephemeral_5m_input_tokens","ephemeral_1h_input_tokens"}. */
+static bool cache_writes(struct dp_raw_usage *u, struct dp_json v)
+{
+	return dp_json_int(dp_json_at(v, "ephemeral_1h_input_tokens"), MOST, &u->cache_write_1h);
+}
+
+static bool details(struct dp_raw_usage *u, struct dp_json v, int64_t *audio)
 {
 	struct dp_json_iter it = dp_json_iter(v);
 	bool any = false;
@@ -20,6 +26,8 @@ static bool details(struct dp_raw_usage *u, struct dp_json v)
 			to = &u->cache_write;
 		else if (gw_str_is(it.key, "reasoning_tokens") || gw_str_is(it.key, "thinking_tokens"))
 			to = &u->reasoning;
+		else if (gw_str_is(it.key, "audio_tokens"))
+			to = audio;
 		any |= to && dp_json_int(it.value, MOST, to);
 	}
 	return any;
@@ -35,8 +43,10 @@ bool dp_usage_fold(struct dp_raw_usage *u, struct dp_json usage)
 		{ "cache_read_input_tokens", &u->cached }, { "cache_creation_input_tokens", &u->cache_write },
 		{ "reasoning_tokens", &u->reasoning },
 	};
-	static const char *const nested[] = { "prompt_tokens_details", "input_tokens_details", "completion_tokens_details",
-	                                      "output_tokens_details" };
+	const struct { const char *name; int64_t *audio; } nested[] = {
+		{ "prompt_tokens_details", &u->audio_prompt }, { "input_tokens_details", &u->audio_prompt },
+		{ "completion_tokens_details", &u->audio_completion }, { "output_tokens_details", &u->audio_completion },
+	};
 	struct dp_json_iter it = dp_json_iter(usage);
 	bool any = false;
 
@@ -47,8 +57,10 @@ bool dp_usage_fold(struct dp_raw_usage *u, struct dp_json usage)
 			if (gw_str_is(it.key, flat[i].name))
 				any |= dp_json_int(it.value, MOST, flat[i].to);
 		for (size_t i = 0; i < GW_COUNT(nested); i++)
-			if (gw_str_is(it.key, nested[i]))
-				any |= details(u, it.value);
+			if (gw_str_is(it.key, nested[i].name))
+				any |= details(u, it.value, nested[i].audio);
+		if (gw_str_is(it.key, "cache_creation") && it.value.type == DP_J_OBJECT)
+			any |= cache_writes(u, it.value);
 	}
 	return any;
 }
@@ -60,8 +72,10 @@ static int64_t known(int64_t v)
 
 struct gw_tokens dp_usage_settle(const struct dp_raw_usage *u, bool cached_apart, bool reasoning_apart)
 {
-	struct gw_tokens t = { known(u->prompt), known(u->cached), known(u->cache_write), known(u->completion),
-	                       known(u->reasoning) };
+	struct gw_tokens t = { .prompt = known(u->prompt), .cached = known(u->cached), .cache_write = known(u->cache_write),
+	                       .completion = known(u->completion), .reasoning = known(u->reasoning),
+	                       .cache_write_1h = known(u->cache_write_1h), .audio_prompt = known(u->audio_prompt),
+	                       .audio_completion = known(u->audio_completion) };
 
 	if (cached_apart)
 		t.prompt += t.cached + t.cache_write;
@@ -75,5 +89,11 @@ struct gw_tokens dp_usage_settle(const struct dp_raw_usage *u, bool cached_apart
 		t.cached = t.prompt;
 	if (t.cache_write > t.prompt - t.cached)
 		t.cache_write = t.prompt - t.cached;
+	if (t.cache_write_1h > t.cache_write)
+		t.cache_write_1h = t.cache_write;
+	if (t.audio_prompt > t.prompt)
+		t.audio_prompt = t.prompt;
+	if (t.audio_completion > t.completion)
+		t.audio_completion = t.completion;
 	return t;
 }

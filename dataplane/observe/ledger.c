@@ -65,6 +65,13 @@ void dp_ledger_close(struct dp_ledger **lp)
 	free(l);
 }
 
+static size_t clip(size_t i, size_t n)
+{
+	size_t most = i == TEXT_attempt_log ? GW_USAGE_ATTEMPT_LOG_MAX : GW_USAGE_TEXT_MAX;
+
+	return n < most ? n : most;
+}
+
 static struct row *pack(const struct gw_usage_record *r)
 {
 	const struct gw_str texts[] = {
@@ -81,12 +88,12 @@ static struct row *pack(const struct gw_usage_record *r)
 	struct row *row;
 
 	for (size_t i = 0; i < TEXTS; i++)
-		bytes += texts[i].n < 1024 ? texts[i].n : 1024;
+		bytes += clip(i, texts[i].n);
 	row = gw_alloc(bytes);
 	row->bytes = bytes;
 	memcpy(row->num, nums, sizeof nums);
 	for (size_t i = 0; i < TEXTS; i++) {
-		row->len[i] = (uint16_t)(texts[i].n < 1024 ? texts[i].n : 1024);
+		row->len[i] = (uint16_t)clip(i, texts[i].n);
 		if (row->len[i])
 			memcpy(row->text + at, texts[i].p, row->len[i]);
 		at += row->len[i];
@@ -156,7 +163,7 @@ size_t dp_ledger_batch(struct dp_ledger *l, int64_t after_seq, size_t max, struc
 	for (r = l->first; r && r->num[INT_seq] <= after_seq; r = r->next)
 		;
 	pthread_mutex_unlock(&l->lock);
-	while (r && n < max) {
+	while (r && n < max && out->n < DP_LEDGER_BATCH_BYTES) {
 		const struct row *next;
 
 		if (n > 0)

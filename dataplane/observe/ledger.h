@@ -14,6 +14,7 @@
 
 #define DP_LEDGER_MAX_RECORDS 200000u
 #define DP_LEDGER_MAX_BYTES   (96u << 20)
+#define DP_LEDGER_BATCH_BYTES (3u << 20)   /* a batch that has grown to this takes no further record */
 
 struct dp_ledger;
 
@@ -22,7 +23,8 @@ void dp_ledger_close(struct dp_ledger **l);
 /* Any thread; seq is set here, texts are copied.  The sender looks by itself, a few times a second. */
 void dp_ledger_add(struct dp_ledger *l, const struct gw_usage_record *r);
 /*
- * Append the JSON objects of up to `max` records after `after_seq`, comma-separated, to `out`.  Returns how many;
+ * Append the JSON objects of up to `max` records (fewer when they are large) after `after_seq`, comma-separated, to
+ * `out`.  Returns how many;
  * *last_seq is the last one's number.  They stay queued until acknowledged.
  */
 size_t dp_ledger_batch(struct dp_ledger *l, int64_t after_seq, size_t max, struct gw_buf *out, int64_t *last_seq);

@@ -227,6 +227,7 @@ static void on_dialed(void *arg, struct dp_conn *c, enum dp_net_fault fault, con
 		u->magic = DP_UP_MAGIC;
 		u->at = e;
 		u->conn = c;
+		u->connect_ms = dp_loop_now(e->pool->pools->loop) - a->dialed_ms;
 		u->parser = dp_h1_open(DP_H1_RESPONSE, &(struct dp_h1_limits){ .max_head = 65536, .max_headers = 200, .max_body = -1 });
 		dp_timer_init(&u->idle, on_idle_limit);
 		gw_list_add_head(&e->on[UP_BUSY], &u->node);
@@ -249,6 +250,7 @@ static void start_dial(struct dp_want *a, struct dp_endpoint *e)
 
 	gw_list_add_tail(&e->connecting, &a->node);
 	e->n_connecting++;
+	a->dialed_ms = dp_loop_now(e->pool->pools->loop);
 	a->dial = dp_dial(e->pool->pools->loop, &s, on_dialed, a);
 }
 

@@ -34,6 +34,7 @@ struct dp_up {                         /* a connection; `conn`, `parser` and `re
 	struct dp_conn *conn;
 	struct dp_h1 *parser;          /* answers; before each message dp_h1_expect() */
 	bool reused;                   /* it has served a request before */
+	int64_t connect_ms;            /* how long it took to be made, look-up and handshake included */
 	struct dp_timer idle;
 };
 
@@ -82,6 +83,7 @@ struct dp_want {
 	struct dp_timer timer;         /* limit of time in the queue */
 	bool fresh;                    /* no used connection, please */
 	int64_t connect_ms, queue_ms;
+	int64_t dialed_ms;             /* the pool's own: when the dial began */
 	/* One of them, later, from the loop; neither after dp_want_cancel(). */
 	void (*ready)(struct dp_want *a, struct dp_up *u);
 	void (*failed)(struct dp_want *a, enum dp_net_fault fault, const char *text);

@@ -119,6 +119,7 @@ static void check(enum dp_verdict middle_says, bool fail_open, enum dp_verdict w
 	ck_assert_str_eq(x.trace, want_trace);
 	ck_assert_uint_eq(x.status, status);
 	ck_assert_uint_eq(x.n_broke, middle_says == DP_BROKEN);
+	ck_assert_pstr_eq(dp_plugins_denied_by(r), status ? "middle" : NULL);
 	gw_arena_close(&a);
 }
 

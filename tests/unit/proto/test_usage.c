@@ -60,6 +60,16 @@ START_TEST(clamps_and_ignores)
 }
 END_TEST
 
+START_TEST(reads_what_older_workers_send)
+{
+	struct gw_usage_record r;
+	struct gw_error e = { 0 };
+	ck_assert_int_eq(parse("{\"request_id\":\"a\",\"seq\":5,\"status\":200,\"prompt_tokens\":7,\"error_code\":\"\"}", &r, &e), GW_OK);
+	ck_assert(r.connect_ms == -1 && r.cost == 0 && r.images == 0 && r.bad_events == 0);
+	ck_assert(r.currency.n == 0 && r.attempt_log.n == 0 && r.consumer_groups.n == 0);
+}
+END_TEST
+
 START_TEST(refuses)
 {
 	static const char *const bad[][2] = { { "[]", "" }, { "{\"seq\":1}", "/request_id" }, { "{\"request_id\":\"a\"}", "/seq" },
@@ -82,4 +92,4 @@ START_TEST(names)
 }
 END_TEST
 
-UNIT_MAIN("usage", there_and_back, clamps_and_ignores, refuses, names)
+UNIT_MAIN("usage", there_and_back, clamps_and_ignores, reads_what_older_workers_send, refuses, names)

@@ -70,4 +70,26 @@ START_TEST(each_record_counts_once)
 }
 END_TEST
 
-UNIT_MAIN("store.usage", each_record_counts_once)
+/* Every member of the record has its column: a list that grew on one side only would fail here. */
+START_TEST(stores_every_member)
+{
+	char dir[128];
+	size_t stored;
+	int64_t n = 1;
+	fx_dir(dir);
+	struct cp_store *s = fx_store(dir);
+	struct gw_usage_record r = { 0 };
+#define X(name) r.name = GW_STR(#name);
+	GW_USAGE_TEXTS(X)
+#undef X
+#define X(name) r.name = n++;
+	GW_USAGE_INTS(X)
+#undef X
+	ck_assert_int_eq(cp_usage_insert(s, GW_STR("n"), GW_STR("boot"), &r, 1, &stored, NULL), GW_OK);
+	ck_assert_uint_eq(stored, 1);
+	cp_store_close(&s);
+	fx_rmdir(dir);
+}
+END_TEST
+
+UNIT_MAIN("store.usage", each_record_counts_once, stores_every_member)

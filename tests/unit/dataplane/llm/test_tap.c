@@ -10,6 +10,8 @@
 #include "llm/tokens.h"
 #include "unit.h"
 
+#define T(p, c, w, out, r) { .prompt = p, .cached = c, .cache_write = w, .completion = out, .reasoning = r }
+
 /* ---- a sink that keeps everything ---- */
 
 static enum dp_flow sink_feed(struct dp_stream *s, const struct dp_chunk *c)
@@ -94,10 +96,10 @@ static const struct golden {
 	unsigned events;
 	const char *finish;
 } golden[] = {
-	{ "openai", true, { 16, 4, 0, 300, 0 }, 3 + 15, 2, 9, "stop" },
-	{ "deepseek", false, { 18, 0, 0, 345, 315 }, 2 + 6 + 2 + 5 + 5 + 1, 3, 10, "stop" },
-	{ "dashscope", true, { 24, 0, 0, 1355, 1084 }, 0, 0, 11, "tool_calls" },
-	{ "vllm", true, { 9, 0, 0, 5, 0 }, 2 + 1 + 2, 1, 7, "stop" },
+	{ "openai", true, T(16, 4, 0, 300, 0), 3 + 15, 2, 9, "stop" },
+	{ "deepseek", false, T(18, 0, 0, 345, 315), 2 + 6 + 2 + 5 + 5 + 1, 3, 10, "stop" },
+	{ "dashscope", true, T(24, 0, 0, 1355, 1084), 0, 0, 11, "tool_calls" },
+	{ "vllm", true, T(9, 0, 0, 5, 0), 2 + 1 + 2, 1, 7, "stop" },
 };
 
 static void same(const struct result *r, const struct golden *g, struct gw_str want, unsigned mode)
@@ -241,16 +243,20 @@ END_TEST
 START_TEST(usage_dialects)
 {
 	static const struct { const char *usage; bool apart; struct gw_tokens want; } rows[] = {
-		{ "{\"prompt_tokens\":3,\"completion_tokens\":4,\"total_tokens\":9}", false, { 3, 0, 0, 4, 0 } },
-		{ "{\"prompt_tokens\":12,\"completion_tokens\":1,\"total_tokens\":303,\"completion_tokens_details\":{\"reasoning_tokens\":290}}", true, { 12, 0, 0, 291, 290 } },
-		{ "{\"prompt_tokens\":12,\"completion_tokens\":1,\"total_tokens\":303,\"completion_tokens_details\":{\"reasoning_tokens\":290}}", false, { 12, 0, 0, 291, 290 } },
-		{ "{\"prompt_tokens\":12,\"completion_tokens\":300,\"total_tokens\":312,\"completion_tokens_details\":{\"reasoning_tokens\":290}}", false, { 12, 0, 0, 300, 290 } },
-		{ "{\"prompt_tokens\":100,\"completion_tokens\":1,\"prompt_cache_hit_tokens\":64,\"prompt_cache_miss_tokens\":36}", false, { 100, 64, 0, 1, 0 } },
-		{ "{\"prompt_tokens\":100,\"completion_tokens\":1,\"cached_tokens\":50}", false, { 100, 50, 0, 1, 0 } },
-		{ "{\"input_tokens\":7,\"output_tokens\":8,\"input_tokens_details\":{\"cached_tokens\":2},\"output_tokens_details\":{\"reasoning_tokens\":3}}", false, { 7, 2, 0, 8, 3 } },
-		{ "{\"prompt_tokens\":-5,\"completion_tokens\":1e99}", false, { 0, 0, 0, (int64_t)1 << 40, 0 } },
-		{ "{\"prompt_tokens\":5,\"completion_tokens\":2,\"prompt_tokens_details\":{\"cached_tokens\":900}}", false, { 5, 5, 0, 2, 0 } },
-		{ "{\"total_tokens\":815}", false, { 815, 0, 0, 0, 0 } },
+		{ "{\"prompt_tokens\":3,\"completion_tokens\":4,\"total_tokens\":9}", false, T(3, 0, 0, 4, 0) },
+		{ "{\"prompt_tokens\":12,\"completion_tokens\":1,\"total_tokens\":303,\"completion_tokens_details\":{\"reasoning_tokens\":290}}", true, T(12, 0, 0, 291, 290) },
+		{ "{\"prompt_tokens\":12,\"completion_tokens\":1,\"total_tokens\":303,\"completion_tokens_details\":{\"reasoning_tokens\":290}}", false, T(12, 0, 0, 291, 290) },
+		{ "{\"prompt_tokens\":12,\"completion_tokens\":300,\"total_tokens\":312,\"completion_tokens_details\":{\"reasoning_tokens\":290}}", false, T(12, 0, 0, 300, 290) },
+		{ "{\"prompt_tokens\":100,\"completion_tokens\":1,\"prompt_cache_hit_tokens\":64,\"prompt_cache_miss_tokens\":36}", false, T(100, 64, 0, 1, 0) },
+		{ "{\"prompt_tokens\":100,\"completion_tokens\":40,\"prompt_tokens_details\":{\"audio_tokens\":30},\"completion_tokens_details\":{\"audio_tokens\":900}}",
+		  false, { .prompt = 100, .completion = 40, .audio_prompt = 30, .audio_completion = 40 } },
+		{ "{\"prompt_tokens\":100,\"completion_tokens\":1,\"cache_creation_input_tokens\":60,\"cache_creation\":{\"ephemeral_5m_input_tokens\":40,\"ephemeral_1h_input_tokens\":20}}",
+		  false, { .prompt = 100, .cache_write = 60, .completion = 1, .cache_write_1h = 20 } },
+		{ "{\"prompt_tokens\":100,\"completion_tokens\":1,\"cached_tokens\":50}", false, T(100, 50, 0, 1, 0) },
+		{ "{\"input_tokens\":7,\"output_tokens\":8,\"input_tokens_details\":{\"cached_tokens\":2},\"output_tokens_details\":{\"reasoning_tokens\":3}}", false, T(7, 2, 0, 8, 3) },
+		{ "{\"prompt_tokens\":-5,\"completion_tokens\":1e99}", false, { .completion = (int64_t)1 << 40 } },
+		{ "{\"prompt_tokens\":5,\"completion_tokens\":2,\"prompt_tokens_details\":{\"cached_tokens\":900}}", false, T(5, 5, 0, 2, 0) },
+		{ "{\"total_tokens\":815}", false, T(815, 0, 0, 0, 0) },
 	};
 
 	for (size_t i = 0; i < GW_COUNT(rows); i++)

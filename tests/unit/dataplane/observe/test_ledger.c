@@ -79,6 +79,38 @@ START_TEST(json_is_what_the_other_side_reads)
 }
 END_TEST
 
+START_TEST(large_records_make_small_batches)
+{
+	struct dp_ledger *l = dp_ledger_open();
+	struct gw_usage_record r = record("req-long"), back;
+	struct gw_buf b;
+	int64_t last = 0;
+	json_t *v = NULL;
+	char *log = gw_alloc(6000);
+	size_t n;
+
+	memset(log, '"', 6000);
+	r.attempt_log = (struct gw_str){ log, 6000 };
+	r.trace_id = (struct gw_str){ log, 6000 };
+	gw_buf_init(&b, 4u << 20);
+	for (int i = 0; i < 500; i++)
+		dp_ledger_add(l, &r);
+	n = dp_ledger_batch(l, 0, 500, &b, &last);
+	ck_assert(n > 100 && n < 500 && last == (int64_t)n && !b.full);
+	gw_buf_clear(&b);
+	last = 0;
+	ck_assert_uint_eq(dp_ledger_batch(l, 0, 1, &b, &last), 1);
+	ck_assert_int_eq(gw_json_parse(&v, gw_buf_str(&b), 1 << 20, NULL), GW_OK);
+	ck_assert_int_eq(gw_usage_parse(&back, v, NULL), GW_OK);
+	ck_assert_uint_eq(back.attempt_log.n, GW_USAGE_ATTEMPT_LOG_MAX);
+	ck_assert_uint_eq(back.trace_id.n, GW_USAGE_TEXT_MAX);
+	json_decref(v);
+	free(log);
+	gw_buf_fini(&b);
+	dp_ledger_close(&l);
+}
+END_TEST
+
 START_TEST(full_means_dropped_and_counted)
 {
 	struct dp_ledger *l = dp_ledger_open();
@@ -111,5 +143,5 @@ START_TEST(refusals_cannot_push_out_what_cost_money)
 }
 END_TEST
 
-UNIT_MAIN("ledger", batches_and_acks, json_is_what_the_other_side_reads, full_means_dropped_and_counted,
+UNIT_MAIN("ledger", batches_and_acks, json_is_what_the_other_side_reads, large_records_make_small_batches, full_means_dropped_and_counted,
           refusals_cannot_push_out_what_cost_money)
