@@ -20,6 +20,7 @@
 #define DP_EXCHANGE_IMPL_H
 
 #include "exchange/attempt_log.h"
+#include "codec/inflate.h"
 #include "exchange/shard.h"
 #include "http/h1.h"
 #include "http/h1_write.h"
@@ -115,6 +116,7 @@ struct dp_attempt {
 	bool relaying;                     /* else the body is collected in `error` */
 	bool paused;
 	struct gw_buf error;               /* body of an unhappy answer */
+	struct dp_inflate *inflate;        /* NULL: the answer came plain */
 	struct dp_tap *tap;
 	struct dp_stream *chain;
 };
