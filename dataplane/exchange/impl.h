@@ -234,7 +234,7 @@ void dp_x_plugins_done(struct dp_exchange *x, enum dp_hook hook, enum dp_verdict
 bool dp_x_route(struct dp_exchange *x);                /* false: answered */
 void dp_x_models(struct dp_exchange *x);
 /* May this request's consumer be served by this target? */
-bool dp_x_may_use(const struct dp_exchange *x, const struct gw_target *t);
+bool dp_x_may_use(const struct dp_exchange *x, const struct gw_target *t, bool is_fallback);
 /* plan.c */
 bool dp_plan_first(struct dp_exchange *x, struct dp_place *place);
 bool dp_plan_next(struct dp_exchange *x, const struct dp_failure *f, struct dp_place *place);
