@@ -2,7 +2,7 @@
  * plugin.h - one policy in one file.
  *
  * A plugin is a constant.  It owns no thread, no socket and no global; whatever outlives a request lives behind a
- * service of the host (the limiter) that survives a snapshot swap.  To add one, write plugins/<name>.c defining
+ * service of the host (the counters) that survives a snapshot swap.  To add one, write plugins/<name>.c defining
  * `const struct dp_plugin dp_plugin_<name>` and build: CMake collects it, the catalogue, the console's form and the
  * manual page follow from `fields`.
  *
@@ -13,6 +13,7 @@
 #define DP_PLUGIN_H
 
 #include "base/str.h"
+#include "claim.h"
 #include "field.h"
 
 #define DP_PLUGIN_ABI 1
@@ -60,7 +61,8 @@ struct dp_exchange;   /* the request in flight; opaque to plugins and to the hos
 /* How the request ended; complete when on_end runs. */
 struct dp_outcome {
 	unsigned status;             /* sent to the client; 0: it left before */
-	int64_t tokens;              /* prompt and completion, by the provider or estimated */
+	int64_t prompt, completion;  /* tokens, by the provider or estimated */
+	int64_t tokens;              /* both */
 	bool estimated;
 };
 
@@ -87,6 +89,13 @@ struct dp_plugin {
 	enum gw_rc (*check)(const void *conf, struct gw_error *err);
 	/* Any hook may be NULL.  A plugin one of whose hooks ran is owed one on_end, whatever happens. */
 	dp_hook_fn on[DP_HOOK_COUNT];
+	/*
+	 * The request's claims were decided; `v` are the counters of this plugin's own n claims, in the order of claiming.
+	 * refused: the first of them that was refused, and dp_deny() should say so in the plugin's words (else the host
+	 * does); NULL: none of this plugin was.  Twice for a request that moves on to its fallback targets: `v` is then
+	 * filled for the claims that concern those, and zero for the rest.  May be NULL.
+	 */
+	void (*on_admission)(struct dp_call *c, const struct dp_claim_state *v, size_t n, const struct dp_claim_state *refused);
 	void (*on_end)(struct dp_call *c, const struct dp_outcome *o);
 };
 
@@ -104,19 +113,28 @@ void dp_reply_header(struct dp_call *c, const char *name, struct gw_str value);
 void dp_resume(struct dp_call *c, enum dp_verdict v);
 
 /*
- * The shared limiter: take n out of a window of `limit` per window_ms kept under `key` (copied).  Returns 0 when
- * taken, else the milliseconds until it could be, and then nothing was taken.  *left (NULL allowed) is what remains.
- * Windows outlive snapshots; changed limits apply to the same window at once.
+ * Claims, see claim.h: only in BODY hooks of the ranks LIMIT and QUOTA, at most DP_CLAIMS_MAX a request.  The host
+ * reserves those of all plugins together before the first plugin of a later rank runs.  Everything is copied.  Returns
+ * the claim's number within this plugin.
  */
-int64_t dp_limiter_take(struct dp_call *c, struct gw_str key, int64_t n, int64_t limit, int64_t window_ms,
-                        int64_t *left);
-void dp_limiter_give(struct dp_call *c, struct gw_str key, int64_t n, int64_t limit, int64_t window_ms);
+unsigned dp_claim(struct dp_call *c, const struct dp_claim *claim);
+/*
+ * In on_end: what claim number i really used.  One that nobody settles keeps what was reserved, but OPEN claims, which
+ * always give everything back.  For a request that was not admitted it does nothing.
+ */
+void dp_settle(struct dp_call *c, unsigned i, int64_t actual);
 
 /* All borrowed from the exchange. */
 struct gw_str dp_consumer(const struct dp_call *c);        /* {NULL,0} if anonymous */
 struct gw_str dp_route(const struct dp_call *c);
 struct gw_str dp_model(const struct dp_call *c);           /* the client's; {NULL,0} before BODY */
 struct gw_str dp_client_ip(const struct dp_call *c);       /* "203.0.113.9", "2001:db8::1"; trusted proxies seen through */
-int64_t dp_estimate_tokens(const struct dp_call *c);       /* prompt estimate + max_tokens; 0 before BODY */
+struct gw_str dp_api_key(const struct dp_call *c);         /* its id, never its text; {NULL,0} if anonymous */
+struct gw_strv dp_groups(const struct dp_call *c);         /* of the consumer; may be empty */
+struct gw_str dp_header(const struct dp_call *c, const char *name);   /* the client's; {NULL,0} if absent */
+struct gw_str dp_query(const struct dp_call *c, const char *name);    /* decoded */
+struct gw_str dp_cookie(const struct dp_call *c, const char *name);
+int64_t dp_prompt_tokens(const struct dp_call *c);         /* estimated; 0 before BODY */
+int64_t dp_max_tokens(const struct dp_call *c);            /* of all answers asked for; -1: the client did not say */
 
 #endif

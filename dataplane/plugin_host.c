@@ -23,6 +23,11 @@ struct dp_running {
 	enum dp_hook hook;
 	bool waiting, ended, denied;
 	const char *denied_by;    /* name of the plugin */
+	bool admitted;            /* the point between QUOTA and MASK has been passed, or there was nothing to claim */
+	bool admitting;           /* the wait is admit()'s, not a plugin's */
+	struct gw_arena *a;
+	struct dp_claimed *claims;
+	size_t n_claims, cap_claims;
 };
 
 const char *dp_rank_name(enum dp_rank r)
@@ -60,7 +65,7 @@ struct dp_running *dp_plugins_open(struct gw_arena *a, struct gw_bindings bindin
 {
 	struct dp_running *r = gw_arena_alloc(a, sizeof *r);
 
-	*r = (struct dp_running){ .magic = RUNNING_MAGIC, .host = host, .x = x };
+	*r = (struct dp_running){ .magic = RUNNING_MAGIC, .host = host, .x = x, .a = a };
 	if (bindings.n)
 		r->slots = gw_arena_array(a, bindings.n, sizeof *r->slots);
 	for (size_t i = 0; i < bindings.n; i++) {
@@ -91,6 +96,12 @@ static enum dp_verdict broken(struct dp_running *r, struct slot *s)
 	return DP_ANSWERED;
 }
 
+/* Between the last plugin that may claim and the first that may not. */
+static bool time_to_admit(const struct dp_running *r)
+{
+	return r->hook == DP_HOOK_BODY && !r->admitted && r->n_claims && (r->at == r->n || r->slots[r->at].p->rank > DP_RANK_QUOTA);
+}
+
 static enum dp_verdict go_on(struct dp_running *r, enum dp_verdict v)
 {
 	for (;;) {
@@ -98,6 +109,11 @@ static enum dp_verdict go_on(struct dp_running *r, enum dp_verdict v)
 
 		if (v == DP_BROKEN)
 			v = broken(r, &r->slots[r->at - 1]);
+		if (v == DP_NEXT && time_to_admit(r)) {
+			r->admitted = true;
+			v = r->host->admit(r->x);
+			r->admitting = v == DP_WAIT;
+		}
 		if (v != DP_NEXT)
 			break;
 		if (r->at == r->n)
@@ -122,18 +138,99 @@ enum dp_verdict dp_plugins_run(struct dp_running *r, enum dp_hook hook)
 	return go_on(r, DP_NEXT);
 }
 
-void dp_resume(struct dp_call *c, enum dp_verdict v)
+static void resume(struct dp_running *r, enum dp_verdict v)
 {
-	struct dp_running *r = c->running;
-
-	GW_CHECK(r, RUNNING_MAGIC);
 	if (r->ended)
 		return;
 	assert(r->waiting && v != DP_WAIT);
-	r->waiting = false;
+	r->waiting = r->admitting = false;
 	v = go_on(r, v);
 	if (v != DP_WAIT)
 		r->host->resumed(r->x, r->hook, v);
+}
+
+void dp_resume(struct dp_call *c, enum dp_verdict v)
+{
+	GW_CHECK(c->running, RUNNING_MAGIC);
+	assert(c->running->ended || !c->running->admitting);
+	resume(c->running, v);
+}
+
+void dp_plugins_admitted(struct dp_running *r, enum dp_verdict v)
+{
+	GW_CHECK(r, RUNNING_MAGIC);
+	assert(r->ended || r->admitting);
+	resume(r, v);
+}
+
+/* ---- claims ---- */
+
+struct dp_claimed *dp_plugins_claims(struct dp_running *r, size_t *n)
+{
+	GW_CHECK(r, RUNNING_MAGIC);
+	*n = r->n_claims;
+	return r->claims;
+}
+
+void dp_plugins_decided(struct dp_running *r, const struct dp_claim_state *states, int refused)
+{
+	GW_CHECK(r, RUNNING_MAGIC);
+	for (size_t i = 0, n; i < r->n_claims; i += n) {
+		struct slot *s = &r->slots[r->claims[i].slot];
+		bool blamed;
+
+		for (n = 1; i + n < r->n_claims && r->claims[i + n].slot == r->claims[i].slot;)
+			n++;
+		blamed = refused >= (int)i && refused < (int)(i + n);
+		if (s->p->on_admission)
+			s->p->on_admission(&s->call, states + i, n, blamed ? &states[refused] : NULL);
+		if (blamed && !r->denied)
+			dp_deny(&s->call, 429, "rate_limit_error", "rate_limit_exceeded", states[refused].wait_ms,
+			        "a limit of the gateway was reached (%s)", s->p->name);
+	}
+}
+
+unsigned dp_claim(struct dp_call *c, const struct dp_claim *claim)
+{
+	struct dp_running *r = c->running;
+	struct dp_claimed *mine;
+	size_t slot = r->at - 1, first = r->n_claims;
+
+	GW_CHECK(r, RUNNING_MAGIC);
+	assert(r->hook == DP_HOOK_BODY && !r->admitted && &r->slots[slot].call == c && r->slots[slot].p->rank <= DP_RANK_QUOTA);
+	assert(r->n_claims < DP_CLAIMS_MAX && claim->key.n > 0 && claim->key.n <= DP_CLAIM_KEY_MAX);
+	if (r->n_claims == r->cap_claims) {
+		size_t cap = r->cap_claims ? r->cap_claims * 2 : 4;
+		struct dp_claimed *v = gw_arena_array(r->a, cap, sizeof *v);
+
+		if (r->n_claims)
+			memcpy(v, r->claims, r->n_claims * sizeof *v);
+		r->claims = v;
+		r->cap_claims = cap;
+	}
+	while (first > 0 && r->claims[first - 1].slot == slot)
+		first--;
+	mine = &r->claims[r->n_claims++];
+	*mine = (struct dp_claimed){ .claim = *claim, .plugin = r->slots[slot].p->name, .slot = slot, .i = (unsigned)(r->n_claims - 1 - first) };
+	mine->claim.key = gw_arena_copy(r->a, claim->key);
+	mine->claim.scope = gw_arena_copy(r->a, claim->scope);
+	mine->claim.who = gw_arena_copy(r->a, claim->who);
+	mine->claim.label = gw_arena_copy(r->a, claim->label);
+	return mine->i;
+}
+
+void dp_settle(struct dp_call *c, unsigned i, int64_t actual)
+{
+	struct dp_running *r = c->running;
+
+	for (size_t k = 0; k < r->n_claims; k++) {
+		struct dp_claimed *q = &r->claims[k];
+
+		if (&r->slots[q->slot].call == c && q->i == i) {
+			q->settled = true;
+			q->actual = actual;
+		}
+	}
 }
 
 void dp_plugins_end(struct dp_running *r, const struct dp_outcome *o)
@@ -145,6 +242,11 @@ void dp_plugins_end(struct dp_running *r, const struct dp_outcome *o)
 	for (size_t i = r->n; i-- > 0;)
 		if (r->slots[i].ran && r->slots[i].p->on_end)
 			r->slots[i].p->on_end(&r->slots[i].call, o);
+}
+
+void dp_plugins_blame(struct dp_running *r, const char *plugin)
+{
+	r->denied_by = plugin;
 }
 
 const char *dp_plugins_denied_by(const struct dp_running *r)
@@ -175,16 +277,6 @@ void dp_reply_header(struct dp_call *c, const char *name, struct gw_str value)
 	c->running->host->reply_header(c->x, name, value);
 }
 
-int64_t dp_limiter_take(struct dp_call *c, struct gw_str key, int64_t n, int64_t limit, int64_t window_ms, int64_t *left)
-{
-	return c->running->host->limiter_take(c->x, key, n, limit, window_ms, left);
-}
-
-void dp_limiter_give(struct dp_call *c, struct gw_str key, int64_t n, int64_t limit, int64_t window_ms)
-{
-	c->running->host->limiter_give(c->x, key, n, limit, window_ms);
-}
-
 struct gw_str dp_consumer(const struct dp_call *c)
 {
 	return c->running->host->consumer(c->x);
@@ -205,7 +297,37 @@ struct gw_str dp_client_ip(const struct dp_call *c)
 	return c->running->host->client_ip(c->x);
 }
 
-int64_t dp_estimate_tokens(const struct dp_call *c)
+struct gw_str dp_api_key(const struct dp_call *c)
 {
-	return c->running->host->estimate_tokens(c->x);
+	return c->running->host->api_key(c->x);
+}
+
+struct gw_strv dp_groups(const struct dp_call *c)
+{
+	return c->running->host->groups(c->x);
+}
+
+struct gw_str dp_header(const struct dp_call *c, const char *name)
+{
+	return c->running->host->header(c->x, name);
+}
+
+struct gw_str dp_query(const struct dp_call *c, const char *name)
+{
+	return c->running->host->query(c->x, name);
+}
+
+struct gw_str dp_cookie(const struct dp_call *c, const char *name)
+{
+	return c->running->host->cookie(c->x, name);
+}
+
+int64_t dp_prompt_tokens(const struct dp_call *c)
+{
+	return c->running->host->prompt_tokens(c->x);
+}
+
+int64_t dp_max_tokens(const struct dp_call *c)
+{
+	return c->running->host->max_tokens(c->x);
 }

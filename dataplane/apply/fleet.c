@@ -34,7 +34,7 @@ struct dp_fleet *dp_fleet_open(size_t loops, struct dp_ledger *ledger)
 
 	f->n = loops;
 	f->m = gw_alloc(loops * sizeof *f->m);
-	f->shared = (struct dp_shared){ ledger, dp_limiter_open() };
+	f->shared = (struct dp_shared){ ledger, dp_counters_open() };
 	pthread_mutex_init(&f->lock, NULL);
 	for (size_t i = 0; i < loops; i++) {
 		f->m[i].loop = dp_loop_open((unsigned)i);
@@ -228,7 +228,7 @@ void dp_fleet_close(struct dp_fleet **fp)
 		dp_loop_close(&f->m[i].loop);
 	}
 	gw_snapshot_unref(&f->current);
-	dp_limiter_close(&f->shared.limiter);
+	dp_counters_close(&f->shared.counters);
 	pthread_mutex_destroy(&f->lock);
 	free(f->m);
 	free(f);

@@ -240,10 +240,37 @@ void dp_attempt_drop(struct dp_exchange *x, bool clean)
 	t->asking = false;
 	dp_up_return(&t->up, clean);
 	dp_place_leave(&t->place);
-	dp_inflate_close(&t->inflate);
 	t->tap = NULL;
 	t->chain = NULL;
 	gw_arena_close(&t->a);
+}
+
+/* The fallback chain may be open to this request or not. */
+static void admitted(struct dp_exchange *x, enum dp_verdict v)
+{
+	struct dp_place place = x->next_place;
+
+	memset(&x->next_place, 0, sizeof x->next_place);
+	if (v == DP_NEXT)
+		begin(x, place, false);
+	else
+		dp_place_leave(&place);
+}
+
+static void go_to(struct dp_exchange *x, struct dp_place place)
+{
+	enum dp_verdict v;
+
+	if (!dp_x_admission_due(x)) {
+		begin(x, place, false);
+		return;
+	}
+	x->next_place = place;
+	v = dp_x_admit_fallback(x, admitted);
+	if (v == DP_WAIT)
+		dp_x_step(x, DP_STEP_PLUGINS);
+	else
+		admitted(x, v);
 }
 
 void dp_attempt_first(struct dp_exchange *x)
@@ -251,7 +278,7 @@ void dp_attempt_first(struct dp_exchange *x)
 	struct dp_place place;
 
 	if (dp_plan_first(x, &place)) {
-		begin(x, place, false);
+		go_to(x, place);
 		return;
 	}
 	dp_answer_error(x, DP_E_UPSTREAM_FAILED, "The route `%.*s` has no usable target: its providers are disabled, do not speak this API, or are not allowed for your key.",
@@ -352,7 +379,7 @@ void dp_attempt_failed(struct dp_exchange *x, const struct dp_failure *f)
 	}
 	if (dp_plan_next(x, f, &place)) {
 		dp_attempt_drop(x, false);
-		begin(x, place, false);
+		go_to(x, place);
 		return;
 	}
 	dp_answer_failure(x);

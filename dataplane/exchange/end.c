@@ -151,10 +151,12 @@ static void record(struct dp_exchange *x, enum gw_end_reason why)
 	fill(x, &r, why, now_us);
 	if (x->plugins) {
 		struct dp_outcome o = {
-			.status = x->status, .tokens = r.prompt_tokens + r.completion_tokens, .estimated = r.usage_source == GW_USAGE_ESTIMATED,
+			.status = x->status, .prompt = r.prompt_tokens, .completion = r.completion_tokens,
+			.tokens = r.prompt_tokens + r.completion_tokens, .estimated = r.usage_source == GW_USAGE_ESTIMATED,
 		};
 
 		dp_plugins_end(x->plugins, &o);
+		dp_x_settle(x);
 	}
 	count(x, &r, now_us);
 	write_log(x, &r);
@@ -175,6 +177,7 @@ void dp_x_end(struct dp_exchange *x, enum gw_end_reason why)
 	record(x, why);
 	x->step = DP_STEP_DONE;
 	dp_attempt_drop(x, false);
+	dp_place_leave(&x->next_place);
 	x->shard->n_busy--;
 	if (x->close_after || !x->whole)
 		c->closing = true;

@@ -1,4 +1,5 @@
 /* hooks.c - what plugins may ask of an exchange: the implementation of struct dp_host. */
+#include "base/bytes.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "exchange/impl.h"
@@ -8,10 +9,14 @@ static void deny(struct dp_exchange *x, unsigned status, const char *type, const
 {
 	struct gw_buf body;
 
-	if (x->ended || x->head_sent)
+	if (x->ended)
 		return;
 	x->denied = true;
 	x->error_code = gw_arena_c(x->a, gw_str_c(code));
+	if (x->head_sent) { /* a silent stream was kept alive, and now there is no target that may serve it */
+		dp_relay_break(x, status == 429 ? DP_E_RATE_LIMITED : DP_E_FORBIDDEN, gw_arena_c(x->a, text));
+		return;
+	}
 	if ((status == 429 || status == 503) && retry_after_ms < 1000)
 		retry_after_ms = 1000;
 	gw_buf_init(&body, 16384);
@@ -36,16 +41,6 @@ static void reply_header(struct dp_exchange *x, const char *name, struct gw_str 
 		x->reply_headers[x->n_reply_headers++] = p;
 }
 
-static int64_t limiter_take(struct dp_exchange *x, struct gw_str key, int64_t n, int64_t limit, int64_t window_ms, int64_t *left)
-{
-	return dp_limiter_try(x->shard->shared.limiter, key, n, limit, window_ms, dp_x_now(x), left);
-}
-
-static void limiter_give(struct dp_exchange *x, struct gw_str key, int64_t n, int64_t limit, int64_t window_ms)
-{
-	dp_limiter_return(x->shard->shared.limiter, key, n, limit, window_ms, dp_x_now(x));
-}
-
 static struct gw_str consumer(const struct dp_exchange *x) { return x->consumer ? x->consumer->name : GW_STR_NONE; }
 static struct gw_str route(const struct dp_exchange *x) { return x->route ? x->route->name : GW_STR_NONE; }
 static struct gw_str model(const struct dp_exchange *x) { return x->req.model; }
@@ -55,9 +50,74 @@ static struct gw_str client_ip(const struct dp_exchange *x)
 	return dp_x_client_ip((struct dp_exchange *)(uintptr_t)x); /* computed once and kept */
 }
 
-static int64_t estimate_tokens(const struct dp_exchange *x)
+static struct gw_str api_key(const struct dp_exchange *x) { return x->key && x->consumer ? x->key->id : GW_STR_NONE; }
+
+static struct gw_strv groups(const struct dp_exchange *x)
 {
-	return x->req.prompt_estimate + (x->req.max_tokens > 0 ? x->req.max_tokens : 0);
+	return x->consumer ? x->consumer->groups : (struct gw_strv){ NULL, 0 };
+}
+
+static struct gw_str header(const struct dp_exchange *x, const char *name)
+{
+	return dp_header_find(x->head->headers, x->head->n_headers, name);
+}
+
+/* A query's value in clear, or as it stands when it is not well encoded. */
+static struct gw_str unescape(struct gw_arena *a, struct gw_str s)
+{
+	char *out = gw_arena_alloc(a, s.n + 1);
+	size_t n = 0;
+
+	for (size_t i = 0; i < s.n; i++) {
+		uint8_t byte;
+
+		if (s.p[i] != '%') {
+			out[n++] = s.p[i] == '+' ? ' ' : s.p[i];
+			continue;
+		}
+		if (i + 2 >= s.n || !gw_unhex(&byte, 1, (struct gw_str){ s.p + i + 1, 2 }))
+			return s;
+		out[n++] = (char)byte;
+		i += 2;
+	}
+	return (struct gw_str){ out, n };
+}
+
+static struct gw_str query(const struct dp_exchange *x, const char *name)
+{
+	struct gw_str rest = x->uri.query;
+
+	while (rest.n > 0) {
+		struct gw_str value = gw_str_cut(&rest, '&'), key = gw_str_cut(&value, '=');
+
+		if (gw_str_is(key, name))
+			return value.p ? unescape(x->a, value) : GW_STR("");
+	}
+	return GW_STR_NONE;
+}
+
+static struct gw_str cookie(const struct dp_exchange *x, const char *name)
+{
+	struct gw_str rest = header(x, "cookie");
+
+	while (rest.n > 0) {
+		struct gw_str value = gw_str_cut(&rest, ';'), key = gw_str_cut(&value, '=');
+
+		if (gw_str_is(gw_str_trim(key), name))
+			return gw_str_trim(value);
+	}
+	return GW_STR_NONE;
+}
+
+static int64_t prompt_tokens(const struct dp_exchange *x) { return x->req.prompt_estimate; }
+
+static int64_t max_tokens(const struct dp_exchange *x)
+{
+	int64_t each = x->req.max_tokens, n = x->req.n < 1 ? 1 : x->req.n, all;
+
+	if (each < 0)
+		return -1;
+	return __builtin_mul_overflow(each, n, &all) ? INT64_MAX : all;
 }
 
 static void resumed(struct dp_exchange *x, enum dp_hook hook, enum dp_verdict verdict)
@@ -73,6 +133,7 @@ static void broke(struct dp_exchange *x, const char *plugin, bool fail_open)
 }
 
 const struct dp_host dp_exchange_host = {
-	.deny = deny, .reply_header = reply_header, .limiter_take = limiter_take, .limiter_give = limiter_give, .consumer = consumer,
-	.route = route, .model = model, .client_ip = client_ip, .estimate_tokens = estimate_tokens, .resumed = resumed, .broke = broke,
+	.deny = deny, .reply_header = reply_header, .consumer = consumer, .route = route, .model = model,
+	.client_ip = client_ip, .api_key = api_key, .groups = groups, .header = header, .query = query, .cookie = cookie,
+	.prompt_tokens = prompt_tokens, .max_tokens = max_tokens, .admit = dp_x_admit, .resumed = resumed, .broke = broke,
 };

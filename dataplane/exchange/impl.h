@@ -12,6 +12,7 @@
  *   answer.c   heads of answers, and answers of our own
  *   step.c     where a request is, and its limits of time
  *   end.c      the ledger row, the metrics, the log line; exactly once
+ *   admit.c    limits, quotas and budgets, reserved together
  *   hooks.c    what plugins may ask of an exchange
  *
  * Texts of the request's head are borrowed from the client's parser, which keeps the message until the exchange ends.
@@ -20,7 +21,6 @@
 #define DP_EXCHANGE_IMPL_H
 
 #include "exchange/attempt_log.h"
-#include "codec/inflate.h"
 #include "exchange/shard.h"
 #include "http/h1.h"
 #include "http/h1_write.h"
@@ -50,6 +50,7 @@ struct dp_shard {
 	struct gw_snapshot *snapshot;
 	bool any_open_route;          /* some enabled route asks for no key */
 	struct dp_pools *pools;
+	struct dp_desk *desk;
 	struct dp_metrics *metrics;
 	struct gw_node clients, probes;
 	size_t n_clients, n_busy;
@@ -87,6 +88,16 @@ struct dp_failure {
 	char text[240];
 };
 
+/* What this request has reserved, by the phase in which it did; arrays are arena. */
+struct dp_admission {
+	enum dp_phase phase;
+	bool limited;                      /* the route's own targets are closed to it by a limit */
+	struct dp_reservation *held[DP_PHASES];
+	uint8_t *of[DP_PHASES];            /* the claim of each take */
+	size_t n[DP_PHASES];
+	void (*then)(struct dp_exchange *x, enum dp_verdict v); /* who waits; NULL: the plugins' run */
+};
+
 struct dp_plan {
 	uint64_t tried, tried_fallback;    /* targets, as bits */
 	bool in_fallback;
@@ -116,7 +127,6 @@ struct dp_attempt {
 	bool relaying;                     /* else the body is collected in `error` */
 	bool paused;
 	struct gw_buf error;               /* body of an unhappy answer */
-	struct dp_inflate *inflate;        /* NULL: the answer came plain */
 	struct dp_tap *tap;
 	struct dp_stream *chain;
 };
@@ -156,6 +166,8 @@ struct dp_exchange {
 	int64_t step_ms;                   /* when it began, monotonic */
 	struct dp_timer timer;
 	struct dp_plan plan;
+	struct dp_admission admission;
+	struct dp_place next_place;        /* while the step to the fallback chain waits for its admission */
 	struct dp_attempt at;
 	struct dp_attempt_log log;
 	unsigned attempts;
@@ -234,9 +246,10 @@ void dp_x_plugins_done(struct dp_exchange *x, enum dp_hook hook, enum dp_verdict
 bool dp_x_route(struct dp_exchange *x);                /* false: answered */
 void dp_x_models(struct dp_exchange *x);
 /* May this request's consumer be served by this target? */
-bool dp_x_may_use(const struct dp_exchange *x, const struct gw_target *t, bool is_fallback);
+bool dp_x_may_use(const struct dp_exchange *x, const struct gw_target *t);
 /* plan.c */
 bool dp_plan_first(struct dp_exchange *x, struct dp_place *place);
+bool dp_plan_has_fallback(const struct dp_exchange *x); /* a fallback target that could serve this request */
 bool dp_plan_next(struct dp_exchange *x, const struct dp_failure *f, struct dp_place *place);
 /* attempt.c */
 void dp_attempt_first(struct dp_exchange *x);
@@ -268,6 +281,13 @@ void dp_x_arm(struct dp_exchange *x);
 void dp_x_end(struct dp_exchange *x, enum gw_end_reason why);  /* x is gone at the end of this turn */
 void dp_x_gone(struct dp_exchange *x);                 /* the client left */
 void dp_x_finish(struct dp_exchange *x, enum gw_end_reason why); /* all is written: wait until the client has it, end */
+/* admit.c */
+enum dp_verdict dp_x_admit(struct dp_exchange *x);     /* ANSWERED: refused and answered; WAIT: goes on by itself */
+/* The plan has moved to the fallback chain and this request has claims that were not looked at for it. */
+bool dp_x_admission_due(const struct dp_exchange *x);
+/* The same as dp_x_admit() for the fallback targets; after a WAIT `then` gets the verdict. */
+enum dp_verdict dp_x_admit_fallback(struct dp_exchange *x, void (*then)(struct dp_exchange *x, enum dp_verdict v));
+void dp_x_settle(struct dp_exchange *x);               /* at the end: gives back what was not used */
 /* hooks.c */
 extern const struct dp_host dp_exchange_host;
 

@@ -16,6 +16,7 @@ struct dp_shard *dp_shard_open(struct dp_loop *l, const struct dp_shared *shared
 	s->shared = *shared;
 	s->pools = dp_pools_open(l);
 	s->metrics = dp_metrics_open();
+	s->desk = dp_desk_open(s->shared.counters, l);
 	gw_list_init(&s->clients);
 	gw_list_init(&s->probes);
 	gw_buf_init(&s->head, 1u << 20);
@@ -36,6 +37,7 @@ void dp_shard_close(struct dp_shard **sp)
 	dp_pools_close(&s->pools);
 	gw_snapshot_unref(&s->snapshot);
 	dp_metrics_close(&s->metrics);
+	dp_desk_close(&s->desk);
 	gw_buf_fini(&s->head);
 	gw_buf_fini(&s->out);
 	s->magic = 0;

@@ -2,7 +2,7 @@
  * shard.h - everything one loop needs to serve: its listener's clients, its pools, its counters, its configuration.
  *
  * The configuration is one pointer, swapped by a message to the loop; a request keeps the snapshot it began with.
- * Everything else outlives configurations.  Nothing here is shared but the ledger and the limiter, which say so.
+ * Everything else outlives configurations.  Nothing here is shared but the ledger and the counters, which say so.
  */
 #ifndef DP_EXCHANGE_SHARD_H
 #define DP_EXCHANGE_SHARD_H
@@ -10,7 +10,7 @@
 #include "net/conn.h"
 #include "observe/ledger.h"
 #include "observe/metrics.h"
-#include "services/limiter.h"
+#include "services/counters.h"
 #include "snapshot.h"
 #include "upstream/pool.h"
 
@@ -19,7 +19,7 @@ struct dp_shard;
 /* What all shards share; borrowed for their life. */
 struct dp_shared {
 	struct dp_ledger *ledger;              /* NULL: records go nowhere */
-	struct dp_limiter *limiter;
+	struct dp_counters *counters;
 };
 
 struct dp_shard *dp_shard_open(struct dp_loop *l, const struct dp_shared *shared); /* owned: dp_shard_close() */

@@ -44,21 +44,29 @@ static void show(struct dp_call *c, const char *name, int64_t value)
 	dp_reply_header(c, name, (struct gw_str){ text, (size_t)n });
 }
 
-static enum dp_verdict on_head(struct dp_call *c)
+static enum dp_verdict on_body(struct dp_call *c)
 {
 	const struct conf *cf = c->conf;
 	char key[256];
-	int64_t left = 0, wait;
 
-	wait = dp_limiter_take(c, key_of(c, cf, key, sizeof key), 1, cf->requests, cf->window, &left);
+	dp_claim(c, &(struct dp_claim){
+		.key = key_of(c, cf, key, sizeof key), .kind = DP_CLAIM_BUCKET, .limit = cf->requests, .window_ms = cf->window,
+		.amount = { 1, 1 }, .keeps = true, .scope = gw_str_c(by_words[cf->limit_by]), .label = GW_STR("requests"), .unit = "requests",
+	});
+	return DP_NEXT;
+}
+
+static void on_admission(struct dp_call *c, const struct dp_claim_state *v, size_t n, const struct dp_claim_state *refused)
+{
+	const struct conf *cf = c->conf;
+
+	(void)n;
 	show(c, "x-ratelimit-limit-requests", cf->requests);
-	show(c, "x-ratelimit-remaining-requests", left);
-	if (wait == 0)
-		return DP_NEXT;
-	dp_deny(c, 429, "rate_limit_error", "rate_limit_exceeded", wait,
-	        "request rate limit reached: %lld requests per %lld s; try again in %lld s", (long long)cf->requests,
-	        (long long)(cf->window / 1000), (long long)((wait + 999) / 1000));
-	return DP_ANSWERED;
+	show(c, "x-ratelimit-remaining-requests", v->left);
+	if (refused)
+		dp_deny(c, 429, "rate_limit_error", "rate_limit_exceeded", refused->wait_ms,
+		        "request rate limit reached: %lld requests per %lld s; try again in %lld s", (long long)cf->requests,
+		        (long long)(cf->window / 1000), (long long)((refused->wait_ms + 999) / 1000));
 }
 
 extern const struct dp_plugin dp_plugin_request_ratelimit;
@@ -66,5 +74,6 @@ const struct dp_plugin dp_plugin_request_ratelimit = {
 	.abi = DP_PLUGIN_ABI, .name = "request-ratelimit", .label = "Request rate limit", .label_zh = "请求限流",
 	.rank = DP_RANK_LIMIT, .doc = "Limits how many requests come through per window.",
 	.doc_zh = "限制单位时间内的请求数。",
-	.fields = fields, .conf_size = sizeof(struct conf), .on = { [DP_HOOK_HEAD] = on_head },
+	.fields = fields, .conf_size = sizeof(struct conf), .on = { [DP_HOOK_BODY] = on_body },
+	.on_admission = on_admission,
 };

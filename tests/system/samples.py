@@ -15,8 +15,4 @@ def consumer(name="c1", **more):
     return {"name": name, **more}
 
 
-def group(name="g1", **more):
-    return {"name": name, **more}
-
-
-KINDS = {"providers": provider, "routes": route, "consumers": consumer, "groups": group}
+KINDS = {"providers": provider, "routes": route, "consumers": consumer}

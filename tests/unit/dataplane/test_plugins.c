@@ -14,6 +14,7 @@ struct dp_exchange {
 	int64_t retry_ms, wait, left;
 	unsigned broke, taken;
 	bool fail_open;
+	struct dp_running *running;
 };
 
 static void deny(struct dp_exchange *x, unsigned status, const char *type, const char *code, int64_t retry, struct gw_str text)
@@ -32,26 +33,26 @@ static void reply_header(struct dp_exchange *x, const char *name, struct gw_str 
 	snprintf(x->headers + n, sizeof x->headers - n, "%s=%.*s;", name, GW_FMT(value));
 }
 
-static int64_t take(struct dp_exchange *x, struct gw_str key, int64_t n, int64_t limit, int64_t window, int64_t *left)
-{
-	(void)limit;
-	(void)window;
-	snprintf(x->key, sizeof x->key, "%.*s", GW_FMT(key));
-	*left = x->left;
-	x->taken += x->wait ? 0 : (unsigned)n;
-	return x->wait;
-}
-
-static void give(struct dp_exchange *x, struct gw_str key, int64_t n, int64_t limit, int64_t window)
-{
-	(void)x, (void)key, (void)n, (void)limit, (void)window;
-}
-
 static struct gw_str consumer(const struct dp_exchange *x) { return x->consumer; }
 static struct gw_str route(const struct dp_exchange *x) { return x->route; }
 static struct gw_str model(const struct dp_exchange *x) { (void)x; return GW_STR("m"); }
 static struct gw_str client_ip(const struct dp_exchange *x) { return x->ip; }
-static int64_t estimate(const struct dp_exchange *x) { (void)x; return 1; }
+static int64_t prompt(const struct dp_exchange *x) { (void)x; return 1; }
+
+/* Grants everything, or refuses the first claim for x->wait. */
+static enum dp_verdict admit(struct dp_exchange *x)
+{
+	struct dp_claim_state states[DP_CLAIMS_MAX] = { { .left = x->left } };
+	size_t n;
+	const struct dp_claimed *v = dp_plugins_claims(x->running, &n);
+
+	snprintf(x->key, sizeof x->key, "%.*s", GW_FMT(v[0].claim.key));
+	states[0].refused = x->wait > 0;
+	states[0].wait_ms = x->wait;
+	x->taken += x->wait ? 0 : (unsigned)v[0].claim.amount[DP_PRIMARY];
+	dp_plugins_decided(x->running, states, x->wait ? 0 : -1);
+	return x->wait ? DP_ANSWERED : DP_NEXT;
+}
 
 static void broke(struct dp_exchange *x, const char *plugin, bool fail_open)
 {
@@ -60,10 +61,10 @@ static void broke(struct dp_exchange *x, const char *plugin, bool fail_open)
 	x->fail_open = fail_open;
 }
 
-static const struct dp_host host = { .deny = deny, .reply_header = reply_header, .limiter_take = take, .limiter_give = give,
-	.consumer = consumer, .route = route, .model = model, .client_ip = client_ip, .estimate_tokens = estimate, .broke = broke };
+static const struct dp_host host = { .deny = deny, .reply_header = reply_header, .consumer = consumer, .route = route, .model = model,
+	.client_ip = client_ip, .prompt_tokens = prompt, .admit = admit, .broke = broke };
 
-/* Run the HEAD hooks of one plugin with these settings. */
+/* Run one plugin with these settings; what was said first that is not NEXT. */
 static enum dp_verdict run(const char *plugin, const char *json, bool fail_open, struct dp_exchange *x)
 {
 	struct gw_arena *a = gw_arena_open(0);
@@ -80,9 +81,10 @@ static enum dp_verdict run(const char *plugin, const char *json, bool fail_open,
 	ck_assert_int_eq(gw_json_parse(&o, gw_str_c(json), 65536, &err), GW_OK);
 	ck_assert_msg(gw_fields_read(p->fields, o, true, NULL, a, conf, NULL, &err) == GW_OK, "%s", err.text);
 	b.conf = conf;
-	r = dp_plugins_open(a, (struct gw_bindings){ &b, 1 }, &host, x);
+	r = x->running = dp_plugins_open(a, (struct gw_bindings){ &b, 1 }, &host, x);
 	v = dp_plugins_run(r, DP_HOOK_HEAD);
-	ck_assert_int_eq(dp_plugins_run(r, DP_HOOK_BODY), DP_NEXT);
+	if (v == DP_NEXT)
+		v = dp_plugins_run(r, DP_HOOK_BODY);
 	dp_plugins_end(r, &(struct dp_outcome){ .status = 200 });
 	dp_plugins_end(r, &(struct dp_outcome){ .status = 200 });
 	json_decref(o);
