@@ -15,6 +15,7 @@
 #define GW_KIND_TABLE(X)                         \
 	X(SETTINGS,      "settings",       1)    \
 	X(PROVIDER,      "providers",      1)    \
+	X(GROUP,         "groups",         1)    \
 	X(CONSUMER,      "consumers",      1)    \
 	X(ROUTE,         "routes",         1)    \
 	X(GLOBAL_PLUGIN, "global-plugins", 1)    \

@@ -6,8 +6,8 @@
  *
  * The bytes (format 1), canonical: members sorted, no insignificant space, secrets sealed:
  *
- *   {"epoch":"<hex16>","format":1,"objects":{"consumers":{"app1":{…}},"global-plugins":{…},"providers":{…},
- *    "routes":{…},"settings":{"settings":{…}}},"pepper":{"sealed":"…"},"revision":12}
+ *   {"epoch":"<hex16>","format":1,"objects":{"consumers":{"app1":{…}},"global-plugins":{…},"groups":{…},
+ *    "providers":{…},"routes":{…},"settings":{"settings":{…}}},"pepper":{"sealed":"…"},"revision":12}
  *
  * Each object is what the admin API shows, without `name` and the read-only members, defaults left out or in; a
  * consumer carries "keys":[{"id","hash":"<hex sha256(pepper|key)>","enabled","expires_at"}]; a provider's
@@ -35,6 +35,9 @@ struct gw_digest { uint8_t sha256[32]; };
 
 struct gw_pair { struct gw_str name, value; };
 
+/* Where a plugin is bound, from the most to the least specific. */
+enum gw_scope { GW_SCOPE_CONSUMER, GW_SCOPE_GROUP, GW_SCOPE_ROUTE, GW_SCOPE_GLOBAL };
+
 struct gw_binding {                  /* one plugin, switched on somewhere, with its settings */
 	struct gw_str plugin;
 	const struct gw_module *module;
@@ -42,6 +45,8 @@ struct gw_binding {                  /* one plugin, switched on somewhere, with 
 	bool fail_open;              /* plugin broke: true = go on, false = refuse the request */
 	bool enabled;                /* false: only there to switch a less specific binding off */
 	int rank;                    /* stage, from the module's `rank` in the catalogue; lower runs first */
+	enum gw_scope scope;         /* whose it is, and that one's name: a group's limit is one for all its members */
+	struct gw_str owner;         /* absent for GLOBAL */
 };
 
 struct gw_bindings { const struct gw_binding *v; size_t n; };
@@ -120,12 +125,28 @@ struct gw_route {
 	struct gw_bindings plugins;          /* sorted by rank; use gw_snapshot_bindings() */
 };
 
+/*
+ * Consumers with something in common.  What a group has, its members have: its plugins where they have none of their
+ * own, and its models as a bound on theirs.  A consumer may name groups that do not exist as objects: then they are
+ * only words for `auth.groups` of routes.
+ */
+struct gw_group {
+	struct gw_str name;
+	bool enabled;                        /* false: admits nobody and grants no model; its plugins stay in force */
+	bool bounds_models;                  /* it has a list of models */
+	struct gw_strv models;
+	struct gw_bindings plugins;
+};
+
 struct gw_consumer {
 	struct gw_str name;
 	bool enabled;
-	struct gw_strv groups;
+	struct gw_strv groups;               /* as the operator wrote them, the order in which their plugins count */
+	const struct gw_group *const *in;    /* those of them that exist as objects, in the same order */
+	size_t n_in;
 	struct gw_strv models;               /* globs over the client's and the served model; ["*"] = all */
-	struct gw_bindings plugins;
+	struct gw_bindings plugins;          /* its own */
+	struct gw_bindings inherited;        /* its own and, where it has none, those of its groups; disabled ones too */
 };
 
 struct gw_consumer_key {
@@ -177,7 +198,7 @@ void gw_builder_drop(struct gw_builder **b);                  /* consumed; NULL 
 /*
  * Legal but surely not meant: {"path","code","message"} each, the path in the whole document ("/routes/a/targets").
  * Codes: shadowed_route zero_weight unreachable_fallback duplicate_target disabled_reference secret_missing no_auth
- * insecure_tls unused_consumer.
+ * insecure_tls unused_consumer undefined_group.
  */
 json_t *gw_snapshot_warnings(const struct gw_snapshot *s);    /* owned array */
 
@@ -211,23 +232,45 @@ const struct gw_dp_settings *gw_snapshot_settings(const struct gw_snapshot *s);
 const struct gw_route *gw_snapshot_routes(const struct gw_snapshot *s, size_t *n);       /* most specific first */
 const struct gw_provider *gw_snapshot_providers(const struct gw_snapshot *s, size_t *n); /* by name */
 const struct gw_consumer *gw_snapshot_consumers(const struct gw_snapshot *s, size_t *n); /* by name */
+const struct gw_group *gw_snapshot_groups(const struct gw_snapshot *s, size_t *n);       /* by name */
 const struct gw_provider *gw_snapshot_provider(const struct gw_snapshot *s, struct gw_str name);   /* NULL: none */
 const struct gw_consumer *gw_snapshot_consumer(const struct gw_snapshot *s, struct gw_str name);
+const struct gw_group *gw_snapshot_group(const struct gw_snapshot *s, struct gw_str name);
 const struct gw_binding *gw_snapshot_global_plugin(const struct gw_snapshot *s, struct gw_str plugin);
 /*
  * Whose key is this?  One SHA-256 of pepper and key, one hash lookup whatever the number of consumers, then a
  * constant-time compare.  NULL: nobody's.  Whether it is enabled, unexpired and its consumer enabled is the caller's.
  */
 const struct gw_consumer_key *gw_snapshot_key(const struct gw_snapshot *s, struct gw_str secret);
-/* The plugins in force for route and consumer (either NULL): consumer's, else route's, else global's; by rank. */
+/* The plugins in force for route and consumer (either NULL): consumer's, else its groups', route's, global; by rank. */
 /* One that is not enabled switches the less specific ones off and is left out itself. */
 struct gw_bindings gw_snapshot_bindings(const struct gw_snapshot *s, const struct gw_route *r,
                                         const struct gw_consumer *c, struct gw_arena *a);
 
 /* Client's model → what this target is asked for.  Borrowed from the target or from `model`. */
 struct gw_str gw_target_model(const struct gw_target *t, struct gw_str model);
-/* May this consumer use a model of this name?  Globs of consumer->models. */
-bool gw_consumer_allows(const struct gw_consumer *c, struct gw_str model);
+/*
+ * May this consumer be served by this target of this route, when it asks for `model` (absent: the request names none)?
+ * The decision is about what the provider will be asked for, so every attempt of a request is judged.  An entry of a
+ * list of models grants, by its form:
+ *
+ *   *                  everything
+ *   NAME               targets that are asked for a model of this name; and, if the client asks for it, targets (not
+ *                      fallbacks) of a route that offers it as an alias: names it, exactly, in match.models or model_map
+ *   target:P/NAME      targets of the provider P that are asked for a model of this name
+ *   route:R            all targets of the route R, its fallbacks and requests without a model included
+ *
+ * NAME and R may be globs ("gpt-*").
+ *
+ * The consumer's own list must grant it, and where groups of it have lists, one of theirs as well.  c NULL: anonymous,
+ * whom the route has let in; nothing bounds it.
+ */
+bool gw_consumer_may(const struct gw_consumer *c, const struct gw_route *r, const struct gw_target *t, bool is_fallback,
+                     struct gw_str model);
+/* Is there a target, fallbacks apart, that it may? */
+bool gw_consumer_may_any(const struct gw_consumer *c, const struct gw_route *r, struct gw_str model);
+/* Has the entry of a list of models one of these forms? */
+bool gw_models_entry_valid(struct gw_str entry);
 /* May this consumer call this route (auth.consumers, auth.groups)?  c NULL: only if auth is not required. */
 bool gw_route_allows(const struct gw_route *r, const struct gw_consumer *c);
 

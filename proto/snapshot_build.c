@@ -30,7 +30,7 @@ struct gw_builder {
 	struct gw_spec spec;
 	uint64_t revision;
 	struct gw_str epoch, pepper;
-	struct vec providers, consumers, routes, globals;
+	struct vec providers, groups, consumers, routes, globals;
 	struct gw_map *names[GW_KIND_COUNT]; /* of the objects added so far */
 	struct gw_dp_settings settings;
 	size_t n_keys;
@@ -78,6 +78,7 @@ enum gw_rc gw_builder_open(struct gw_builder **out, const struct gw_catalog *cat
 static void release(struct gw_builder *b)
 {
 	free(b->providers.v);
+	free(b->groups.v);
 	free(b->consumers.v);
 	free(b->routes.v);
 	free(b->globals.v);
@@ -151,6 +152,7 @@ static enum gw_rc add_object(struct gw_builder *b, enum gw_kind k, struct gw_str
 {
 	struct gw_dp_settings settings = { 0 };
 	struct gw_provider *p;
+	struct gw_group *g;
 	struct draft_consumer *c;
 	struct gw_spec_route *r;
 	enum gw_rc rc;
@@ -165,6 +167,12 @@ static enum gw_rc add_object(struct gw_builder *b, enum gw_kind k, struct gw_str
 		p->name = name;
 		rc = gw_spec_provider(&b->spec, spec, p, err);
 		b->providers.n -= rc != GW_OK;
+		return rc;
+	case GW_KIND_GROUP:
+		g = push(&b->groups, sizeof *g);
+		g->name = name;
+		rc = gw_spec_group(&b->spec, spec, g, err);
+		b->groups.n -= rc != GW_OK;
 		return rc;
 	case GW_KIND_CONSUMER:
 		c = push(&b->consumers, sizeof *c);
@@ -214,6 +222,7 @@ static int by_name(const void *a, const void *b)
 }
 
 static_assert(offsetof(struct gw_provider, name) == 0, "sorted by the first member");
+static_assert(offsetof(struct gw_group, name) == 0, "sorted by the first member");
 static_assert(offsetof(struct gw_consumer, name) == 0, "sorted by the first member");
 static_assert(offsetof(struct draft_consumer, consumer) == 0, "sorted by the first member");
 
@@ -230,6 +239,61 @@ static void seal_providers(struct gw_builder *b, struct gw_snapshot *s)
 		gw_map_put(s->provider_by_name, s->providers[i].name, &s->providers[i]);
 }
 
+static void seal_groups(struct gw_builder *b, struct gw_snapshot *s)
+{
+	size_t n = b->groups.n;
+	s->groups = gw_arena_array(s->arena, n, sizeof *s->groups);
+	s->n_groups = n;
+	if (n) {
+		memcpy(s->groups, b->groups.v, n * sizeof *s->groups);
+		qsort(s->groups, n, sizeof *s->groups, by_name);
+	}
+	for (size_t i = 0; i < n; i++)
+		gw_map_put(s->group_by_name, s->groups[i].name, &s->groups[i]);
+}
+
+static bool binds(const struct gw_binding *v, size_t n, struct gw_str plugin)
+{
+	for (size_t i = 0; i < n; i++)
+		if (gw_str_eq(v[i].plugin, plugin))
+			return true;
+	return false;
+}
+
+/*
+ * Which of its groups are objects, and the plugins that it has from them.  Done once here, so that a request merges
+ * three lists whatever the number of groups.  Nearly every consumer shares a list instead of having a copy.
+ */
+static void inherit(struct gw_snapshot *s, struct gw_consumer *c)
+{
+	const struct gw_group **in = c->groups.n ? gw_arena_array(s->arena, c->groups.n, sizeof *in) : NULL;
+	struct gw_bindings only = c->plugins;
+	size_t sum = c->plugins.n, n = 0, lists = c->plugins.n > 0;
+	for (size_t i = 0; i < c->groups.n; i++) {
+		const struct gw_group *g = gw_map_get(s->group_by_name, c->groups.v[i]);
+		if (!g)
+			continue;
+		in[c->n_in++] = g;
+		sum += g->plugins.n;
+		lists += g->plugins.n > 0;
+		if (g->plugins.n)
+			only = g->plugins;
+	}
+	c->in = in;
+	c->inherited = c->plugins.n ? c->plugins : only;
+	if (lists <= 1)
+		return;
+	struct gw_binding *v = gw_arena_array(s->arena, sum, sizeof *v);
+	for (n = 0; n < c->plugins.n; n++)
+		v[n] = c->plugins.v[n];
+	for (size_t i = 0; i < c->n_in; i++)
+		for (size_t k = 0; k < c->in[i]->plugins.n; k++)
+			if (!binds(v, n, c->in[i]->plugins.v[k].plugin))
+				v[n++] = c->in[i]->plugins.v[k];
+	qsort(v, n, sizeof *v, gw_binding_cmp);
+	c->inherited = (struct gw_bindings){ v, n };
+}
+
 static enum gw_rc seal_consumers(struct gw_builder *b, struct gw_snapshot *s, struct gw_error *err)
 {
 	struct draft_consumer *drafts = b->consumers.v;
@@ -241,6 +305,7 @@ static enum gw_rc seal_consumers(struct gw_builder *b, struct gw_snapshot *s, st
 	for (size_t i = 0; i < n; i++) {
 		struct gw_consumer *c = &s->consumers[i];
 		*c = drafts[i].consumer;
+		inherit(s, c);
 		gw_map_put(s->consumer_by_name, c->name, c);
 		for (size_t k = 0; k < drafts[i].n_keys; k++) {
 			struct gw_consumer_key *key = &drafts[i].keys[k];
@@ -340,10 +405,12 @@ enum gw_rc gw_builder_seal(struct gw_builder **bp, struct gw_snapshot **out, str
 	s->unknown = b->spec.unknown;
 	s->settings = b->settings;
 	s->provider_by_name = gw_map_open(b->providers.n);
+	s->group_by_name = gw_map_open(b->groups.n);
 	s->consumer_by_name = gw_map_open(b->consumers.n);
 	s->keys = gw_map_open(b->n_keys);
 	seal_providers(b, s);
 	seal_globals(b, s);
+	seal_groups(b, s);
 	enum gw_rc rc = seal_consumers(b, s, err);
 	if (rc == GW_OK)
 		rc = seal_routes(b, s, err);

@@ -27,13 +27,15 @@ struct gw_snapshot {
 	struct gw_dp_settings settings;
 	struct gw_provider *providers;     /* sorted by name */
 	size_t n_providers;
+	struct gw_group *groups;           /* sorted by name */
+	size_t n_groups;
 	struct gw_consumer *consumers;     /* sorted by name */
 	size_t n_consumers;
 	struct gw_route *routes;           /* sorted by the index */
 	size_t n_routes;
 	struct gw_binding *globals;        /* sorted by rank */
 	size_t n_globals;
-	struct gw_map *provider_by_name, *consumer_by_name;
+	struct gw_map *provider_by_name, *consumer_by_name, *group_by_name;
 	struct gw_map *keys;               /* 32 bytes of hash → struct gw_consumer_key */
 	struct gw_match_index *index;
 };

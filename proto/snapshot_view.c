@@ -28,6 +28,7 @@ void gw_snapshot_unref(struct gw_snapshot **sp)
 	gw_match_index_close(&s->index);
 	gw_map_close(&s->provider_by_name);
 	gw_map_close(&s->consumer_by_name);
+	gw_map_close(&s->group_by_name);
 	gw_map_close(&s->keys);
 	gw_arena_close(&s->arena);
 	s->magic = 0;
@@ -91,6 +92,19 @@ const struct gw_consumer *gw_snapshot_consumers(const struct gw_snapshot *s, siz
 	return s->consumers;
 }
 
+const struct gw_group *gw_snapshot_groups(const struct gw_snapshot *s, size_t *n)
+{
+	GW_CHECK(s, GW_SNAPSHOT_MAGIC);
+	*n = s->n_groups;
+	return s->groups;
+}
+
+const struct gw_group *gw_snapshot_group(const struct gw_snapshot *s, struct gw_str name)
+{
+	GW_CHECK(s, GW_SNAPSHOT_MAGIC);
+	return gw_map_get(s->group_by_name, name);
+}
+
 const struct gw_provider *gw_snapshot_provider(const struct gw_snapshot *s, struct gw_str name)
 {
 	GW_CHECK(s, GW_SNAPSHOT_MAGIC);
@@ -142,7 +156,7 @@ struct gw_bindings gw_snapshot_bindings(const struct gw_snapshot *s, const struc
 	struct gw_bindings lists[3] = { { NULL, 0 }, { NULL, 0 }, { s->globals, s->n_globals } };
 	size_t sum = 0, filled = 0, at[3] = { 0 }, n = 0;
 	if (c)
-		lists[0] = c->plugins;
+		lists[0] = c->inherited;
 	if (r)
 		lists[1] = r->plugins;
 	for (size_t i = 0; i < 3; i++) {
@@ -181,44 +195,4 @@ struct gw_str gw_target_model(const struct gw_target *t, struct gw_str model)
 			return t->model_map[i].value;
 	}
 	return model;
-}
-
-bool gw_consumer_allows(const struct gw_consumer *c, struct gw_str model)
-{
-	for (size_t i = 0; i < c->models.n; i++)
-		if (gw_glob_match(c->models.v[i], model))
-			return true;
-	return false;
-}
-
-static bool holds(const struct gw_strv *sorted, struct gw_str name)
-{
-	size_t low = 0, high = sorted->n;
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-		int c = gw_str_cmp(name, sorted->v[mid]);
-		if (c == 0)
-			return true;
-		if (c < 0)
-			high = mid;
-		else
-			low = mid + 1;
-	}
-	return false;
-}
-
-bool gw_route_allows(const struct gw_route *r, const struct gw_consumer *c)
-{
-	if (!r->auth.required)
-		return true;
-	if (!c)
-		return false;
-	if (r->auth.consumers.n == 0 && r->auth.groups.n == 0)
-		return true;
-	if (holds(&r->auth.consumers, c->name))
-		return true;
-	for (size_t i = 0; i < c->groups.n; i++)
-		if (holds(&r->auth.groups, c->groups.v[i]))
-			return true;
-	return false;
 }

@@ -220,6 +220,29 @@ static void warn_consumers(struct report *out, const struct gw_snapshot *s, stru
 	gw_map_close(&groups);
 }
 
+/* A word that is no object is fine for `auth.groups`, but as soon as there are objects it is more likely a slip. */
+static void warn_groups(struct report *out, const struct gw_snapshot *s, struct gw_arena *a)
+{
+	for (size_t i = 0; i < s->n_consumers && s->n_groups; i++) {
+		const struct gw_consumer *c = &s->consumers[i];
+		for (size_t k = 0; k < c->groups.n; k++)
+			if (!gw_map_get(s->group_by_name, c->groups.v[k]))
+				warn(out, "undefined_group",
+				    gw_arena_printf(a, "/consumers/%.*s/groups/%zu", GW_FMT(c->name), k),
+				    "there is no group `%.*s`, so the consumer inherits nothing from it",
+				    GW_FMT(c->groups.v[k]));
+	}
+	for (size_t i = 0; i < s->n_routes && s->n_groups; i++) {
+		const struct gw_route *r = &s->routes[i];
+		for (size_t k = 0; k < r->auth.groups.n; k++)
+			if (!gw_map_get(s->group_by_name, r->auth.groups.v[k]))
+				warn(out, "undefined_group",
+				    gw_arena_printf(a, "/routes/%.*s/auth/groups", GW_FMT(r->name)),
+				    "there is no group `%.*s`; consumers that name it are let in all the same",
+				    GW_FMT(r->auth.groups.v[k]));
+	}
+}
+
 json_t *gw_snapshot_warnings(const struct gw_snapshot *s)
 {
 	GW_CHECK(s, GW_SNAPSHOT_MAGIC);
@@ -243,6 +266,7 @@ json_t *gw_snapshot_warnings(const struct gw_snapshot *s)
 			    "anyone who reaches the gateway may call it, without a key");
 	}
 	warn_consumers(&out, s, a);
+	warn_groups(&out, s, a);
 	for (size_t i = 0; i < s->n_consumers; i++)
 		if (s->consumers[i].models.n == 0 && s->consumers[i].enabled)
 			warn(&out, "unused_consumer",

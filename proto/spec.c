@@ -348,12 +348,12 @@ enum gw_rc gw_spec_binding(struct gw_spec *s, struct gw_str plugin, const json_t
 		rc = m->check(conf, err);
 	if (rc == GW_OK)
 		*out = (struct gw_binding){ gw_arena_copy(s->arena, plugin), m, conf, fail_open, enabled,
-			rank_of(m) };
+			rank_of(m), GW_SCOPE_GLOBAL, GW_STR_NONE };
 	return rc;
 }
 
-enum gw_rc gw_spec_plugins(struct gw_spec *s, const json_t *o, struct gw_bindings *out,
-    struct gw_error *err)
+enum gw_rc gw_spec_plugins(struct gw_spec *s, const json_t *o, struct gw_spec_owner owner,
+    struct gw_bindings *out, struct gw_error *err)
 {
 	json_t *plugins, *v;
 	const char *name;
@@ -372,6 +372,8 @@ enum gw_rc gw_spec_plugins(struct gw_spec *s, const json_t *o, struct gw_binding
 			gw_error_prefix(err, "/plugins/%s", token);
 			return rc;
 		}
+		list[n].scope = owner.scope;
+		list[n].owner = owner.name;
 		n += list[n].module != NULL;
 	}
 	qsort(list, n, sizeof *list, gw_binding_cmp);

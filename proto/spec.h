@@ -32,6 +32,7 @@ struct gw_spec_route {
 
 enum gw_rc gw_spec_provider(struct gw_spec *s, const json_t *o, struct gw_provider *out, struct gw_error *err);
 enum gw_rc gw_spec_route(struct gw_spec *s, const json_t *o, struct gw_spec_route *out, struct gw_error *err);
+enum gw_rc gw_spec_group(struct gw_spec *s, const json_t *o, struct gw_group *out, struct gw_error *err);
 /* *keys is arena; their `consumer` is not set yet. */
 enum gw_rc gw_spec_consumer(struct gw_spec *s, const json_t *o, struct gw_consumer *out,
                             struct gw_consumer_key **keys, size_t *n_keys, struct gw_error *err);
@@ -65,8 +66,11 @@ struct gw_spec_list {
 };
 enum gw_rc gw_spec_texts(struct gw_spec *s, const json_t *o, const struct gw_spec_list *l, struct gw_strv *out,
                          struct gw_error *err);
-/* The `plugins` member of a route or consumer, sorted by rank. */
-enum gw_rc gw_spec_plugins(struct gw_spec *s, const json_t *o, struct gw_bindings *out, struct gw_error *err);
+/* Whose plugins they are, for gw_binding.scope and owner. */
+struct gw_spec_owner { enum gw_scope scope; struct gw_str name; };
+/* The `plugins` member of a route, group or consumer, sorted by rank. */
+enum gw_rc gw_spec_plugins(struct gw_spec *s, const json_t *o, struct gw_spec_owner owner, struct gw_bindings *out,
+                           struct gw_error *err);
 int gw_binding_cmp(const void *a, const void *b); /* by rank, then name; for qsort */
 
 /* http or https, host, optional port and path; NULL when fine, else what is wrong with it, to follow "`x` ". */

@@ -1,5 +1,5 @@
 /*
- * spec_consumer.c - one consumer with the hashes of its keys.
+ * spec_consumer.c - one consumer with the hashes of its keys, and one group of consumers.
  */
 #include "base/bytes.h"
 #include "base/str.h"
@@ -10,6 +10,8 @@
 
 static const char name_rule[] =
     "must be a name of 1 to 63 lower-case letters, digits, and `.` or `-` inside";
+static const struct gw_spec_list models = { "models", 256, 256, gw_models_entry_valid,
+	"must be a model of at most 256 bytes (`*` stands for any text), `target:PROVIDER/MODEL` or `route:NAME`" };
 
 static enum gw_rc read_key(struct gw_spec *s, const json_t *o, struct gw_consumer_key *out,
     struct gw_error *err)
@@ -73,7 +75,6 @@ enum gw_rc gw_spec_consumer(struct gw_spec *s, const json_t *o, struct gw_consum
 	static const char *const names[] = { "description", "labels", "enabled", "groups", "models",
 		"plugins", "keys", NULL };
 	static const struct gw_spec_list groups = { "groups", 64, 63, gw_name_valid, name_rule };
-	static const struct gw_spec_list models = { "models", 256, 256, NULL, NULL };
 	static const struct gw_str any[] = { { "*", 1 } };
 	if (!json_is_object(o))
 		return gw_fail(err, GW_INVALID, NULL, "a consumer must be an object");
@@ -86,8 +87,30 @@ enum gw_rc gw_spec_consumer(struct gw_spec *s, const json_t *o, struct gw_consum
 	if (rc == GW_OK)
 		rc = gw_spec_texts(s, o, &models, &out->models, err);
 	if (rc == GW_OK)
-		rc = gw_spec_plugins(s, o, &out->plugins, err);
+		rc = gw_spec_plugins(s, o, (struct gw_spec_owner){ GW_SCOPE_CONSUMER, out->name },
+		    &out->plugins, err);
 	if (rc == GW_OK)
 		rc = read_keys(s, o, keys, n_keys, err);
+	return rc;
+}
+
+enum gw_rc gw_spec_group(struct gw_spec *s, const json_t *o, struct gw_group *out, struct gw_error *err)
+{
+	static const char *const names[] = { "description", "labels", "enabled", "models", "plugins",
+		NULL };
+	if (!json_is_object(o))
+		return gw_fail(err, GW_INVALID, NULL, "a group must be an object");
+	json_t *list;
+	enum gw_rc rc = gw_spec_members(s, o, names, err);
+	if (rc == GW_OK)
+		rc = gw_spec_common(s, o, &out->enabled, err);
+	if (rc == GW_OK)
+		rc = gw_spec_array(o, models.name, models.max_entries, &list, err);
+	if (rc == GW_OK)
+		rc = gw_spec_texts(s, o, &models, &out->models, err);
+	if (rc == GW_OK)
+		rc = gw_spec_plugins(s, o, (struct gw_spec_owner){ GW_SCOPE_GROUP, out->name }, &out->plugins,
+		    err);
+	out->bounds_models = rc == GW_OK && list;
 	return rc;
 }

@@ -451,7 +451,7 @@ enum gw_rc gw_spec_route(struct gw_spec *s, const json_t *o, struct gw_spec_rout
 	if (rc == GW_OK)
 		rc = read_auth(s, o, r, err);
 	if (rc == GW_OK)
-		rc = gw_spec_plugins(s, o, &r->plugins, err);
+		rc = gw_spec_plugins(s, o, (struct gw_spec_owner){ GW_SCOPE_ROUTE, r->name }, &r->plugins, err);
 	r->targets = out->targets;
 	return rc;
 }

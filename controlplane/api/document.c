@@ -5,7 +5,7 @@
  */
 #include "api/internal.h"
 
-static const enum gw_kind order[] = { GW_KIND_SETTINGS, GW_KIND_PROVIDER, GW_KIND_CONSUMER, GW_KIND_ROUTE, GW_KIND_GLOBAL_PLUGIN };
+static const enum gw_kind order[] = { GW_KIND_SETTINGS, GW_KIND_PROVIDER, GW_KIND_GROUP, GW_KIND_CONSUMER, GW_KIND_ROUTE, GW_KIND_GLOBAL_PLUGIN };
 
 /* The keys of one consumer, in the form of a document; owned. */
 static json_t *keys_of(const json_t *config, const char *consumer, bool with_hash)
@@ -39,7 +39,7 @@ static json_t *object_json(const json_t *config, enum gw_kind k, const char *nam
 json_t *cp_document(const json_t *config, uint64_t revision)
 {
 	static const struct { enum gw_kind kind; const char *member; } lists[] = {
-		{ GW_KIND_PROVIDER, "providers" }, { GW_KIND_ROUTE, "routes" }, { GW_KIND_CONSUMER, "consumers" },
+		{ GW_KIND_PROVIDER, "providers" }, { GW_KIND_ROUTE, "routes" }, { GW_KIND_CONSUMER, "consumers" }, { GW_KIND_GROUP, "groups" },
 	};
 	const char *name;
 	json_t *doc = json_object(), *o, *plugins = json_object();

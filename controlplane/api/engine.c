@@ -48,33 +48,50 @@ static bool names_provider(const json_t *targets, struct gw_str name)
 	return false;
 }
 
-static bool check_route(void *arg, const struct cp_record *r)
+static bool lists(const json_t *list, struct gw_str name)
+{
+	size_t i;
+	json_t *v;
+	json_array_foreach((json_t *)list, i, v)
+		if (gw_str_eq(gw_json_str(v), name))
+			return true;
+	return false;
+}
+
+static bool refers(const struct referrers *f, enum gw_kind k, const json_t *spec)
+{
+	const json_t *auth = json_object_get(spec, "auth");
+	if (k == GW_KIND_CONSUMER)
+		return f->kind == GW_KIND_GROUP && lists(json_object_get(spec, "groups"), f->name);
+	if (f->kind == GW_KIND_PROVIDER)
+		return names_provider(json_object_get(spec, "targets"), f->name) ||
+		       names_provider(json_object_get(json_object_get(spec, "fallback"), "targets"), f->name);
+	return lists(json_object_get(auth, f->kind == GW_KIND_GROUP ? "groups" : "consumers"), f->name);
+}
+
+static bool check_referrer(void *arg, const struct cp_record *r)
 {
 	struct referrers *f = arg;
-	json_t *spec = cp_spec_parse(r->spec), *v;
-	bool refers = false;
-	size_t i;
-	if (f->kind == GW_KIND_PROVIDER)
-		refers = names_provider(json_object_get(spec, "targets"), f->name) ||
-			 names_provider(json_object_get(json_object_get(spec, "fallback"), "targets"), f->name);
-	else
-		json_array_foreach(json_object_get(json_object_get(spec, "auth"), "consumers"), i, v)
-			refers = refers || gw_str_eq(gw_json_str(v), f->name);
+	json_t *spec = cp_spec_parse(r->spec);
+	bool found = refers(f, r->kind, spec);
 	json_decref(spec);
-	if (!refers)
+	if (!found)
 		return true;
-	cp_fault_add(f->out, "", "referenced", "route \"%.*s\" refers to it", GW_FMT(r->name));
+	cp_fault_add(f->out, "", "referenced", "%s \"%.*s\" refers to it", cp_kind_singular(r->kind), GW_FMT(r->name));
 	json_t *last = json_array_get(f->out, json_array_size(f->out) - 1);
-	gw_json_set_str(last, "url", gw_arena_printf(f->x->a, "/api/v1/routes/%.*s", GW_FMT(r->name)));
+	gw_json_set_str(last, "url", gw_arena_printf(f->x->a, "/api/v1/%s/%.*s", gw_kind_path(r->kind), GW_FMT(r->name)));
 	return json_array_size(f->out) < 100;
 }
 
 json_t *cp_referrers(struct cp_ctx *x, struct cp_txn *t, enum gw_kind k, struct gw_str name, struct gw_error *err)
 {
 	struct referrers f = { x, k, name, json_array() };
-	if (k != GW_KIND_PROVIDER && k != GW_KIND_CONSUMER)
+	if (k != GW_KIND_PROVIDER && k != GW_KIND_CONSUMER && k != GW_KIND_GROUP)
 		return f.out;
-	if (cp_each(t, GW_KIND_ROUTE, GW_STR_NONE, check_route, &f, err) == GW_OK)
+	enum gw_rc rc = cp_each(t, GW_KIND_ROUTE, GW_STR_NONE, check_referrer, &f, err);
+	if (rc == GW_OK && k == GW_KIND_GROUP && json_array_size(f.out) < 100)
+		rc = cp_each(t, GW_KIND_CONSUMER, GW_STR_NONE, check_referrer, &f, err);
+	if (rc == GW_OK)
 		return f.out;
 	json_decref(f.out);
 	return NULL;
@@ -385,9 +402,10 @@ void cp_remove(struct cp_ctx *x, enum gw_kind k, struct gw_str name)
 		return;
 	}
 	if (json_array_size(referrers) > 0) {
+		bool routes = k != GW_KIND_GROUP;
 		cp_change_abort(&c);
-		cp_problem(x, 409, "in-use", referrers, "%zu route%s refer%s to %s \"%.*s\": change or delete %s first",
-			   json_array_size(referrers), json_array_size(referrers) == 1 ? "" : "s",
+		cp_problem(x, 409, "in-use", referrers, "%zu %s%s refer%s to %s \"%.*s\": change or delete %s first",
+			   json_array_size(referrers), routes ? "route" : "object", json_array_size(referrers) == 1 ? "" : "s",
 			   json_array_size(referrers) == 1 ? "s" : "", cp_kind_singular(k), GW_FMT(name),
 			   json_array_size(referrers) == 1 ? "it" : "them");
 		return;
@@ -418,6 +436,7 @@ void cp_remove(struct cp_ctx *x, enum gw_kind k, struct gw_str name)
 COLLECTION(GW_KIND_PROVIDER, provider, providers)
 COLLECTION(GW_KIND_ROUTE, route, routes)
 COLLECTION(GW_KIND_CONSUMER, consumer, consumers)
+COLLECTION(GW_KIND_GROUP, group, groups)
 
 #define SETTINGS GW_KIND_SETTINGS, GW_STR("settings")
 void cp_api_get_settings(struct cp_ctx *x) { cp_read(x, SETTINGS); }

@@ -98,7 +98,7 @@ static unsigned judge(struct cp_ctx *x, const struct question *q, const struct g
 				       GW_FMT(q->consumer_name));
 		return 403;
 	}
-	if (c != NULL && !gw_consumer_allows(c, q->in.model)) {
+	if (!gw_consumer_may_any(c, r, q->in.model)) {
 		*why = gw_arena_printf(x->a, "consumer \"%.*s\" may not use the model \"%.*s\"", GW_FMT(c->name), GW_FMT(q->in.model));
 		return 403;
 	}
@@ -110,29 +110,30 @@ static unsigned judge(struct cp_ctx *x, const struct question *q, const struct g
 	return 200;
 }
 
-static json_t *target_json(const struct gw_target *t, struct gw_str model)
+static json_t *target_json(const struct question *q, const struct gw_route *r, const struct gw_target *t, bool is_fallback)
 {
 	json_t *o = json_object();
+	struct gw_str model = q->in.model;
 	gw_json_set_str(o, "provider", t->provider->name);
 	gw_json_set_str(o, "model", gw_target_model(t, model));
-	json_object_set_new(o, "usable", json_boolean(t->provider->enabled));
+	json_object_set_new(o, "usable", json_boolean(t->provider->enabled && gw_consumer_may(q->consumer, r, t, is_fallback, model)));
 	return o;
 }
 
-static void add_targets(json_t *out, const struct gw_route *r, struct gw_str model)
+static void add_targets(json_t *out, const struct question *q, const struct gw_route *r)
 {
 	json_t *targets = json_array(), *fallback = json_array();
 	int64_t sum = 0;
 	for (size_t i = 0; r != NULL && i < r->n_targets; i++)
 		sum += r->targets[i].weight;
 	for (size_t i = 0; r != NULL && i < r->n_targets; i++) {
-		json_t *t = target_json(&r->targets[i], model);
+		json_t *t = target_json(q, r, &r->targets[i], false);
 		json_object_set_new(t, "weight", json_integer(r->targets[i].weight));
 		json_object_set_new(t, "share", json_real(sum > 0 ? (double)r->targets[i].weight / (double)sum : 0));
 		json_array_append_new(targets, t);
 	}
 	for (size_t i = 0; r != NULL && r->fallback.enabled && i < r->fallback.n_targets; i++)
-		json_array_append_new(fallback, target_json(&r->fallback.targets[i], model));
+		json_array_append_new(fallback, target_json(q, r, &r->fallback.targets[i], true));
 	json_object_set_new(out, "targets", targets);
 	json_object_set_new(out, "fallback", fallback);
 }
@@ -189,7 +190,7 @@ void cp_api_explain_route(struct cp_ctx *x)
 		json_object_set_new(o, "allowed", json_boolean(status == 200));
 		json_object_set_new(o, "status", json_integer(status));
 		gw_json_set_str(o, "reason", why);
-		add_targets(o, r, q.in.model);
+		add_targets(o, &q, r);
 		json_object_set_new(o, "considered", considered(s, &q, r));
 		cp_answer(x, 200, o);
 	}

@@ -166,6 +166,7 @@ json_t *cp_diff(const json_t *from, const json_t *to);
 	X(list_routes) X(create_route) X(get_route) X(replace_route) X(patch_route) X(delete_route) X(explain_route) \
 	X(list_consumers) X(create_consumer) X(get_consumer) X(replace_consumer) X(patch_consumer) X(delete_consumer) \
 	X(list_consumer_keys) X(create_consumer_key) X(patch_consumer_key) X(delete_consumer_key) X(rotate_consumer_key) \
+	X(list_groups) X(create_group) X(get_group) X(replace_group) X(patch_group) X(delete_group)                \
 	X(list_global_plugins) X(get_global_plugin) X(put_global_plugin) X(delete_global_plugin)                   \
 	X(list_nodes) X(get_node) X(delete_node) X(drain_node)                                                     \
 	X(list_revisions) X(get_revision) X(diff_revisions) X(rollback) X(get_config) X(apply_config)              \

@@ -210,6 +210,7 @@ static const struct cp_kind_api kinds[GW_KIND_COUNT] = {
 	[GW_KIND_SETTINGS] = { GW_KIND_SETTINGS, "SettingsWrite", "name", view_settings, NULL },
 	[GW_KIND_PROVIDER] = { GW_KIND_PROVIDER, "ProviderWrite", "name", NULL, seal_provider },
 	[GW_KIND_ROUTE] = { GW_KIND_ROUTE, "RouteWrite", "name", NULL, seal_plugins },
+	[GW_KIND_GROUP] = { GW_KIND_GROUP, "GroupWrite", "name", NULL, seal_plugins },
 	[GW_KIND_CONSUMER] = { GW_KIND_CONSUMER, "ConsumerWrite", "name", view_consumer, seal_plugins },
 	[GW_KIND_GLOBAL_PLUGIN] = { GW_KIND_GLOBAL_PLUGIN, NULL, "name", view_global_plugin, seal_global_plugin },
 	[GW_KIND_USER] = { GW_KIND_USER, NULL, "username", view_user, NULL },

@@ -230,7 +230,7 @@ static bool count_enabled(void *arg, const struct cp_record *r)
 static json_t *counts_json(struct cp_txn *t, struct gw_error *err)
 {
 	static const struct { enum gw_kind kind; const char *name; } kinds[] = {
-		{ GW_KIND_PROVIDER, "providers" }, { GW_KIND_ROUTE, "routes" }, { GW_KIND_CONSUMER, "consumers" },
+		{ GW_KIND_PROVIDER, "providers" }, { GW_KIND_ROUTE, "routes" }, { GW_KIND_CONSUMER, "consumers" }, { GW_KIND_GROUP, "groups" },
 	};
 	json_t *o = json_object();
 	int64_t n = 0;

@@ -117,7 +117,7 @@ static enum gw_rc encode_one(struct walk *w, enum gw_kind k, struct gw_str name,
 }
 
 /* The kinds in the order of their names, which is that of canonical JSON.  Names come sorted from the store. */
-static const enum gw_kind canonical[] = { GW_KIND_CONSUMER, GW_KIND_GLOBAL_PLUGIN, GW_KIND_PROVIDER, GW_KIND_ROUTE, GW_KIND_SETTINGS };
+static const enum gw_kind canonical[] = { GW_KIND_CONSUMER, GW_KIND_GLOBAL_PLUGIN, GW_KIND_GROUP, GW_KIND_PROVIDER, GW_KIND_ROUTE, GW_KIND_SETTINGS };
 
 static enum gw_rc encode(struct walk *w, struct cp_txn *t, const char *epoch)
 {

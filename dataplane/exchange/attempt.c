@@ -240,6 +240,7 @@ void dp_attempt_drop(struct dp_exchange *x, bool clean)
 	t->asking = false;
 	dp_up_return(&t->up, clean);
 	dp_place_leave(&t->place);
+	dp_inflate_close(&t->inflate);
 	t->tap = NULL;
 	t->chain = NULL;
 	gw_arena_close(&t->a);

@@ -21,6 +21,7 @@
 #define DP_EXCHANGE_IMPL_H
 
 #include "exchange/attempt_log.h"
+#include "codec/inflate.h"
 #include "exchange/shard.h"
 #include "http/h1.h"
 #include "http/h1_write.h"
@@ -127,6 +128,7 @@ struct dp_attempt {
 	bool relaying;                     /* else the body is collected in `error` */
 	bool paused;
 	struct gw_buf error;               /* body of an unhappy answer */
+	struct dp_inflate *inflate;        /* NULL: the answer came plain */
 	struct dp_tap *tap;
 	struct dp_stream *chain;
 };
@@ -246,7 +248,7 @@ void dp_x_plugins_done(struct dp_exchange *x, enum dp_hook hook, enum dp_verdict
 bool dp_x_route(struct dp_exchange *x);                /* false: answered */
 void dp_x_models(struct dp_exchange *x);
 /* May this request's consumer be served by this target? */
-bool dp_x_may_use(const struct dp_exchange *x, const struct gw_target *t);
+bool dp_x_may_use(const struct dp_exchange *x, const struct gw_target *t, bool is_fallback);
 /* plan.c */
 bool dp_plan_first(struct dp_exchange *x, struct dp_place *place);
 bool dp_plan_has_fallback(const struct dp_exchange *x); /* a fallback target that could serve this request */

@@ -40,9 +40,9 @@ static bool speaks(const struct dp_exchange *x, const struct gw_provider *p)
 	return type && dp_provider_speaks(type, x->op->dialect);
 }
 
-static bool eligible(const struct dp_exchange *x, const struct gw_target *t)
+static bool eligible(const struct dp_exchange *x, const struct gw_target *t, bool is_fallback)
 {
-	return t->provider->enabled && speaks(x, t->provider) && dp_x_may_use(x, t);
+	return t->provider->enabled && speaks(x, t->provider) && dp_x_may_use(x, t, is_fallback);
 }
 
 /* A place at this target, as long as one is left; the plan then stands on it. */
@@ -74,13 +74,13 @@ static bool choose_target(struct dp_exchange *x, bool first, struct dp_place *pl
 		int i;
 
 		if (n == 1) { /* the usual case needs no arithmetic */
-			i = x->plan.tried & 1 || !eligible(x, &r->targets[0]) || (first && r->targets[0].weight == 0) ? -1 : 0;
+			i = x->plan.tried & 1 || !eligible(x, &r->targets[0], false) || (first && r->targets[0].weight == 0) ? -1 : 0;
 		} else {
 			for (size_t k = 0; k < n; k++) {
 				const struct gw_target *t = &r->targets[k];
 
 				c[k] = (struct dp_candidate){ .weight = t->weight };
-				c[k].used = (x->plan.tried >> k & 1) || t->weight == 0 || !eligible(x, t);
+				c[k].used = (x->plan.tried >> k & 1) || t->weight == 0 || !eligible(x, t, false);
 				if (!c[k].used)
 					c[k].closed_until = dp_pool_closed_until(dp_pool_for(x->shard->pools, t->provider));
 			}
@@ -104,7 +104,7 @@ static bool choose_fallback(struct dp_exchange *x, struct dp_place *place)
 		if (x->plan.tried_fallback >> i & 1)
 			continue;
 		x->plan.tried_fallback |= 1ull << i;
-		if (!eligible(x, t))
+		if (!eligible(x, t, true))
 			continue;
 		x->plan.in_fallback = true;
 		if (stand_on(x, t, place))
@@ -122,7 +122,7 @@ static bool primary_is_closed(struct dp_exchange *x)
 	if (!r->fallback.enabled || r->fallback.n_targets == 0)
 		return false;
 	for (size_t i = 0; i < r->n_targets; i++) {
-		if (eligible(x, &r->targets[i]) &&
+		if (eligible(x, &r->targets[i], false) &&
 		    dp_pool_closed_until(dp_pool_for(x->shard->pools, r->targets[i].provider)) <= now)
 			return false;
 	}

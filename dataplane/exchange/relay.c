@@ -58,7 +58,7 @@ static void choose_head(struct dp_exchange *x, bool ended)
 
 	if (ended)
 		length = (int64_t)out_of(x)->n;
-	else if (h && t->tap && !dp_tap_changes_length(t->tap) && h->content_length >= 0)
+	else if (h && t->tap && !t->inflate && !dp_tap_changes_length(t->tap) && h->content_length >= 0)
 		length = h->content_length;
 	if (!type.p && h)
 		type = dp_header_find(h->headers, h->n_headers, "content-type");
@@ -273,7 +273,8 @@ static void on_head(struct dp_exchange *x)
 	struct dp_attempt *t = &x->at;
 	const struct dp_head *h = dp_h1_head(t->up->parser);
 	struct gw_str type = dp_header_find(h->headers, h->n_headers, "content-type");
-	struct gw_str coding = dp_header_find(h->headers, h->n_headers, "content-encoding"), made;
+	enum dp_coding coding = dp_coding_of(dp_header_find(h->headers, h->n_headers, "content-encoding"));
+	struct gw_str made;
 	bool streams;
 	struct dp_tap_setup setup = {
 		.op = x->op, .client_streams = x->req.stream, .client_usage = x->req.wants_usage, .usage_injected = t->rewrite.ask_usage,
@@ -284,13 +285,16 @@ static void on_head(struct dp_exchange *x)
 	t->status = h->status;
 	x->first_byte_us = gw_mono_us();
 	dp_attempt_log_head(x);
+	if (coding != DP_CODING_IDENTITY && coding != DP_CODING_UNKNOWN)
+		t->inflate = dp_inflate_open(coding);
 	if (h->status < 200 || h->status > 299) {
 		if (h->status < 500) /* a connection says little of a server; an answer does */
 			dp_health_good(dp_endpoint_health(t->place.endpoint));
 		return;
 	}
-	if (coding.n && !gw_str_ieq(coding, GW_STR("identity"))) {
-		dp_attempt_fail(x, DP_FAIL_BROKEN, DP_NET_FAULT_BROKEN, "the answer is compressed although it was asked not to be");
+	if (coding == DP_CODING_UNKNOWN) {
+		dp_attempt_fail(x, DP_FAIL_BROKEN, DP_NET_FAULT_BROKEN,
+		                "the answer is compressed in a way the gateway cannot read, although it was asked not to be");
 		return;
 	}
 	t->relaying = true;
@@ -308,7 +312,8 @@ static void on_head(struct dp_exchange *x)
 	dp_x_step(x, DP_STEP_RELAY);
 }
 
-static void on_body(struct dp_exchange *x, struct gw_str slice)
+/* A run of the answer's plain bytes. */
+static void take_plain(struct dp_exchange *x, struct gw_str slice)
 {
 	struct dp_attempt *t = &x->at;
 	enum dp_flow flow;
@@ -330,13 +335,37 @@ static void on_body(struct dp_exchange *x, struct gw_str slice)
 		dp_attempt_fail(x, DP_FAIL_BROKEN, DP_NET_FAULT_BROKEN, "the answer is larger than the gateway keeps");
 }
 
+static void on_body(struct dp_exchange *x, struct gw_str slice)
+{
+	struct dp_inflate *z = x->at.inflate;
+	unsigned turn = x->turns;
+	struct gw_str plain;
+	enum dp_inflated got;
+
+	if (!z) {
+		take_plain(x, slice);
+		return;
+	}
+	while ((got = dp_inflate_next(z, &slice, &plain)) == DP_INFLATE_OUT) {
+		take_plain(x, plain);
+		if (x->ended || x->turns != turn)
+			return; /* the decoder went with its attempt */
+	}
+	if (x->at.relaying && (got == DP_INFLATE_BROKEN || got == DP_INFLATE_BOMB)) {
+		commit_content(x);
+		dp_attempt_fail(x, DP_FAIL_BROKEN, DP_NET_FAULT_BROKEN,
+		                got == DP_INFLATE_BOMB ? "the answer is compressed beyond all measure" : "its compression is broken");
+	}
+}
+
 static void on_message_end(struct dp_exchange *x, bool nothing_left)
 {
 	struct dp_attempt *t = &x->at;
 	bool clean = nothing_left && t->sent && dp_h1_reusable(t->up->parser);
+	bool whole = !t->inflate || dp_inflate_whole(t->inflate);
 
 	if (t->relaying)
-		relayed_to_end(x, DP_CLOSE_CLEAN, clean);
+		relayed_to_end(x, whole ? DP_CLOSE_CLEAN : DP_CLOSE_TRUNCATED, clean && whole);
 	else
 		judge_error(x, clean);
 }
@@ -390,7 +419,8 @@ static void up_end(void *arg, enum dp_net_end how)
 	if (how != DP_NET_END_RESET && dp_h1_eof(t->up->parser) == DP_H1_END && t->answered) {
 		/* A body that runs until the end of the connection is whole only if TLS says that this was the end. */
 		if (t->relaying)
-			relayed_to_end(x, how == DP_NET_END_TRUNCATED ? DP_CLOSE_TRUNCATED : DP_CLOSE_CLEAN, false);
+			relayed_to_end(x, how == DP_NET_END_TRUNCATED || (t->inflate && !dp_inflate_whole(t->inflate)) ? DP_CLOSE_TRUNCATED
+			                                                                                          : DP_CLOSE_CLEAN, false);
 		else
 			judge_error(x, false);
 		return;

@@ -1,32 +1,16 @@
 /*
  * route.c - which route serves the request, and whether this consumer may call it.
  *
- * A consumer's `models` are globs over the name that the client asks for and the name that the provider is asked for:
- * either may be listed, so an alias can be granted without granting what stands behind it, and the other way round.
+ * What a consumer may be served with is decided target by target (proto/permit.c), for every attempt anew.
  */
 #include <stdlib.h>
 
 #include "base/str.h"
 #include "exchange/impl.h"
 
-bool dp_x_may_use(const struct dp_exchange *x, const struct gw_target *t)
+bool dp_x_may_use(const struct dp_exchange *x, const struct gw_target *t, bool is_fallback)
 {
-	struct gw_str served = gw_target_model(t, x->req.model);
-
-	if (!x->consumer || !x->req.model.p)
-		return true;
-	return gw_consumer_allows(x->consumer, x->req.model) || gw_consumer_allows(x->consumer, served);
-}
-
-static bool any_target_allowed(const struct gw_route *r, const struct gw_consumer *c, struct gw_str model)
-{
-	if (!c || gw_consumer_allows(c, model))
-		return true;
-	for (size_t i = 0; i < r->n_targets; i++) {
-		if (gw_consumer_allows(c, gw_target_model(&r->targets[i], model)))
-			return true;
-	}
-	return false;
+	return gw_consumer_may(x->consumer, x->route, t, is_fallback, x->req.model);
 }
 
 /* ---- the list of models ---- */
@@ -48,7 +32,7 @@ static void offer(struct names *l, struct gw_str model, const struct gw_route *f
 		return;
 	l->in.model = model;
 	r = gw_match(l->x->snapshot, &l->in);
-	if (r != from || !gw_route_allows(r, l->x->consumer) || !any_target_allowed(r, l->x->consumer, model))
+	if (r != from || !gw_route_allows(r, l->x->consumer) || !gw_consumer_may_any(l->x->consumer, r, model))
 		return;
 	if (l->n == l->cap) {
 		size_t cap = l->cap ? l->cap * 2 : 32;
@@ -216,8 +200,11 @@ bool dp_x_route(struct dp_exchange *x)
 		                GW_FMT(x->consumer->name), GW_FMT(x->route->name));
 		return false;
 	}
-	if (x->req.model.p && !any_target_allowed(x->route, x->consumer, x->req.model)) {
-		refuse_model(x, DP_E_MODEL_FORBIDDEN, "is not allowed for your key");
+	if (!gw_consumer_may_any(x->consumer, x->route, x->req.model)) {
+		if (x->req.model.p)
+			refuse_model(x, DP_E_MODEL_FORBIDDEN, "is not allowed for your key");
+		else
+			dp_answer_error(x, DP_E_MODEL_FORBIDDEN, "The request names no model, and your key may only use some models.");
 		return false;
 	}
 	return true;

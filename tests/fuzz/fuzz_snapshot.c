@@ -29,7 +29,7 @@ static void look_at_route(const struct gw_snapshot *s, const struct gw_route *r,
 	const struct gw_consumer *c = gw_snapshot_consumers(s, &n);
 	for (size_t i = 0; i < n; i++) {
 		(void)gw_route_allows(r, &c[i]);
-		(void)gw_consumer_allows(&c[i], in.model);
+		(void)gw_consumer_may_any(&c[i], r, in.model);
 		struct gw_bindings b = gw_snapshot_bindings(s, r, &c[i], a);
 		for (size_t k = 0; k < b.n; k++)
 			if (!b.v[k].enabled || !b.v[k].conf || (k && b.v[k].rank < b.v[k - 1].rank))

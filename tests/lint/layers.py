@@ -56,11 +56,12 @@ LIBRARIES = {
     r"pcre2\.h": ("proto/match.c", "controlplane/validate/"),
     r"[a-z0-9]*intrin\.h": ("dataplane/codec/",),
     r"zlib\.h": ("dataplane/codec/", "dataplane/http/", "controlplane/httpd/", "controlplane/ui/"),
+    r"brotli/decode\.h": ("dataplane/codec/",),
     r"jwt\.h": ("dataplane/services/",),
     r"hiredis.*": ("dataplane/services/",),
 }
 PURE_HEADERS = {"assert.h", "ctype.h", "errno.h", "inttypes.h", "limits.h", "math.h", "stdarg.h", "stdbool.h", "stddef.h",
-                "stdint.h", "stdio.h", "stdlib.h", "string.h", "strings.h", "float.h", "zlib.h", "llhttp.h", "emmintrin.h"}
+                "stdint.h", "stdio.h", "stdlib.h", "string.h", "strings.h", "float.h", "zlib.h", "brotli/decode.h", "llhttp.h", "emmintrin.h"}
 LIBC = re.compile(r"^(assert|ctype|dirent|errno|execinfo|fcntl|fenv|float|getopt|glob|grp|ifaddrs|inttypes|limits|locale|math|"
                   r"netdb|poll|pthread|pwd|sched|semaphore|setjmp|signal|spawn|stdalign|stdarg|stdatomic|stdbool|stddef|"
                   r"stdint|stdio|stdlib|stdnoreturn|string|strings|syslog|termios|time|unistd|malloc|"

@@ -15,4 +15,8 @@ def consumer(name="c1", **more):
     return {"name": name, **more}
 
 
-KINDS = {"providers": provider, "routes": route, "consumers": consumer}
+def group(name="g1", **more):
+    return {"name": name, **more}
+
+
+KINDS = {"providers": provider, "routes": route, "consumers": consumer, "groups": group}

@@ -196,9 +196,10 @@ START_TEST(who_may_call)
 	ck_assert(!gw_route_allows(fx_route("any"), NULL) && gw_route_allows(fx_route("any"), one));
 	ck_assert(!gw_route_allows(fx_route("by-name"), one) && gw_route_allows(fx_route("by-name"), two));
 	ck_assert(gw_route_allows(fx_route("by-group"), one) && !gw_route_allows(fx_route("by-group"), two));
-	ck_assert(gw_consumer_allows(one, GW_STR("anything")));
-	ck_assert(gw_consumer_allows(two, GW_STR("gpt-4")) && !gw_consumer_allows(two, GW_STR("qwq-32b")));
-	ck_assert(!gw_consumer_allows(three, GW_STR("qwq")));
+	ck_assert(gw_consumer_may_any(one, fx_route("any"), GW_STR("anything")));
+	ck_assert(gw_consumer_may_any(two, fx_route("any"), GW_STR("gpt-4")));
+	ck_assert(!gw_consumer_may_any(two, fx_route("any"), GW_STR("qwq-32b")));
+	ck_assert(!gw_consumer_may_any(three, fx_route("any"), GW_STR("qwq")));
 	ck_assert_ptr_null(gw_snapshot_consumer(s, GW_STR("nobody")));
 	finish();
 }
