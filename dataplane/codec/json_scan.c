@@ -1,6 +1,7 @@
 /* json_scan.c - the scanner's machine: one state per place in the grammar, fast only inside strings. */
 #include "codec/json_scan.h"
 
+#include "base/str.h"
 #include "codec/bytescan.h"
 
 enum {
@@ -16,6 +17,12 @@ void dp_scan_init(struct dp_scan *s, const struct dp_scan_name *names, size_t n)
 	for (size_t i = 0; i < n; i++)
 		assert(strlen(names[i].name) <= DP_SCAN_NAME_MAX);
 	*s = (struct dp_scan){ .names = names, .n_names = n, .state = T_BEFORE, .watching = -1, .empty = true };
+}
+
+void dp_scan_strict(struct dp_scan *s, struct dp_json_names *names)
+{
+	assert(s->at == 0);
+	s->strict = names;
 }
 
 static bool bad(struct dp_scan *s, const char *why)
@@ -44,7 +51,17 @@ static bool open_container(struct dp_scan *s, bool array)
 	if (!array && s->depth > 1)
 		s->stat.objects++;
 	s->state = array ? T_VALUE_OR_END : T_KEY_OR_END;
+	if (s->strict && !array)
+		dp_json_names_open(s->strict, s->depth);
 	return true;
+}
+
+static bool duplicate(struct dp_scan *s, struct gw_str name)
+{
+	bad(s, "has a member twice");
+	s->fault = DP_SCAN_DUPLICATE;
+	s->duplicate = name;
+	return false;
 }
 
 /* A value ended just before offset `end`. */
@@ -64,6 +81,8 @@ static void value_done(struct dp_scan *s, size_t end)
 
 static bool close_container(struct dp_scan *s, size_t end)
 {
+	if (s->strict && !in_array(s) && !dp_json_names_shut(s->strict, s->depth))
+		return duplicate(s, GW_STR_NONE);
 	s->depth--;
 	if (s->depth) {
 		value_done(s, end);
@@ -86,6 +105,7 @@ static void string_begin(struct dp_scan *s, bool key, size_t at)
 		s->key_started = at;
 		s->key_n = 0;
 		s->key_long = false;
+		s->key_mark = DP_NAMES_MARK;
 	}
 }
 
@@ -95,6 +115,8 @@ static void string_bytes(struct dp_scan *s, const char *p, size_t n)
 	static const char media[] = "data:";
 
 	if (s->key) {
+		if (s->strict)
+			s->key_mark = dp_json_names_mark(s->key_mark, p, n);
 		if (s->key_n + n > DP_SCAN_NAME_MAX)
 			s->key_long = true;
 		else
@@ -126,6 +148,10 @@ static void string_code(struct dp_scan *s, uint32_t c)
 {
 	char b[4];
 
+	if (!c && s->key && s->strict) {
+		bad(s, "has a member whose name holds a NUL");
+		return;
+	}
 	if (c < 0x80) {
 		b[0] = (char)c;
 		string_ascii(s, b, 1);
@@ -150,9 +176,71 @@ static void string_code(struct dp_scan *s, uint32_t c)
 	}
 }
 
+/*
+ * Go's encoding/json, and more, find a member in any case, by Unicode's simple folding: the long s and the Kelvin sign
+ * are letters of ASCII to them.
+ */
+static size_t folded(const char *key, size_t n, char *out)
+{
+	size_t k = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		char c = key[i];
+
+		if (n - i >= 2 && memcmp(key + i, "\xc5\xbf", 2) == 0)
+			c = 's', i += 1;
+		else if (n - i >= 3 && memcmp(key + i, "\xe2\x84\xaa", 3) == 0)
+			c = 'k', i += 2;
+		out[k++] = c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+	}
+	return k;
+}
+
+static bool plain_lower(const char *key, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if ((key[i] >= 'A' && key[i] <= 'Z') || (unsigned char)key[i] >= 0x80)
+			return false;
+	return true;
+}
+
+/* A name at the top that is none of the watched ones, but is one to a reader that minds no case. */
+static bool spelling(struct dp_scan *s)
+{
+	char text[DP_SCAN_NAME_MAX];
+	size_t n;
+
+	if (!s->strict || plain_lower(s->key_buf, s->key_n))
+		return true;
+	n = folded(s->key_buf, s->key_n, text);
+	for (size_t i = 0; i < s->n_names; i++) {
+		if (strlen(s->names[i].name) != n || memcmp(s->names[i].name, text, n) != 0)
+			continue;
+		bad(s, "has a member in another spelling");
+		s->fault = DP_SCAN_SPELLING;
+		s->duplicate = gw_str_c(s->names[i].name);
+		return false;
+	}
+	return true;
+}
+
+static bool name_is_new(struct dp_scan *s)
+{
+	switch (s->strict ? dp_json_names_add(s->strict, s->depth, s->key_mark) : DP_NAMES_NEW) {
+	case DP_NAMES_TOO_MANY:
+		return bad(s, "has an object with too many members");
+	case DP_NAMES_TWICE:
+		return duplicate(s, s->key_long ? GW_STR_NONE : (struct gw_str){ s->key_buf, s->key_n });
+	default:
+		return true;
+	}
+}
+
 static bool key_done(struct dp_scan *s)
 {
 	s->state = T_COLON;
+	if (!name_is_new(s))
+		return false;
 	if (s->depth != 1)
 		return true;
 	s->empty = false;
@@ -162,17 +250,13 @@ static bool key_done(struct dp_scan *s)
 	for (size_t i = 0; i < s->n_names; i++) {
 		if (strlen(s->names[i].name) != s->key_n || memcmp(s->names[i].name, s->key_buf, s->key_n) != 0)
 			continue;
-		if (s->member[i].type != DP_J_NONE) {
-			bad(s, "has a member twice");
-			s->fault = DP_SCAN_DUPLICATE;
-			s->duplicate = (struct gw_str){ s->names[i].name, s->key_n };
-			return false;
-		}
+		if (s->member[i].type != DP_J_NONE)
+			return duplicate(s, (struct gw_str){ s->names[i].name, s->key_n });
 		s->member[i].key_at = s->key_started;
 		s->watching = (int8_t)i;
 		return true;
 	}
-	return true;
+	return spelling(s);
 }
 
 static bool string_done(struct dp_scan *s, size_t end)

@@ -6,14 +6,19 @@
  * where the named top-level members stand, and refuses a body in which a watched name occurs twice, compared after
  * unescaping.  While it is there it counts text for the token estimate (llm/tokens.h).
  *
- * Resumable at every byte, no recursion, no allocation.
+ * Two readers of the same bytes must not understand two things: whoever guards a door with dp_scan_strict() also has
+ * refused what parsers are known to differ about (docs/adr/0010): a name twice in any object, a watched name in another
+ * case, a NUL in a name.
+ *
+ * Resumable at every byte, no recursion; memory only for the names of wide objects, and only when strict.
  */
 #ifndef DP_CODEC_JSON_SCAN_H
 #define DP_CODEC_JSON_SCAN_H
 
 #include "base/gw.h"
+#include "codec/json_names.h"
 
-#define DP_SCAN_MAX_DEPTH  128
+#define DP_SCAN_MAX_DEPTH  DP_NAMES_MAX_DEPTH
 #define DP_SCAN_MAX_DIGITS 400
 #define DP_SCAN_NAMES      16    /* most names one scanner can watch */
 #define DP_SCAN_NAME_MAX   40    /* longest watched name */
@@ -44,7 +49,7 @@ struct dp_text_stat {
 };
 
 enum dp_scan_state { DP_SCAN_MORE, DP_SCAN_DONE, DP_SCAN_BAD };
-enum dp_scan_fault { DP_SCAN_OK, DP_SCAN_SYNTAX, DP_SCAN_DEPTH, DP_SCAN_DUPLICATE };
+enum dp_scan_fault { DP_SCAN_OK, DP_SCAN_SYNTAX, DP_SCAN_DEPTH, DP_SCAN_DUPLICATE, DP_SCAN_SPELLING };
 
 struct dp_scan {
 	const struct dp_scan_name *names;     /* borrowed, static */
@@ -56,9 +61,12 @@ struct dp_scan {
 	bool empty;                           /* the object has no member: matters for insertions */
 	enum dp_scan_fault fault;
 	const char *fault_text;               /* why BAD, static, reads after "the body " */
-	struct gw_str duplicate;              /* which name occurs twice; static */
+	/* DUPLICATE: which name, absent when the object was too wide to tell; SPELLING: the name as it should be written. */
+	struct gw_str duplicate;
 
 	/* the machine; not for callers */
+	struct dp_json_names *strict;         /* borrowed; NULL: not strict */
+	uint64_t key_mark;
 	uint8_t state, depth;
 	bool key;                             /* the string being read is a member's name */
 	bool key_long, text_on, text_long;
@@ -78,6 +86,8 @@ struct dp_scan {
 
 /* A scanner is a plain value; texts in its members point into it, so do not move it afterwards. */
 void dp_scan_init(struct dp_scan *s, const struct dp_scan_name *names, size_t n);
+/* Right after dp_scan_init(): refuse what two readers may understand differently.  `names` outlives the scan. */
+void dp_scan_strict(struct dp_scan *s, struct dp_json_names *names);
 /* Take a piece.  DONE: the object is closed (only blanks may follow).  BAD is final. */
 enum dp_scan_state dp_scan_feed(struct dp_scan *s, struct gw_str piece) GW_MUST_CHECK;
 /* No more pieces: DONE if one whole object was read, else BAD ("ends too early"). */

@@ -129,6 +129,15 @@ static bool is_wanted(struct gw_str disposition, const char *wanted, bool *file)
 	return gw_str_ieq(dp_media_type(disposition), GW_STR("form-data")) && gw_str_is(name, wanted);
 }
 
+/* Not the wanted name, but to a reader that minds neither case nor blanks, or that takes it from another disposition. */
+static bool names_alike(struct gw_str disposition, const char *wanted)
+{
+	char buf[128];
+	struct gw_str name = dp_media_param(disposition, "name", buf, sizeof buf);
+
+	return gw_str_ieq(gw_str_trim(name), gw_str_c(wanted));
+}
+
 /* A Content-Disposition line, the nth of its part.  Doubt is refused: the provider might see another field. */
 static bool take_disposition(struct dp_multipart *m, struct gw_str value, size_t nth, bool *wanted)
 {
@@ -142,6 +151,8 @@ static bool take_disposition(struct dp_multipart *m, struct gw_str value, size_t
 	if (names > 1)
 		return ambiguous(m, "has a part with more than one `name`; say it once");
 	*wanted = is_wanted(value, m->wanted, &m->file);
+	if (!*wanted && names_alike(value, m->wanted))
+		return ambiguous(m, "has a field that differs from `model` only in its spelling; write `model`");
 	return true;
 }
 

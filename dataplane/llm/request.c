@@ -19,6 +19,15 @@ struct dp_reader {
 	struct dp_multipart *form;
 };
 
+static void watch_names(struct gw_arena *a, struct dp_scan *s)
+{
+	struct dp_json_names *n = gw_arena_alloc(a, sizeof *n);
+
+	dp_json_names_init(n);
+	gw_arena_defer(a, dp_json_names_fini, n);
+	dp_scan_strict(s, n);
+}
+
 struct dp_reader *dp_reader_open(struct gw_arena *a, const struct dp_operation *op, struct gw_str content_type,
                                  struct dp_refusal *why)
 {
@@ -38,6 +47,7 @@ struct dp_reader *dp_reader_open(struct gw_arena *a, const struct dp_operation *
 		}
 		r->scan = gw_arena_alloc(a, sizeof *r->scan);
 		dp_scan_init(r->scan, names, GW_COUNT(names));
+		watch_names(a, r->scan);
 		return r;
 	}
 	if (!gw_str_ieq(media, GW_STR("multipart/form-data"))) {
@@ -54,9 +64,17 @@ struct dp_reader *dp_reader_open(struct gw_arena *a, const struct dp_operation *
 
 static bool refuse_json(const struct dp_scan *s, struct dp_refusal *why)
 {
+	if (s->fault == DP_SCAN_DUPLICATE && !s->duplicate.p)
+		return dp_refuse(why, DP_E_AMBIGUOUS_MEMBER,
+		                 "the body has an object with two members of one name (it ends near byte %zu)", s->at);
 	if (s->fault == DP_SCAN_DUPLICATE)
-		return dp_refuse(why, DP_E_AMBIGUOUS_MEMBER, "the body has the member `%.*s` twice; say it once",
-		                 GW_FMT(s->duplicate));
+		return dp_refuse(why, DP_E_AMBIGUOUS_MEMBER,
+		                 "the body has the member `%.*s` twice in one object (near byte %zu); say it once",
+		                 GW_FMT(s->duplicate), s->at);
+	if (s->fault == DP_SCAN_SPELLING)
+		return dp_refuse(why, DP_E_AMBIGUOUS_MEMBER,
+		                 "the body has a member that differs from `%.*s` only in the case of its letters; write `%.*s`",
+		                 GW_FMT(s->duplicate), GW_FMT(s->duplicate));
 	return dp_refuse(why, DP_E_BAD_JSON, "the body %s (near byte %zu)", s->fault_text, s->at);
 }
 
@@ -87,10 +105,41 @@ static bool number(const struct dp_scan *s, const char *name, struct gw_str body
 	return true;
 }
 
+/*
+ * Where `include_usage` stands in the options, however its name is escaped: what the gateway sets there must be what the
+ * provider reads.
+ */
+static bool find_usage_option(struct dp_json options, struct gw_str body, struct dp_request *q, struct dp_refusal *why)
+{
+	const struct gw_str wanted = GW_STR("include_usage");
+	struct dp_json_iter it = dp_json_iter(options);
+	struct gw_buf name;
+	bool ok = true;
+
+	gw_buf_init(&name, DP_SCAN_TEXT_MAX);
+	while (ok && dp_json_next(&it)) {
+		struct dp_json key = { DP_J_STRING, { it.key.p - 1, it.key.n + 2 } };
+
+		if (it.key.n > 6 * wanted.n) /* longer than every letter escaped */
+			continue;
+		gw_buf_clear(&name);
+		dp_json_text(&name, key);
+		if (gw_str_eq(gw_buf_str(&name), wanted)) {
+			q->usage_at = (size_t)(it.value.raw.p - body.p);
+			q->usage_n = it.value.raw.n;
+			q->wants_usage = q->stream && dp_json_true(it.value);
+		} else if (gw_str_ieq(gw_buf_str(&name), wanted)) {
+			ok = dp_refuse(why, DP_E_AMBIGUOUS_MEMBER, "`stream_options` has a member that differs from "
+			               "`include_usage` only in the case of its letters; write `include_usage`");
+		}
+	}
+	gw_buf_fini(&name);
+	return ok;
+}
+
 static bool read_options(const struct dp_scan *s, struct gw_str body, struct dp_request *q, struct dp_refusal *why)
 {
 	const struct dp_scan_member *m = dp_scan_get(s, "stream_options");
-	struct dp_json v;
 
 	if (!m)
 		return true;
@@ -100,9 +149,16 @@ static bool read_options(const struct dp_scan *s, struct gw_str body, struct dp_
 		return true;
 	if (m->type != DP_J_OBJECT)
 		return dp_refuse(why, DP_E_BAD_JSON, "`stream_options` must be an object");
-	v = dp_json_value((struct gw_str){ body.p + m->at, m->n });
-	q->wants_usage = q->stream && dp_json_true(dp_json_at(v, "include_usage"));
-	return true;
+	return find_usage_option(dp_json_value((struct gw_str){ body.p + m->at, m->n }), body, q, why);
+}
+
+/* A name that a reader in C would see shorter than one in Go. */
+static bool has_control(struct gw_str model)
+{
+	for (size_t i = 0; i < model.n; i++)
+		if ((unsigned char)model.p[i] < 0x20 || model.p[i] == 0x7f)
+			return true;
+	return false;
 }
 
 static bool read_json(const struct dp_scan *s, struct gw_str body, struct dp_request *q, struct dp_refusal *why)
@@ -115,6 +171,8 @@ static bool read_json(const struct dp_scan *s, struct gw_str body, struct dp_req
 		return dp_refuse(why, DP_E_MISSING_MODEL, "the body must have a member `model` that is a non-empty string");
 	if (!model->text.p)
 		return dp_refuse(why, DP_E_MISSING_MODEL, "`model` is longer than %d bytes", DP_SCAN_TEXT_MAX);
+	if (has_control(model->text))
+		return dp_refuse(why, DP_E_MISSING_MODEL, "`model` must not hold control characters");
 	q->model = model->text;
 	q->model_at = model->at;
 	q->model_n = model->n;
@@ -155,6 +213,8 @@ bool dp_reader_finish(struct dp_reader *r, struct gw_str body, struct dp_request
 		return refuse_form(r->form, why);
 	if (!r->form->value.n || !gw_utf8_valid(r->form->value))
 		return dp_refuse(why, DP_E_MISSING_MODEL, "the form must have a field `model` that is not empty");
+	if (has_control(r->form->value))
+		return dp_refuse(why, DP_E_MISSING_MODEL, "the field `model` must not hold control characters");
 	q->model = r->form->value;
 	q->model_at = r->form->value_at;
 	q->model_n = r->form->value_n;
@@ -191,23 +251,14 @@ static void edit_model(struct dp_edits *e, const struct dp_request *q, struct gw
 static void force_usage(struct dp_edits *e, const struct dp_request *q, struct gw_str body)
 {
 	struct dp_json v = dp_json_value((struct gw_str){ body.p + q->options_at, q->options_n });
-	struct dp_json_iter it = dp_json_iter(v);
-	bool empty = true;
 
-	if (v.type != DP_J_OBJECT) {
+	if (v.type != DP_J_OBJECT)
 		dp_edit_add(e, q->options_at, q->options_n, GW_STR("{\"include_usage\":true}"));
-		return;
-	}
-	while (dp_json_next(&it)) {
-		struct gw_str key = it.key;
-
-		empty = false;
-		if (gw_str_is(key, "include_usage")) {
-			dp_edit_add(e, (size_t)(it.value.raw.p - body.p), it.value.raw.n, GW_STR("true"));
-			return;
-		}
-	}
-	dp_edit_add(e, q->options_at + 1, 0, empty ? GW_STR("\"include_usage\":true") : GW_STR("\"include_usage\":true,"));
+	else if (q->usage_n)
+		dp_edit_add(e, q->usage_at, q->usage_n, GW_STR("true"));
+	else
+		dp_edit_add(e, q->options_at + 1, 0,
+		            dp_json_truthy(v) ? GW_STR("\"include_usage\":true,") : GW_STR("\"include_usage\":true"));
 }
 
 /* Drop `reasoning_content` from every message, with the comma that it no longer needs. */

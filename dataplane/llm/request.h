@@ -2,8 +2,9 @@
  * request.h - reading what the gateway must know of a request's body, and changing only that.
  *
  * The body is fed while it arrives, so a 20 MB prompt never stalls a loop; the model may stand last.  What decides
- * routing, permission and cost must be unambiguous: a second `model`, `stream`, `max_tokens`, `max_completion_tokens`,
- * `n` or `stream_options` is refused, however its name is spelled in escapes.
+ * routing, permission and cost must be unambiguous, to every reader that sees the same bytes later: a name that stands
+ * twice in an object is refused, however it is spelled in escapes, and so is a `Model` or `MAX_TOKENS`, which some
+ * readers take for `model` and `max_tokens` (docs/adr/0010).
  */
 #ifndef DP_LLM_REQUEST_H
 #define DP_LLM_REQUEST_H
@@ -26,6 +27,7 @@ struct dp_request {
 	size_t model_at, model_n;
 	size_t stream_at, stream_n;          /* 0,0: absent */
 	size_t options_at, options_n;
+	size_t usage_at, usage_n;            /* stream_options.include_usage */
 	size_t messages_at, messages_n;
 	size_t object_at; bool object_empty; bool json;
 };

@@ -14,9 +14,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const struct dp_scan_name names[] = { { "model", true }, { "n", false } };
 
-static void scan(struct dp_scan *s, struct gw_str in, size_t piece)
+static void scan(struct dp_scan *s, struct gw_str in, size_t piece, struct dp_json_names *strict)
 {
 	dp_scan_init(s, names, GW_COUNT(names));
+	if (strict)
+		dp_scan_strict(s, strict);
 	for (size_t at = 0; at < in.n; at += piece)
 		if (dp_scan_feed(s, (struct gw_str){ in.p + at, in.n - at < piece ? in.n - at : piece }) == DP_SCAN_BAD)
 			break;
@@ -60,21 +62,47 @@ static void compare(const struct dp_scan *s, struct gw_str in)
 	json_decref(v);
 }
 
+/* Strict: jansson refuses duplicates too, so what it takes may only be refused for its spelling or its size. */
+static void compare_strict(struct gw_str in)
+{
+	static const size_t pieces[] = { 2, 7 };
+	struct dp_json_names seen;
+	struct dp_scan whole, cut;
+	struct gw_error err;
+	json_t *v = NULL;
+
+	dp_json_names_init(&seen);
+	scan(&whole, in, in.n + 1, &seen);
+	dp_json_names_fini(&seen);
+	for (size_t i = 0; i < GW_COUNT(pieces); i++) {
+		scan(&cut, in, pieces[i], &seen);
+		dp_json_names_fini(&seen);
+		if (whole.fault != cut.fault || whole.at != cut.at)
+			abort();
+	}
+	if (gw_json_parse(&v, in, 1 << 24, &err) != GW_OK)
+		return;
+	if (whole.fault == DP_SCAN_DUPLICATE || (whole.fault == DP_SCAN_SYNTAX && json_is_object(v) && in.n < 400))
+		abort();
+	json_decref(v);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const size_t pieces[] = { 1, 5 };
 	struct gw_str in = { size ? (const char *)data : "", size };
 	struct dp_scan whole, cut;
 
-	scan(&whole, in, size + 1);
+	scan(&whole, in, size + 1, NULL);
 	for (size_t i = 0; i < GW_COUNT(pieces); i++) {
-		scan(&cut, in, pieces[i]);
+		scan(&cut, in, pieces[i], NULL);
 		if (whole.fault != cut.fault || whole.object_end != cut.object_end ||
 		    memcmp(&whole.stat, &cut.stat, sizeof cut.stat) != 0 || whole.member[0].at != cut.member[0].at ||
 		    whole.member[0].n != cut.member[0].n)
 			abort();
 	}
 	compare(&whole, in);
+	compare_strict(in);
 	walk(dp_json_value(in), 0);
 	return 0;
 }

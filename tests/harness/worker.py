@@ -2,11 +2,12 @@
 import json
 import os
 import socket
+import ssl
 import threading
 import time
 import urllib.request
 
-from .daemon import Daemon, bin_dir
+from .daemon import Daemon, bin_dir, open_files
 from .ports import free_port
 from .rawhttp import Talk
 from .waiting import wait_until
@@ -15,17 +16,41 @@ KEY = "tgk_worker-test-key"
 
 
 class Wire:
-    """The upstream's end of one connection: read a request, send what the script says."""
+    """
+    The upstream's end of one connection: read a request, send what the script says, in the segments that it says.
+
+    What came in is in `seen`, byte for byte; how it ended in `end`: None (it has not), "fin", "reset" or "local" (the script
+    ended it), and when in `ended_at`.
+    """
 
     def __init__(self, raw, upstream):
         self.raw, self.upstream, self.rest, self.seen = raw, upstream, b"", b""
+        self.end, self.ended_at, self.began_at = None, None, time.monotonic()
+
+    # -- what the worker sends -------------------------------------------------------------------------------
+
+    def _ended(self, how):
+        if self.end is None:
+            self.end, self.ended_at = how, time.monotonic()
+
+    def _recv(self):
+        try:
+            piece = self.raw.recv(65536)
+        except (ConnectionResetError, BrokenPipeError):
+            self._ended("reset")
+            raise
+        except ssl.SSLEOFError:           # the peer went without a close_notify
+            piece = b""
+        if not piece:
+            self._ended("fin")
+        self.seen += piece
+        return piece
 
     def _fill(self):
-        piece = self.raw.recv(65536)
+        piece = self._recv()
         if not piece:
             raise EOFError
         self.rest += piece
-        self.seen += piece
 
     def request(self):
         """(head, body) of the next request; EOFError when the worker has closed."""
@@ -39,8 +64,35 @@ class Wire:
         self.upstream.requests.append((head, body))
         return head, body
 
+    def gone(self, seconds=3.0):
+        """Seconds until the worker closed this connection; AssertionError if it did not."""
+        began = time.monotonic()
+        self.raw.settimeout(seconds)
+        try:
+            while self._recv():
+                pass
+        except ConnectionResetError:
+            pass
+        except TimeoutError:
+            raise AssertionError("the worker kept the connection for %g s" % seconds) from None
+        return time.monotonic() - began
+
+    # -- what it gets ----------------------------------------------------------------------------------------
+
     def send(self, data):
         self.raw.sendall(data)
+
+    def segments(self, data, cuts=(), size=0, pause=0.0):
+        """One TCP segment for each piece: cut at the offsets, or every `size` bytes."""
+        edges = [0, *sorted(cuts), len(data)] if not size else [*range(0, len(data), size), len(data)]
+        for start, stop in zip(edges, edges[1:]):
+            if stop > start:
+                self.raw.sendall(data[start:stop])
+                if pause:
+                    time.sleep(pause)
+
+    def head(self, status=200, *lines):
+        self.send(("HTTP/1.1 %d X\r\n" % status + "".join(line + "\r\n" for line in lines) + "\r\n").encode("latin-1"))
 
     def json(self, status=200, body=None, headers=""):
         data = json.dumps(body if body is not None else completion()).encode()
@@ -57,22 +109,30 @@ class Wire:
     def last_chunk(self):
         self.send(b"0\r\n\r\n")
 
-    def reset(self):
-        self.raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-        self.raw.close()
+    def stream(self, *texts):
+        """A whole good stream of these pieces of text."""
+        self.sse()
+        for text in texts or ("hel", "lo"):
+            self.event(chunk(text))
+        self.event(chunk(None, "stop"))
+        self.event({**chunk(), "choices": [], "usage": completion()["usage"]})
+        self.event(b"[DONE]")
+        self.last_chunk()
 
-    def gone(self, seconds=3.0):
-        """Seconds until the worker closed this connection; AssertionError if it did not."""
-        began = time.monotonic()
-        self.raw.settimeout(seconds)
-        try:
-            while self.raw.recv(65536):
-                pass
-        except ConnectionResetError:
-            pass
-        except TimeoutError:
-            raise AssertionError("the worker kept the connection for %g s" % seconds) from None
-        return time.monotonic() - began
+    def half_close(self):
+        self.raw.shutdown(socket.SHUT_WR)
+
+    def reset(self):
+        self._ended("local")
+        raw = self.raw
+        if isinstance(raw, ssl.SSLSocket):       # a reset has no place for TLS's goodbye
+            raw = socket.socket(fileno=raw.detach())
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        raw.close()
+
+    def close(self):
+        self._ended("local")
+        self.raw.close()
 
 
 def completion(text="hello", prompt=7, generated=3):
@@ -94,8 +154,23 @@ def answer_plainly(wire):
         wire.json()
 
 
+def answer_as_asked(wire):
+    """A good answer to every request, streamed if it asks for a stream."""
+    while True:
+        _, body = wire.request()
+        if b'"stream": true' in body or b'"stream":true' in body:
+            wire.stream()
+        else:
+            wire.json()
+
+
 class Upstream:
-    """Listens; runs `script(wire)` for every connection in a thread of its own."""
+    """
+    Listens; runs `script(wire)` for every connection in a thread of its own. A play of one scene per connection is a list.
+
+        Upstream([reset_at_once, answer_plainly])    the first connection is reset, each later one is served
+        Upstream(script, tls.server("good"))         the same over TLS; see harness/certificates.py
+    """
 
     def __init__(self, script=answer_plainly, context=None):
         self.script, self.context, self.requests, self.wires, self.errors = script, context, [], [], []
@@ -116,19 +191,26 @@ class Upstream:
             threading.Thread(target=self._serve, args=(raw,), daemon=True).start()
 
     def _serve(self, raw):
+        wire = None
         try:
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self.context:
                 raw = self.context.wrap_socket(raw, server_side=True)
             wire = Wire(raw, self)
             self.wires.append(wire)
-            self.script(wire)
+            scenes = self.script
+            if isinstance(scenes, (list, tuple)):
+                scenes[min(len(self.wires), len(scenes)) - 1](wire)
+            else:
+                scenes(wire)
         except (EOFError, OSError):
             pass
         except AssertionError as error:
             self.errors.append(error)
         finally:
             raw.close()
+            if wire:
+                wire._ended("local")
 
     def close(self):
         """From now on connections are refused."""
@@ -196,6 +278,14 @@ class Worker:
     def talk(self, seconds=5.0):
         return Talk(self.port, seconds)
 
+    def fds(self):
+        return open_files(self.daemon.pid)
+
+    def rss(self):
+        """Resident bytes."""
+        with open("/proc/%d/status" % self.daemon.pid) as status:
+            return next(int(line.split()[1]) for line in status if line.startswith("VmRSS")) << 10
+
     def stop(self):
         status = self.daemon.stop()
         complaints = self.daemon.complaints()
@@ -224,17 +314,4 @@ def config(*upstreams, route=None, data_plane=None, provider=None):
 
 def read_chunked(talk):
     """(body, ended properly) of a chunked answer whose head has been read."""
-    body = b""
-    try:
-        while True:
-            while b"\r\n" not in talk.rest:
-                talk._fill()
-            size, _, talk.rest = talk.rest.partition(b"\r\n")
-            size = int(size, 16)
-            while len(talk.rest) < size + 2:
-                talk._fill()
-            body, talk.rest = body + talk.rest[:size], talk.rest[size + 2:]
-            if size == 0:
-                return body, True
-    except (ConnectionError, OSError):
-        return body, False
+    return talk.chunks()

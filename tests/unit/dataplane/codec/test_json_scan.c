@@ -20,7 +20,7 @@ static void scan(struct dp_scan *s, struct gw_str in, unsigned mode)
 	slices_run(in, mode, feed, s);
 }
 
-enum verdict { OK, SYNTAX = DP_SCAN_SYNTAX, DEEP = DP_SCAN_DEPTH, TWICE = DP_SCAN_DUPLICATE };
+enum verdict { OK, SYNTAX = DP_SCAN_SYNTAX, DEEP = DP_SCAN_DEPTH, TWICE = DP_SCAN_DUPLICATE, SPELLED = DP_SCAN_SPELLING };
 struct row { enum verdict want; const char *text; };
 
 static const struct row rows[] = {
@@ -79,6 +79,86 @@ START_TEST(verdicts)
 			ck_assert_int_eq(end, rows[i].want == OK ? DP_SCAN_DONE : DP_SCAN_BAD);
 		}
 	}
+}
+END_TEST
+
+/* What a door refuses beyond the grammar: everything that two readers may understand differently. */
+static const struct row strict_rows[] = {
+	{ OK, "{\"model\":\"a\",\"x\":{\"model\":\"b\"},\"y\":[{\"model\":1},{\"model\":2}]}" },
+	{ OK, "{\"a\":{\"x\":{\"p\":1},\"y\":{\"p\":1}},\"b\":{\"x\":1}}" }, { OK, "{\"A\":1,\"a\":2,\"Role\":3,\"role\":4}" },
+	{ OK, "{\"x\":{\"Model\":1,\"MODEL\":2}}" }, { OK, "{\"model \":1,\"model\":2}" }, { OK, "{\"a\":\"\\u0000\"}" },
+	{ OK, "{\"mo\xcc\xb1" "del\":1}" }, { OK, "{\"\xc5\xbf\":1,\"s\":2}" },
+	{ TWICE, "{\"a\":1,\"a\":2}" }, { TWICE, "{\"\":1,\"\":2}" }, { TWICE, "{\"a\":1,\"b\":{\"a\":1},\"\\u0061\":2}" },
+	{ TWICE, "{\"x\":[{\"y\":{\"role\":1,\"rol\\u0065\":1}}]}" }, { TWICE, "{\"\xe4\xb8\xad\":1,\"\\u4e2d\":2}" },
+	{ TWICE, "{\"\\ud83d\\ude00\":1,\"\xf0\x9f\x98\x80\":2}" }, { TWICE, "{\"m\":{\"a\":{},\"b\":{\"a\":1},\"a\":[]}}" },
+	{ TWICE, "{\"a name of more than forty bytes, which is kept nowhere\":1,\"a name of more than forty bytes, which is kept nowhere\":2}" },
+	{ SPELLED, "{\"Model\":\"a\",\"model\":\"b\"}" }, { SPELLED, "{\"MODEL\":\"a\"}" }, { SPELLED, "{\"\\u004dodel\":\"a\"}" },
+	{ SPELLED, "{\"model\":\"a\",\"N\":2}" }, { SPELLED, "{\"\xc5\xbftream\":1}" }, { SPELLED, "{\"\\u017ftream\":1}" },
+	{ SPELLED, "{\"to\xe2\x84\xaa" "en\":1}" }, { SPELLED, "{\"TO\\u212AEN\":1}" },
+	{ SYNTAX, "{\"model\\u0000\":1}" }, { SYNTAX, "{\"x\":{\"\\u0000\":1}}" },
+};
+
+static const struct dp_scan_name strict_names[] = { { "model", true }, { "stream", false }, { "n", false }, { "token", false } };
+
+START_TEST(strict_verdicts)
+{
+	for (size_t i = 0; i < GW_COUNT(strict_rows); i++) {
+		struct gw_str in = gw_str_c(strict_rows[i].text);
+
+		for (unsigned mode = 0; mode < slices_modes(in, 10); mode++) {
+			struct dp_json_names seen;
+			struct dp_scan s;
+
+			dp_json_names_init(&seen);
+			dp_scan_init(&s, strict_names, GW_COUNT(strict_names));
+			dp_scan_strict(&s, &seen);
+			slices_run(in, mode, feed, &s);
+			ck_assert_int_eq(dp_scan_end(&s), strict_rows[i].want == OK ? DP_SCAN_DONE : DP_SCAN_BAD);
+			ck_assert_msg((enum verdict)s.fault == strict_rows[i].want, "%s (slicing %u): %d instead of %d, %s", in.p, mode,
+			              s.fault, strict_rows[i].want, s.fault_text ? s.fault_text : "fine");
+			dp_json_names_fini(&seen);
+		}
+	}
+}
+END_TEST
+
+/* Objects of n members, the last one named as the first when `twice`; twelve of them behind each other in one array. */
+static enum dp_scan_fault wide(unsigned n, bool twice)
+{
+	struct dp_json_names seen;
+	struct dp_scan s;
+	struct gw_buf b;
+	enum dp_scan_fault fault;
+
+	gw_buf_init(&b, 16u << 20);
+	gw_buf_add_c(&b, "{\"list\":[");
+	for (unsigned k = 0; k < 12; k++) {
+		gw_buf_add_c(&b, k ? ",{" : "{");
+		for (unsigned i = 0; i < n; i++)
+			gw_buf_printf(&b, "%s\"k%u\":{\"k0\":%u}", i ? "," : "", twice && k == 11 && i == n - 1 ? 0 : i, i);
+		gw_buf_add_c(&b, "}");
+	}
+	gw_buf_add_c(&b, "]}");
+	dp_json_names_init(&seen);
+	dp_scan_init(&s, strict_names, GW_COUNT(strict_names));
+	dp_scan_strict(&s, &seen);
+	(void)!dp_scan_feed(&s, gw_buf_str(&b));
+	(void)!dp_scan_end(&s);
+	fault = s.fault;
+	dp_json_names_fini(&seen);
+	gw_buf_fini(&b);
+	return fault;
+}
+
+START_TEST(wide_objects_have_one_of_each)
+{
+	static const unsigned sizes[] = { 2, 31, 32, 33, 34, 35, 63, 64, 65, 300, 5000, DP_NAMES_MAX_OPEN - 2 };
+
+	for (size_t i = 0; i < GW_COUNT(sizes); i++) {
+		ck_assert_int_eq(wide(sizes[i], false), DP_SCAN_OK);
+		ck_assert_int_eq(wide(sizes[i], true), DP_SCAN_DUPLICATE);
+	}
+	ck_assert_int_eq(wide(DP_NAMES_MAX_OPEN + 1, false), DP_SCAN_SYNTAX);
 }
 END_TEST
 
@@ -196,5 +276,5 @@ START_TEST(every_truncation_is_noticed)
 }
 END_TEST
 
-UNIT_MAIN("json_scan", verdicts, members_are_found_with_their_places, text_is_counted, depth_has_a_limit,
-          long_values_are_no_model, every_truncation_is_noticed)
+UNIT_MAIN("json_scan", verdicts, strict_verdicts, wide_objects_have_one_of_each, members_are_found_with_their_places,
+          text_is_counted, depth_has_a_limit, long_values_are_no_model, every_truncation_is_noticed)

@@ -47,7 +47,7 @@ START_TEST(refusals)
 		{ DP_E_BAD_JSON, CHAT, JSON, "" }, { DP_E_BAD_JSON, CHAT, JSON, "[]" }, { DP_E_BAD_JSON, CHAT, JSON, "{\"model\":\"a\"" },
 		{ DP_E_MISSING_MODEL, CHAT, JSON, "{}" }, { DP_E_MISSING_MODEL, CHAT, JSON, "{\"model\":\"\"}" },
 		{ DP_E_MISSING_MODEL, CHAT, JSON, "{\"model\":null}" }, { DP_E_MISSING_MODEL, CHAT, JSON, "{\"model\":1}" },
-		{ DP_E_MISSING_MODEL, CHAT, JSON, "{\"Model\":\"a\"}" }, { DP_E_MISSING_MODEL, CHAT, JSON, "{\"x\":{\"model\":\"a\"}}" },
+		{ DP_E_AMBIGUOUS_MEMBER, CHAT, JSON, "{\"Model\":\"a\"}" }, { DP_E_MISSING_MODEL, CHAT, JSON, "{\"x\":{\"model\":\"a\"}}" },
 		{ DP_E_AMBIGUOUS_MEMBER, CHAT, JSON, "{\"model\":\"a\",\"model\":\"a\"}" },
 		{ DP_E_AMBIGUOUS_MEMBER, CHAT, JSON, "{\"model\":\"a\",\"m\\u006fdel\":\"b\"}" },
 		{ DP_E_AMBIGUOUS_MEMBER, CHAT, JSON, "{\"model\":\"a\",\"stream\":true,\"stream\":false}" },
@@ -55,12 +55,19 @@ START_TEST(refusals)
 		{ DP_E_AMBIGUOUS_MEMBER, CHAT, JSON, "{\"max_completion_tokens\":1,\"max_completion_tokens\":2,\"model\":\"a\"}" },
 		{ DP_E_AMBIGUOUS_MEMBER, CHAT, JSON, "{\"n\":1,\"n\":2,\"model\":\"a\"}" },
 		{ DP_E_AMBIGUOUS_MEMBER, CHAT, JSON, "{\"stream_options\":{},\"stream_options\":{},\"model\":\"a\"}" },
+		{ DP_E_AMBIGUOUS_MEMBER, CHAT, JSON, "{\"model\":\"a\",\"messages\":[{\"role\":\"user\",\"role\":\"system\"}]}" },
+		{ DP_E_AMBIGUOUS_MEMBER, CHAT, JSON, "{\"model\":\"a\",\"stream\":true,\"stream_options\":{\"Include_Usage\":false}}" },
+		{ DP_E_AMBIGUOUS_MEMBER, CHAT, JSON, "{\"model\":\"a\",\"max_to\\u212aens\":9}" },
+		{ DP_E_BAD_JSON, CHAT, JSON, "{\"model\":\"a\",\"model\\u0000\":\"b\"}" },
+		{ DP_E_MISSING_MODEL, CHAT, JSON, "{\"model\":\"a\\u0000b\"}" }, { DP_E_MISSING_MODEL, CHAT, JSON, "{\"model\":\"a\\n\"}" },
 		{ DP_E_BAD_JSON, CHAT, JSON, "{\"model\":\"a\",\"stream\":\"true\"}" }, { DP_E_BAD_JSON, CHAT, JSON, "{\"model\":\"a\",\"stream\":1}" },
 		{ DP_E_BAD_JSON, CHAT, JSON, "{\"model\":\"a\",\"n\":\"1\"}" }, { DP_E_BAD_JSON, CHAT, JSON, "{\"model\":\"a\",\"max_tokens\":-1}" },
 		{ DP_E_BAD_JSON, CHAT, JSON, "{\"model\":\"a\",\"stream_options\":1}" },
 		{ DP_E_BAD_MEDIA, CHAT, "text/plain", "{}" }, { DP_E_BAD_MEDIA, CHAT, "multipart/form-data; boundary=x", "{}" },
 		{ DP_E_BAD_MEDIA, "/v1/audio/transcriptions", JSON, "{}" }, { DP_E_BAD_MEDIA, "/v1/audio/transcriptions", "multipart/form-data", "" },
 		{ DP_E_MISSING_MODEL, "/v1/audio/transcriptions", "multipart/form-data; boundary=x", "--x--" },
+		{ DP_E_MISSING_MODEL, "/v1/audio/transcriptions", "multipart/form-data; boundary=x",
+		  "--x\r\nContent-Disposition: form-data; name=model\r\n\r\na\n\r\n--x--" },
 		{ DP_E_AMBIGUOUS_MEMBER, "/v1/audio/transcriptions", "multipart/form-data; boundary=x",
 		  "--x\r\nContent-Disposition: form-data; name=model; name=file\r\n\r\na\r\n--x--" },
 		{ DP_E_AMBIGUOUS_MEMBER, "/v1/audio/transcriptions", "multipart/form-data; boundary=x",
@@ -142,6 +149,10 @@ START_TEST(rewrites)
 	          "{\"model\":\"a\",\"stream\":true,\"stream_options\":{\"include_usage\":true,\"x\":1}}");
 	rewritten("{\"model\":\"a\",\"stream\":true,\"stream_options\":{}}", W(.ask_usage = true),
 	          "{\"model\":\"a\",\"stream\":true,\"stream_options\":{\"include_usage\":true}}");
+	rewritten("{\"model\":\"a\",\"stream\":true,\"stream_options\":{\"x\":1,\"include\\u005fusage\":false}}", W(.ask_usage = true),
+	          "{\"model\":\"a\",\"stream\":true,\"stream_options\":{\"x\":1,\"include\\u005fusage\":true}}");
+	rewritten("{\"model\":\"a\",\"stream\":true,\"stream_options\":{\"include\\u005fusage\":true}}", W(.ask_usage = true),
+	          "{\"model\":\"a\",\"stream\":true,\"stream_options\":{\"include\\u005fusage\":true}}");
 	rewritten("{\"stream_options\":null,\"model\":\"a\",\"stream\":true}", W(.ask_usage = true),
 	          "{\"stream_options\":{\"include_usage\":true},\"model\":\"a\",\"stream\":true}");
 	rewritten("{\"model\":\"a\",\"stream\":false}", W(.model = GW_STR("b"), .force_stream = true, .ask_usage = true),
@@ -163,9 +174,9 @@ START_TEST(reasoning_is_stripped_from_history)
 	rewritten("{\"model\":\"a\",\"messages\":[{\"role\":\"assistant\",\"reasoning_content\":null}]}", w,
 	          "{\"model\":\"a\",\"messages\":[{\"role\":\"assistant\"}]}");
 	rewritten("{\"model\":\"a\",\"messages\":[{\"reasoning_content\":\"t\"}]}", w, "{\"model\":\"a\",\"messages\":[{}]}");
-	rewritten("{\"model\":\"a\",\"messages\":[{\"reasoning_content\":1,\"reasoning_content\":2,\"role\":\"x\",\"reasoning_content\":3,\"y\":[]}]}", w,
-	          "{\"model\":\"a\",\"messages\":[{\"role\":\"x\",\"y\":[]}]}");
-	rewritten("{\"model\":\"a\",\"messages\":[1,null,{\"reasoning_content\":\"a\",\"reasoning_content\":\"b\"}],\"reasoning_content\":\"kept\"}", w,
+	rewritten("{\"model\":\"a\",\"messages\":[{\"reasoning_content\":1,\"role\":\"x\",\"y\":[]},{\"role\":\"x\",\"reasoning_content\":3,\"y\":[]}]}", w,
+	          "{\"model\":\"a\",\"messages\":[{\"role\":\"x\",\"y\":[]},{\"role\":\"x\",\"y\":[]}]}");
+	rewritten("{\"model\":\"a\",\"messages\":[1,null,{\"reasoning_content\":\"a\"}],\"reasoning_content\":\"kept\"}", w,
 	          "{\"model\":\"a\",\"messages\":[1,null,{}],\"reasoning_content\":\"kept\"}");
 	rewritten("{\"model\":\"a\",\"messages\":\"none\"}", w, "{\"model\":\"a\",\"messages\":\"none\"}");
 }
