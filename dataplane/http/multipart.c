@@ -6,6 +6,7 @@
 #include "http/headers.h"
 
 enum { M_PREAMBLE, M_AFTER, M_AFTER_LF, M_AFTER_DASH, M_HEAD, M_BODY, M_END, M_BAD };
+#define LONE 2 /* where "--boundary" begins in "\r\n--boundary" */
 
 bool dp_multipart_init(struct dp_multipart *m, struct gw_str content_type, const char *wanted)
 {
@@ -30,6 +31,12 @@ static bool bad(struct dp_multipart *m, const char *why)
 	m->state = M_BAD;
 	m->fault_text = why;
 	return false;
+}
+
+static bool ambiguous(struct dp_multipart *m, const char *why)
+{
+	m->duplicate = true;
+	return bad(m, why);
 }
 
 /* A byte of a part's content that is no boundary. */
@@ -57,28 +64,42 @@ static void part_over(struct dp_multipart *m)
 	}
 	m->take = m->file = false;
 	m->match = 0;
+	m->lone = false;
 	m->state = M_AFTER;
 }
 
 /*
  * Look for the boundary in preamble and bodies.  The boundary holds CR only at its first place, so after a mismatch the
  * bytes that had matched are content, and only the present byte can begin a new match.
+ *
+ * Behind a bare LF or CR its text is no boundary (RFC 2046 5.1.1), but Go, and readers of mail, take it for one: a form
+ * in which it stands there has two readings.  `lone` is such a match, from the third byte of "\r\n--" on.
  */
 static bool scan_byte(struct dp_multipart *m, char c)
 {
-	size_t had = m->match;
+	size_t had = m->match, from = m->lone ? LONE : 0;
+	bool behind_cr = !m->lone && had == 1;
 
 	if (c == m->boundary[m->match]) {
-		if (++m->match == m->boundary_n)
-			part_over(m);
+		if (++m->match < m->boundary_n)
+			return true;
+		if (m->lone)
+			return ambiguous(m, "has a line inside a part that begins like its boundary");
+		part_over(m);
 		return true;
 	}
 	m->match = 0;
-	if (had && !content(m, m->boundary, had))
+	m->lone = false;
+	if (had > from && !content(m, m->boundary + from, had - from))
 		return false;
 	if (c == '\r') {
 		m->match = 1;
 		return true;
+	}
+	if (c == '\n' || (behind_cr && c == '-')) {
+		m->lone = true;
+		m->match = c == '-' ? LONE + 1 : LONE;
+		return c == '-' || content(m, &c, 1);
 	}
 	return content(m, &c, 1);
 }
@@ -111,12 +132,6 @@ static size_t names_in(struct gw_str disposition, bool *extended)
 		gw_str_cut(&rest, ';');
 	}
 	return names;
-}
-
-static bool ambiguous(struct dp_multipart *m, const char *why)
-{
-	m->duplicate = true;
-	return bad(m, why);
 }
 
 static bool is_wanted(struct gw_str disposition, const char *wanted, bool *file)
@@ -164,6 +179,8 @@ static bool part_begins(struct dp_multipart *m, size_t body_at)
 	bool wanted = false;
 
 	m->state = M_BODY;
+	m->lone = true; /* the blank line that ends the header has had its CRLF; some let it begin the boundary too */
+	m->match = LONE;
 	if (++m->parts > DP_MP_PARTS_MAX)
 		return bad(m, "has more than 256 parts");
 	while (rest.n) {
@@ -226,16 +243,23 @@ static bool one_byte(struct dp_multipart *m, char c)
 	}
 }
 
+static size_t line_end(struct gw_str s)
+{
+	size_t i = 0;
+
+	while (i < s.n && s.p[i] != '\r' && s.p[i] != '\n')
+		i++;
+	return i;
+}
+
 enum dp_mp_state dp_multipart_feed(struct dp_multipart *m, struct gw_str piece)
 {
 	while (piece.n && m->state != M_BAD) {
 		size_t n = 1;
 
-		/* Inside a part only a CR can begin a boundary: jump from one to the next. */
+		/* Inside a part only the end of a line can begin a boundary: jump from one to the next. */
 		if ((m->state == M_BODY || m->state == M_PREAMBLE) && m->match == 0) {
-			const char *cr = memchr(piece.p, '\r', piece.n);
-
-			n = cr ? (size_t)(cr - piece.p) : piece.n;
+			n = line_end(piece);
 			if (!n)
 				n = 1, one_byte(m, *piece.p);
 			else

@@ -30,7 +30,7 @@ struct dp_multipart {
 	/* the machine */
 	uint8_t state;
 	char boundary[DP_MP_BOUNDARY_MAX + 8]; size_t boundary_n;   /* "\r\n--" + boundary */
-	size_t match, at, parts;
+	size_t match, at, parts; bool lone;
 	char head[DP_MP_HEAD_MAX]; size_t head_n;
 	bool take, file;
 	char value_buf[DP_MP_VALUE_MAX]; size_t value_fill;

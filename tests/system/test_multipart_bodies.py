@@ -38,7 +38,7 @@ def field(name, value):
 
 
 MODEL = field("model", b"m")
-FILE = part('form-data; name="file"; filename="model"', b"RIFF\r\n--tid\x00--\r\n--tid\r\n\r--tide--\r\n\x00\xff" * 3, "Content-Type: audio/wav")
+FILE = part('form-data; name="file"; filename="model"', b"RIFF\r\n--tid\x00--\r\n--tid\r\n\r--tid\n--tid\x00\xff --tide--" * 3, "Content-Type: audio/wav")
 END = b"--tide--\r\n"
 
 
@@ -97,6 +97,8 @@ def test_multipart_cut_into_segments_anywhere(stand):
     MODEL + field(" model", b"dear") + END, MODEL + field("model ", b"dear") + END, MODEL + part('attachment; name="model"', b"dear") + END,
     part('form-data; name="model"; name="x"', b"m") + END, part('form-data; name="x"; name="model"', b"m") + END,
     MODEL + part("form-data; name*=utf-8''model", b"dear") + END, MODEL + part("form-data; name=x; name*0=mod; name*1=el", b"dear") + END,
+    MODEL + part('form-data; name="x"', b"\n" + field("model", b"dear")[:-2]) + END, MODEL + part('form-data; name="x"', b"\r" + field("model", b"dear")[:-2]) + END,
+    MODEL + b"--tide\r\n\r\n" + field("model", b"dear") + END, b"\n" + field("model", b"dear") + MODEL + END,
     MODEL + part('form-data; name="x"\r\nContent-Disposition: form-data; name="model"', b"dear") + END,
 ])
 def test_multipart_that_reads_two_ways_is_refused(stand, body):

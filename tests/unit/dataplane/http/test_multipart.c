@@ -32,6 +32,14 @@ START_TEST(fields)
 		{ "--XX--y  \r\nX: y\r\nContent-Disposition: form-data; name=\"mod\\el\"\r\n\r\nx\r\n--XX--y--", "x", false },
 		{ "--XX--y\r\nContent-Disposition: form-data; name=model\r\n\r\n\r\n--XX--y--", "", false },
 		{ MODEL LANG MODEL "--XX--y--", NULL, true },
+		/* lines inside a part that begin like the boundary: no boundaries, and some take them for it */
+		{ MODEL "--XX--y\r\n\r\na\n--XX--y--\r\n--XX--y--", NULL, true },
+		{ MODEL "--XX--y\r\n\r\na\r--XX--y--\r\n--XX--y--", NULL, true },
+		{ MODEL "--XX--y\r\n\r\na\r\n\n--XX--y--\r\n--XX--y--", NULL, true },
+		{ MODEL "--XX--y\r\n\r\n--XX--y--", NULL, true },
+		{ "a\n--XX--y\r\n" MODEL "--XX--y--", NULL, true },
+		{ MODEL "--XX--y\r\n\r\n-\n--XX--\n-\r--XX--z\r\r-\n\r--XX\r\n-\r\n\r\n--XX--y--", "whisper-1", false },
+		{ "--XX--y\r\nContent-Disposition: form-data; name=model\r\n\r\n--XX--\n-\r--X\r\n--XX--y--", "--XX--\n-\r--X", false },
 		{ "--XX--y\r\n\r\nno header\r\n" MODEL "--XX--y--", "whisper-1", false },
 	};
 
