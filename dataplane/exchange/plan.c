@@ -134,7 +134,7 @@ bool dp_plan_has_fallback(const struct dp_exchange *x)
 	const struct gw_route *r = x->route;
 
 	for (size_t i = 0; r->fallback.enabled && i < r->fallback.n_targets && i < 64; i++)
-		if (eligible(x, &r->fallback.targets[i]))
+		if (eligible(x, &r->fallback.targets[i], true))
 			return true;
 	return false;
 }
