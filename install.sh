@@ -362,6 +362,7 @@ build  pkg                libuv1-dev
 build  pkg                libssl-dev
 build  pkg                libjwt-dev
 build  pkg                libhiredis-dev
+build  pkg                libcurl4-openssl-dev
 build  pkg                libpcre2-dev
 build  pkg                zlib1g-dev
 build  pkg                libbrotli-dev
@@ -376,6 +377,7 @@ all    cmd:clang-format   clang-format
 all    cmd:shellcheck     shellcheck
 all    cmd:ctags          universal-ctags
 all    cmd:redis-server   redis-server
+all    cmd:promtool       prometheus
 all    cmd:chromium       chromium
 all    pkg                fonts-noto-cjk
 all    cmd:sqlite3        sqlite3
@@ -419,11 +421,11 @@ apt() {
 
 available() { apt-cache policy "$1" 2>/dev/null | grep '^  Candidate: [^(]' >/dev/null; }
 
-# Packages that bring a daemon (redis-server) must not start it here: tests start their own. Debian asks policy-rc.d.
+# Packages that bring a daemon must not start it here: tests start their own. Debian asks policy-rc.d.
 install_packages() {
-	local had_redis=yes
+	local daemon fresh=()
 	[ $# -gt 0 ] || return 0
-	have redis-server || had_redis=''
+	for daemon in redis-server prometheus; do have "$daemon" || fresh+=("$daemon"); done
 	if [ ! -e /usr/sbin/policy-rc.d ]; then
 		GUARD=/usr/sbin/policy-rc.d
 		printf '#!/bin/sh\nexit 101\n' | as_root tee "$GUARD" >/dev/null
@@ -432,9 +434,9 @@ install_packages() {
 	quietly 'apt-get install' apt install -y -qq --no-install-recommends "$@"
 	[ -z "$GUARD" ] || as_root rm -f "$GUARD"
 	GUARD=''
-	if [ -z "$had_redis" ] && have redis-server && have systemctl; then
-		as_root systemctl disable redis-server.service >>"$LOGFILE" 2>&1 || true
-	fi
+	for daemon in ${fresh[@]+"${fresh[@]}"}; do
+		if have "$daemon" && have systemctl; then as_root systemctl disable "$daemon.service" >>"$LOGFILE" 2>&1 || true; fi
+	done
 }
 
 install_dependencies() {

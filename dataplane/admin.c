@@ -10,6 +10,7 @@
 #include "base/time.h"
 #include "http/h1.h"
 #include "http/h1_write.h"
+#include "observe/totals.h"
 
 #define MAX_POOLS 4096
 #define SILENCE_MS 10000

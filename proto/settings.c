@@ -1,7 +1,8 @@
 /*
  * settings.c - the one `settings` object: what an operator may turn on every worker, and its parser.
  *
- * {"data_plane":{…the fields of gw_dp_fields…,"access_log":{…}},"console":{"data_plane_url":…}}
+ * {"data_plane":{…the fields of gw_dp_fields…,"access_log":{…}},"console":{"data_plane_url":…},
+ * "retention":{the fields of gw_retention_fields}}
  */
 #include "base/str.h"
 #include "spec.h"
@@ -56,6 +57,18 @@ const struct gw_field gw_access_log_fields[] = {
 	    "同时记录提示词与回答；除非确有需要，请保持关闭。"),
 	GW_FIELD_END
 };
+
+#define HOURS 3600000LL
+const struct gw_field gw_retention_fields[] = {
+	GW_FIELD_MS(S, keep_series_10s_ms, "series_10s", 1 * HOURS, 168 * HOURS, 3 * HOURS,
+	    "How long charts keep a point for every 10 seconds.", "图表保留 10 秒粒度数据的时间。"),
+	GW_FIELD_MS(S, keep_series_1m_ms, "series_1m", 1 * HOURS, 2160 * HOURS, 72 * HOURS,
+	    "How long charts keep a point for every minute.", "图表保留 1 分钟粒度数据的时间。"),
+	GW_FIELD_MS(S, keep_series_1h_ms, "series_1h", 24 * HOURS, 87600 * HOURS, 9600 * HOURS,
+	    "How long charts keep a point for every hour.", "图表保留 1 小时粒度数据的时间。"),
+	GW_FIELD_END
+};
+#undef HOURS
 
 #undef S
 
@@ -147,13 +160,14 @@ enum gw_rc gw_spec_settings(struct gw_spec *s, const json_t *o, struct gw_dp_set
     struct gw_error *err)
 {
 	static const char *const names[] = { "description", "labels", "enabled", "data_plane", "console",
-		NULL };
-	json_t *data_plane, *console;
+		"retention", NULL };
+	json_t *data_plane, *console, *retention;
 	bool enabled;
 	if (!json_is_object(o))
 		return gw_fail(err, GW_INVALID, NULL, "the settings must be an object");
 	gw_fields_defaults(gw_dp_fields, out);
 	gw_fields_defaults(gw_access_log_fields, out);
+	gw_fields_defaults(gw_retention_fields, out);
 	out->public_url = GW_STR("");
 	enum gw_rc rc = gw_spec_members(s, o, names, err);
 	if (rc == GW_OK)
@@ -162,6 +176,8 @@ enum gw_rc gw_spec_settings(struct gw_spec *s, const json_t *o, struct gw_dp_set
 		rc = gw_spec_object(o, "data_plane", &data_plane, err);
 	if (rc == GW_OK)
 		rc = gw_spec_object(o, "console", &console, err);
+	if (rc == GW_OK)
+		rc = gw_spec_object(o, "retention", &retention, err);
 	if (rc == GW_OK && data_plane) {
 		rc = read_data_plane(s, data_plane, out, err);
 		if (rc != GW_OK)
@@ -171,6 +187,11 @@ enum gw_rc gw_spec_settings(struct gw_spec *s, const json_t *o, struct gw_dp_set
 		rc = read_console(s, console, out, err);
 		if (rc != GW_OK)
 			gw_error_prefix(err, "/console");
+	}
+	if (rc == GW_OK && retention) {
+		rc = gw_fields_read(gw_retention_fields, retention, s->strict, NULL, s->arena, out, &s->unknown, err);
+		if (rc != GW_OK)
+			gw_error_prefix(err, "/retention");
 	}
 	return rc;
 }

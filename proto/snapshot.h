@@ -166,9 +166,12 @@ struct gw_dp_settings {
 	struct gw_strv cors_origins;         /* "*" or origins; empty: no CORS answers */
 	struct gw_str public_url;            /* settings.console.data_plane_url; "" = the console derives it */
 	int64_t access_log_enabled, access_log_prompts;
+	/* settings.retention: how long the control plane keeps what it collects; workers do not look at it. */
+	int64_t keep_series_10s_ms, keep_series_1m_ms, keep_series_1h_ms;
 };
 extern const struct gw_field gw_dp_fields[];      /* all but access_log and public_url */
 extern const struct gw_field gw_access_log_fields[]; /* nested object "access_log" */
+extern const struct gw_field gw_retention_fields[];  /* settings.retention */
 
 /* ---- control plane: make one ---- */
 

@@ -85,11 +85,11 @@ choose_cache() {
 
 missing_tools() {
 	local tool module
-	for tool in cmake ninja pkg-config python3 node npm openssl curl shellcheck ctags; do
+	for tool in cmake ninja pkg-config python3 node npm openssl curl shellcheck ctags promtool; do
 		command -v "$tool" >/dev/null || echo "$tool"
 	done
 	command -v gcc >/dev/null || command -v clang >/dev/null || echo gcc
-	for module in jansson libuv libssl sqlite3 libmicrohttpd libwebsockets libjwt libpcre2-8 zlib hiredis check; do
+	for module in jansson libuv libssl sqlite3 libmicrohttpd libwebsockets libjwt libpcre2-8 zlib hiredis libcurl check; do
 		pkg-config --exists "$module" 2>/dev/null || echo "$module"
 	done
 	python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv

@@ -178,12 +178,18 @@ static enum gw_rc view_token(struct cp_ctx *x, struct cp_txn *t, const struct cp
 	return view_use(t, r, o, "last_used_at", r->kind == GW_KIND_JOIN_TOKEN, err);
 }
 
+/* What an earlier release stored lacks the members that came since: they show their defaults. */
 static enum gw_rc view_settings(struct cp_ctx *x, struct cp_txn *t, const struct cp_record *r, json_t *o,
 				struct gw_error *err)
 {
-	(void)x, (void)t, (void)r, (void)err;
+	json_t *whole = cp_spec_parse(r->spec), *faults = json_array();
+	(void)t, (void)err;
 	json_object_del(o, "name");
 	json_object_del(o, "created_at");
+	cp_contract_check(x->api->contract, cp_contract_schema(x->api->contract, "SettingsWrite"), whole, faults);
+	json_object_update_missing(o, whole);
+	json_decref(whole);
+	json_decref(faults);
 	return GW_OK;
 }
 

@@ -379,6 +379,7 @@ void dp_attempt_failed(struct dp_exchange *x, const struct dp_failure *f)
 		return;
 	}
 	if (dp_plan_next(x, f, &place)) {
+		dp_metrics_again(x->shard->metrics, x->plan.target->provider->name, x->plan.target != t->target);
 		dp_attempt_drop(x, false);
 		go_to(x, place);
 		return;

@@ -101,15 +101,27 @@ static void fill(struct dp_exchange *x, struct gw_usage_record *r, enum gw_end_r
 	r->end_reason = why;
 }
 
+/* The code of a refusal that stands for a limit, quota or budget of ours. */
+static bool is_limit(const struct dp_exchange *x)
+{
+	return x->status == 429 || (x->denied && x->status == 402);
+}
+
 static void count(struct dp_exchange *x, const struct gw_usage_record *r, int64_t now_us)
 {
+	const struct dp_attempt *t = &x->at;
+	bool refused = r->end_reason == GW_END_REJECTED || r->end_reason == GW_END_BLOCKED;
 	struct dp_request_facts f = {
-		.route = r->route, .provider = r->provider, .status = x->status, .end = r->end_reason,
+		.route = x->route, .provider = t->provider ? t->provider : x->failure_provider, .consumer = x->consumer,
+		.model = r->served_model, .model_ours = t->target && (t->target->model.n > 0 || !gw_str_eq(r->served_model, x->req.model)),
+		.status = x->status, .end = r->end_reason,
 		.tokens = { .prompt = r->prompt_tokens, .cached = r->cached_tokens, .cache_write = r->cache_write_tokens,
 		            .completion = r->completion_tokens, .reasoning = r->reasoning_tokens },
+		.cost = r->cost, .currency = r->currency,
 		.estimated = r->usage_source == GW_USAGE_ESTIMATED, .bad_events = (uint64_t)r->bad_events,
 		.total_us = now_us - x->t0_us, .first_token_us = x->first_token_us < 0 ? -1 : x->first_token_us - x->t0_us,
-		.overhead_us = x->overhead_us, .rejected = r->end_reason == GW_END_REJECTED ? x->error_code : NULL,
+		.overhead_us = x->overhead_us, .queue_us = x->queue_ms < 0 ? -1 : x->queue_ms * 1000,
+		.rejected = refused ? x->error_code : NULL, .limited = refused && is_limit(x),
 	};
 
 	dp_metrics_request(x->shard->metrics, &f);

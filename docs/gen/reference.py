@@ -71,11 +71,19 @@ def errors_page(_):
 
 
 def metrics_page(_):
-    rows = [[code(name), kind.lower(), ", ".join(code(label) for label in labels.split(",") if label) or "—", text]
-            for _, kind, name, labels, text in def_rows(ROOT / "proto/tbl/metrics.def")]
-    return (NOTE.format("proto/tbl/metrics.def") + "# Metrics of a worker\n\n"
-            "Prometheus text at `/metrics` of the worker's admin port (`127.0.0.1:9091`). Labels are bounded: a model name is a label only as it is\n"
-            "configured, everything else is `other`.\n\n" + table(["Name", "Kind", "Labels", "What it tells"], rows))
+    rows = def_rows(ROOT / "proto/tbl/metrics.def")
+
+    def part(*places):
+        return table(["Name", "Kind", "Labels", "What it tells"],
+                     [[code(name), kind.lower(), ", ".join(code(label) for label in labels.split(",") if label) or "—", text]
+                      for _, kind, where, name, labels, text in rows if where in places])
+    return (NOTE.format("proto/tbl/metrics.def") + "# Metrics\n\n"
+            "Text for Prometheus. Labels are bounded: names of routes, providers and consumers come from the configuration alone; a model is a label\n"
+            "only where the configuration names it, everything else is `other`. Every set of rows has a ceiling (4096 for most), beyond which\n"
+            "everything is counted as `other` too. How to scrape, what to watch: [observability.md](observability.md).\n\n"
+            "## Of a worker\n\n`/metrics` of the worker's admin port (`127.0.0.1:9091`). Names that begin with `gen_ai_` are those of OpenTelemetry's\n"
+            "GenAI semantic conventions, with its buckets; the same numbers stand under `tidegate_` with the route.\n\n" + part("WORKER", "BOTH")
+            + "\n## Of the control plane\n\n`/metrics` of the console's port, with an API token of the role `viewer`.\n\n" + part("CONTROL", "BOTH"))
 
 
 # ---- the worker's catalogue --------------------------------------------------------------------------------------------

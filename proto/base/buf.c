@@ -113,6 +113,15 @@ void gw_buf_drop_front(struct gw_buf *b, size_t n)
 	b->p[b->n] = 0;
 }
 
+void gw_buf_drop_end(struct gw_buf *b, size_t n)
+{
+	assert(n <= b->n);
+	if (n == 0)
+		return;
+	b->n -= n;
+	b->p[b->n] = 0;
+}
+
 /* Write what the first character of s needs, and return how many bytes of s that was. */
 static size_t add_json_char(struct gw_buf *b, struct gw_str s)
 {

@@ -34,6 +34,7 @@ bool gw_buf_printf(struct gw_buf *b, const char *fmt, ...) GW_PRINTF(2, 3);
 char *gw_buf_reserve(struct gw_buf *b, size_t n);
 void gw_buf_commit(struct gw_buf *b, size_t n);
 void gw_buf_drop_front(struct gw_buf *b, size_t n);    /* moves the rest down */
+void gw_buf_drop_end(struct gw_buf *b, size_t n);
 /* `s` as a JSON string with its quotes.  Control bytes are escaped; invalid UTF-8 becomes U+FFFD. */
 bool gw_buf_add_json(struct gw_buf *b, struct gw_str s);
 

@@ -675,6 +675,11 @@ export const en = {
     logOn: 'One line for each request',
     prompts: 'Log prompts and answers',
     promptsHelp: 'They may hold personal data. Off unless you need it.',
+    kept: 'History',
+    keptLead: 'How long charts can look back. Older points are thinned out, then removed.',
+    series_10s: 'Every 10 seconds',
+    series_1m: 'Every minute',
+    series_1h: 'Every hour',
   },
   users: {
     search: 'Search users',

@@ -665,6 +665,11 @@ export const zh = {
     logOn: '每个请求一行',
     prompts: '记录提示词和回答',
     promptsHelp: '可能包含个人数据，非必要请勿开启。',
+    kept: '历史数据',
+    keptLead: '图表可回溯的时间。较早的数据点会先变稀疏，然后删除。',
+    series_10s: '每 10 秒一点',
+    series_1m: '每分钟一点',
+    series_1h: '每小时一点',
   },
   users: {
     search: '搜索用户',

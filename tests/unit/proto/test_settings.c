@@ -70,6 +70,8 @@ START_TEST(refusals)
 	refuse(S, "{'data_plane':{'access_log':1}}", "/data_plane/access_log", "object");
 	refuse(S, "{'console':{'data_plane_url':'ai.example.com'}}", "/console/data_plane_url", "http");
 	refuse(S, "{'console':{'theme':1}}", "/console/theme", "no member");
+	refuse(S, "{'retention':{'series_10s':'1s'}}", "/retention/series_10s", "from 1h to");
+	refuse(S, "{'retention':{'series':'1h'}}", "/retention/series", "no member");
 	/* A refused object changed nothing. */
 	ck_assert_int_eq(gw_snapshot_settings(build())->max_body_bytes, 33554432);
 	finish();
@@ -78,7 +80,7 @@ END_TEST
 
 START_TEST(every_field_is_documented_in_both_languages)
 {
-	const struct gw_field *tables[] = { gw_dp_fields, gw_access_log_fields };
+	const struct gw_field *tables[] = { gw_dp_fields, gw_access_log_fields, gw_retention_fields };
 	for (size_t t = 0; t < GW_COUNT(tables); t++) {
 		for (const struct gw_field *f = tables[t]; f->type != GW_T_END; f++) {
 			ck_assert_uint_gt(strlen(f->doc), 5);

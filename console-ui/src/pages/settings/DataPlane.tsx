@@ -28,6 +28,12 @@ const TIMES = [
   ['drain_timeout', '30s'],
 ] as const;
 
+const KEPT = [
+  ['series_10s', '3h'],
+  ['series_1m', '72h'],
+  ['series_1h', '9600h'],
+] as const;
+
 export function DataPlane() {
   const settings = useSettings();
   if (settings.isError) return <ProblemAlert error={settings.error} onRetry={() => void settings.refetch()} />;
@@ -52,6 +58,7 @@ function SettingsForm({ stored }: { stored: Guarded<Schemas['Settings']> }) {
     const body: Write = {
       data_plane: withoutEmpty(values.data_plane as Record<string, unknown>) as Write['data_plane'],
       console: { data_plane_url: values.console?.data_plane_url?.trim() || null },
+      retention: withoutEmpty(values.retention as Record<string, unknown>) as Write['retention'],
     };
     const done = await edit.submit(() => need(api.PUT('/settings', { params: { header: ifMatch(stored.etag) }, body })));
     if (!done) return;
@@ -63,7 +70,7 @@ function SettingsForm({ stored }: { stored: Guarded<Schemas['Settings']> }) {
       form={edit.form}
       layout="vertical"
       className="card form-card"
-      initialValues={{ data_plane: stored.object.data_plane, console: { data_plane_url: stored.object.console.data_plane_url ?? undefined } }}
+      initialValues={{ data_plane: stored.object.data_plane, console: { data_plane_url: stored.object.console.data_plane_url ?? undefined }, retention: stored.object.retention }}
       onFinish={save}
       onFinishFailed={edit.onFinishFailed as never}
       disabled={!may}
@@ -105,6 +112,13 @@ function SettingsForm({ stored }: { stored: Guarded<Schemas['Settings']> }) {
       <Section title={t('dataPlane.log')} lead={t('dataPlane.logLead')}>
         <SwitchItem name={['data_plane', 'access_log', 'enabled']} label={t('dataPlane.logOn')} testId="settings-log-enabled" />
         <SwitchItem name={['data_plane', 'access_log', 'prompts']} label={t('dataPlane.prompts')} help={t('dataPlane.promptsHelp')} testId="settings-log-prompts" />
+      </Section>
+      <Section title={t('dataPlane.kept')} lead={t('dataPlane.keptLead')}>
+        <div className="fields-2">
+          {KEPT.map(([name, normal]) => (
+            <DurationItem key={name} name={['retention', name]} label={t(`dataPlane.${name}`)} placeholder={normal} testId={`settings-${name}`} />
+          ))}
+        </div>
       </Section>
       <ProblemAlert error={edit.error} rest={edit.rest} />
       {may && (
