@@ -28,10 +28,12 @@ struct worker {
 	struct dp_settings st;
 	struct gw_catalog *catalog;
 	struct dp_ledger *ledger;
+	struct dp_access_log *access_log;
 	struct dp_fleet *fleet;
 	struct dp_admin *admin;
 	struct dp_channel *channel;
 	sigset_t signals;
+	char log_dir[4200];
 };
 
 static int print_catalog(void)
@@ -85,10 +87,19 @@ static enum gw_rc open_channel(struct worker *w, const struct dp_addr *data, str
 	return dp_channel_open(&w->channel, &setup, err);
 }
 
+static const char *log_dir(struct worker *w)
+{
+	if (w->st.log_dir || !w->st.state_dir)
+		return w->st.log_dir;
+	snprintf(w->log_dir, sizeof w->log_dir, "%s/log", w->st.state_dir);
+	return w->log_dir;
+}
+
 static enum gw_rc start(struct worker *w, struct gw_error *err)
 {
 	struct dp_addr data_at, admin_at, data, admin;
 	struct dp_admin_sources from = { .ledger = w->st.control ? w->ledger : NULL, .control_up = control_up, .drain = ask_to_drain, .arg = w };
+	struct dp_access_log_setup log = { .loops = (size_t)w->st.loops, .dir = log_dir(w), .syslog_socket = w->st.syslog_socket };
 	char text[DP_ADDR_TEXT], text2[DP_ADDR_TEXT];
 	enum gw_rc rc = dp_listen_parse(gw_str_c(w->st.listen), &data_at, "--listen", err);
 
@@ -98,7 +109,8 @@ static enum gw_rc start(struct worker *w, struct gw_error *err)
 		rc = dp_tls_roots(w->st.ca_file, err);
 	if (rc != GW_OK)
 		return rc;
-	w->fleet = dp_fleet_open((size_t)w->st.loops, w->st.control ? w->ledger : NULL);
+	w->access_log = dp_access_log_open(&log);
+	w->fleet = dp_fleet_open((size_t)w->st.loops, &(struct dp_shared){ .ledger = w->st.control ? w->ledger : NULL, .access_log = w->access_log });
 	rc = dp_fleet_listen(w->fleet, &data_at, &data, err);
 	if (rc == GW_OK && w->st.static_config)
 		rc = load_static(w, err);
@@ -159,6 +171,8 @@ static void run(struct worker *w)
 
 		if (sig == SIGTERM || sig == SIGINT)
 			break;
+		if (sig == SIGHUP)
+			dp_access_log_reopen(w->access_log);
 		if (sig == SIGHUP && w->st.static_config && load_static(w, &err) != GW_OK)
 			gw_log(GW_LOG_ERROR, "snapshot", gw_str_c(w->st.static_config), "not applied", "path=%s: %s", err.path, err.text);
 	}
@@ -170,6 +184,7 @@ static void stop(struct worker *w)
 	dp_channel_close(&w->channel); /* sends what is left of the usage first */
 	dp_admin_close(&w->admin);
 	dp_fleet_close(&w->fleet);
+	dp_access_log_close(&w->access_log);
 	dp_ledger_close(&w->ledger);
 	gw_catalog_close(&w->catalog);
 }

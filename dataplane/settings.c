@@ -19,6 +19,8 @@
 	X(loops,           "loops",           "N",       "event loops; one a core by default")                        \
 	X(ca_file,         "ca-file",         "FILE",    "extra roots for TLS to providers, PEM")                     \
 	X(static_config,   "static-config",   "FILE",    "serve this snapshot file without a control plane")          \
+	X(log_dir,         "log-dir",         "DIR",     "where access logs are written; STATE-DIR/log by default")      \
+	X(syslog_socket,   "syslog-socket",   "PATH",    "where syslog listens, /dev/log by default")                    \
 	X(log_format,      "log-format",      "json|text", "lines for machines or for people")                        \
 	X(log_level,       "log-level",       "LEVEL",   "debug, info, warn or error")
 
@@ -51,7 +53,7 @@ void dp_settings_help(void)
 	       "SIGTERM or Ctrl-C drains: no new connections, requests in flight finish; a second one ends at once.\n\n"
 	       "--static-config: the file is a snapshot in the canonical form of proto/snapshot.h, with provider keys and\n"
 	       "pepper as plain strings instead of sealed ones; it must be readable by its owner only (mode 0600).\n"
-	       "SIGHUP reads it again.  Usage records then go nowhere but into metrics and the access log.\n");
+	       "SIGHUP reads it again.  In every mode SIGHUP opens the access log anew.  Usage records then go nowhere but into metrics and the access log.\n");
 }
 
 static bool take_word(const char *text, const char *const *words, int *out)
@@ -79,6 +81,8 @@ static bool put(struct dp_settings *s, int id, const char *value, struct gw_erro
 	case OPT_admin_listen: s->admin_listen = value; return true;
 	case OPT_name: s->name = value; return true;
 	case OPT_ca_file: s->ca_file = value; return true;
+	case OPT_log_dir: s->log_dir = value; return true;
+	case OPT_syslog_socket: s->syslog_socket = value; return true;
 	case OPT_static_config: s->static_config = value; return true;
 	case OPT_loops:
 		if (gw_str_int(gw_str_c(value), 1, 256, &s->loops))
@@ -157,7 +161,7 @@ enum dp_start dp_settings_read(struct dp_settings *s, int argc, char **argv, str
 {
 	int id;
 
-	*s = (struct dp_settings){ .listen = "0.0.0.0:8080", .admin_listen = "127.0.0.1:9091", .log_level = GW_LOG_INFO };
+	*s = (struct dp_settings){ .listen = "0.0.0.0:8080", .admin_listen = "127.0.0.1:9091", .syslog_socket = "/dev/log", .log_level = GW_LOG_INFO };
 	if (!read_environment(s, err))
 		return DP_START_WRONG;
 	opterr = 0;

@@ -16,6 +16,8 @@ struct dp_settings {
 	const char *listen, *admin_listen;
 	const char *name;             /* NULL: the host's name and the data port */
 	const char *ca_file;          /* NULL: the system's roots only */
+	const char *log_dir;          /* NULL: `log` in the state directory */
+	const char *syslog_socket;
 	const char *static_config;    /* NULL: configuration comes from the control plane */
 	int64_t loops;                /* 0: one a core */
 	enum gw_log_format log_format;

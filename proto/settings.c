@@ -2,7 +2,7 @@
  * settings.c - the one `settings` object: what an operator may turn on every worker, and its parser.
  *
  * {"data_plane":{…the fields of gw_dp_fields…,"access_log":{…}},"console":{"data_plane_url":…},
- * "retention":{the fields of gw_retention_fields}}
+ * "retention":{the fields of gw_retention_fields},"tracing":{…}}
  */
 #include "base/str.h"
 #include "spec.h"
@@ -46,15 +46,6 @@ const struct gw_field gw_dp_fields[] = {
 	GW_FIELD_LIST(S, cors_origins, "cors_origins", 0, 64,
 	    "Origins of web pages that may call the data plane, or `*`; empty: none.",
 	    "允许调用数据面的网页来源，或 `*`；为空则不允许。"),
-	GW_FIELD_END
-};
-
-const struct gw_field gw_access_log_fields[] = {
-	GW_FIELD_BOOL(S, access_log_enabled, "enabled", 1,
-	    "One line per request.", "每个请求一行日志。"),
-	GW_FIELD_BOOL(S, access_log_prompts, "prompts", 0,
-	    "Also prompts and answers; off unless really wanted.",
-	    "同时记录提示词与回答；除非确有需要，请保持关闭。"),
 	GW_FIELD_END
 };
 
@@ -121,7 +112,7 @@ static enum gw_rc read_data_plane(struct gw_spec *s, json_t *o, struct gw_dp_set
 	enum gw_rc rc = gw_spec_object(o, "access_log", &log, err);
 	if (rc != GW_OK)
 		return rc;
-	rc = gw_fields_read(gw_access_log_fields, log, s->strict, NULL, s->arena, out, &s->unknown, err);
+	rc = gw_spec_access_log(s, log, out, err);
 	if (rc != GW_OK) {
 		gw_error_prefix(err, "/access_log");
 		return rc;
@@ -160,14 +151,16 @@ enum gw_rc gw_spec_settings(struct gw_spec *s, const json_t *o, struct gw_dp_set
     struct gw_error *err)
 {
 	static const char *const names[] = { "description", "labels", "enabled", "data_plane", "console",
-		"retention", NULL };
-	json_t *data_plane, *console, *retention;
+		"retention", "tracing", NULL };
+	json_t *data_plane, *console, *retention, *tracing;
 	bool enabled;
 	if (!json_is_object(o))
 		return gw_fail(err, GW_INVALID, NULL, "the settings must be an object");
 	gw_fields_defaults(gw_dp_fields, out);
 	gw_fields_defaults(gw_access_log_fields, out);
 	gw_fields_defaults(gw_retention_fields, out);
+	out->access_log_mask = (1ull << GW_ACCESS_COUNT) - 1;
+	gw_tracing_defaults(&out->tracing);
 	out->public_url = GW_STR("");
 	enum gw_rc rc = gw_spec_members(s, o, names, err);
 	if (rc == GW_OK)
@@ -178,6 +171,8 @@ enum gw_rc gw_spec_settings(struct gw_spec *s, const json_t *o, struct gw_dp_set
 		rc = gw_spec_object(o, "console", &console, err);
 	if (rc == GW_OK)
 		rc = gw_spec_object(o, "retention", &retention, err);
+	if (rc == GW_OK)
+		rc = gw_spec_object(o, "tracing", &tracing, err);
 	if (rc == GW_OK && data_plane) {
 		rc = read_data_plane(s, data_plane, out, err);
 		if (rc != GW_OK)
@@ -192,6 +187,11 @@ enum gw_rc gw_spec_settings(struct gw_spec *s, const json_t *o, struct gw_dp_set
 		rc = gw_fields_read(gw_retention_fields, retention, s->strict, NULL, s->arena, out, &s->unknown, err);
 		if (rc != GW_OK)
 			gw_error_prefix(err, "/retention");
+	}
+	if (rc == GW_OK && tracing) {
+		rc = gw_spec_tracing(s, tracing, &out->tracing, err);
+		if (rc != GW_OK)
+			gw_error_prefix(err, "/tracing");
 	}
 	return rc;
 }

@@ -23,6 +23,7 @@
 
 #include "field.h"
 #include "kind.h"
+#include "observe.h"
 
 #define GW_SNAPSHOT_FORMAT 1 /* bump only when an old worker would misread, not when it would ignore */
 #define GW_SNAPSHOT_MAX_BYTES (256u << 20)
@@ -123,6 +124,7 @@ struct gw_route {
 	struct { bool required; struct gw_strv consumers, groups; } auth; /* sorted; both empty: every consumer */
 	int64_t total_timeout_ms;            /* over all attempts; 0: the providers' own */
 	struct gw_bindings plugins;          /* sorted by rank; use gw_snapshot_bindings() */
+	struct gw_route_log log;
 };
 
 /*
@@ -165,11 +167,15 @@ struct gw_dp_settings {
 	struct gw_strv trusted_proxies;      /* CIDR */
 	struct gw_strv cors_origins;         /* "*" or origins; empty: no CORS answers */
 	struct gw_str public_url;            /* settings.console.data_plane_url; "" = the console derives it */
-	int64_t access_log_enabled, access_log_prompts;
 	/* settings.retention: how long the control plane keeps what it collects; workers do not look at it. */
 	int64_t keep_series_10s_ms, keep_series_1m_ms, keep_series_1h_ms;
+	int64_t access_log_enabled, access_log_prompts, access_log_target, access_log_sample_percent;
+	struct gw_str access_log_path;       /* a file name, without directory */
+	struct gw_strv access_log_fields;
+	uint64_t access_log_mask;            /* the same as bits of enum gw_access_field; never 0 */
+	struct gw_tracing tracing;
 };
-extern const struct gw_field gw_dp_fields[];      /* all but access_log and public_url */
+extern const struct gw_field gw_dp_fields[];      /* all but access_log, public_url and tracing */
 extern const struct gw_field gw_access_log_fields[]; /* nested object "access_log" */
 extern const struct gw_field gw_retention_fields[];  /* settings.retention */
 
@@ -201,7 +207,8 @@ void gw_builder_drop(struct gw_builder **b);                  /* consumed; NULL 
 /*
  * Legal but surely not meant: {"path","code","message"} each, the path in the whole document ("/routes/a/targets").
  * Codes: shadowed_route zero_weight unreachable_fallback duplicate_target disabled_reference secret_missing no_auth
- * insecure_tls unused_consumer undefined_group.
+ * insecure_tls unused_consumer undefined_group
+ * prompts_off.
  */
 json_t *gw_snapshot_warnings(const struct gw_snapshot *s);    /* owned array */
 

@@ -68,6 +68,8 @@ enum gw_rc gw_builder_open(struct gw_builder **out, const struct gw_catalog *cat
 	gw_fields_defaults(gw_dp_fields, &b->settings);
 	gw_fields_defaults(gw_access_log_fields, &b->settings);
 	gw_fields_defaults(gw_retention_fields, &b->settings);
+	b->settings.access_log_mask = (1ull << GW_ACCESS_COUNT) - 1;
+	gw_tracing_defaults(&b->settings.tracing);
 	for (size_t k = 0; k < GW_KIND_COUNT; k++)
 		if (gw_kind_travels((enum gw_kind)k))
 			b->names[k] = gw_map_open(16);

@@ -264,6 +264,9 @@ json_t *gw_snapshot_warnings(const struct gw_snapshot *s)
 		if (!r->auth.required)
 			warn(&out, "no_auth", gw_arena_printf(a, "/routes/%.*s/auth/required", GW_FMT(r->name)),
 			    "anyone who reaches the gateway may call it, without a key");
+		if (r->log.prompts != GW_CAPTURE_OFF && !s->settings.access_log_prompts)
+			warn(&out, "prompts_off", gw_arena_printf(a, "/routes/%.*s/log/prompts", GW_FMT(r->name)),
+			    "nothing is kept: the settings (data_plane.access_log.prompts) forbid it for all routes");
 	}
 	warn_consumers(&out, s, a);
 	warn_groups(&out, s, a);

@@ -425,7 +425,8 @@ enum gw_rc gw_spec_route(struct gw_spec *s, const json_t *o, struct gw_spec_rout
     struct gw_error *err)
 {
 	static const char *const names[] = { "description", "labels", "enabled", "hosts", "path_prefix",
-		"ignore_case", "match", "targets", "fallback", "retry", "timeout", "auth", "plugins", NULL };
+		"ignore_case", "match", "targets", "fallback", "retry", "timeout", "auth", "plugins", "log",
+		NULL };
 	struct gw_route *r = &out->route;
 	if (!json_is_object(o))
 		return gw_fail(err, GW_INVALID, NULL, "a route must be an object");
@@ -452,6 +453,8 @@ enum gw_rc gw_spec_route(struct gw_spec *s, const json_t *o, struct gw_spec_rout
 		rc = read_auth(s, o, r, err);
 	if (rc == GW_OK)
 		rc = gw_spec_plugins(s, o, (struct gw_spec_owner){ GW_SCOPE_ROUTE, r->name }, &r->plugins, err);
+	if (rc == GW_OK)
+		rc = gw_spec_route_log(s, o, &r->log, err);
 	r->targets = out->targets;
 	return rc;
 }

@@ -125,6 +125,37 @@ static void seal_provider(struct cp_ctx *x, json_t *body, const json_t *old, con
 		cp_fault_add(x->faults, where, "read_only", "the type of a provider cannot change: create another provider");
 }
 
+static const json_t *header_of_name(const json_t *spec, const json_t *name)
+{
+	size_t i;
+	json_t *h;
+	json_array_foreach(json_object_get(json_object_get(spec, "tracing"), "headers"), i, h)
+		if (json_equal(json_object_get(h, "name"), (json_t *)name))
+			return h;
+	return NULL;
+}
+
+static void seal_tracing(struct cp_ctx *x, json_t *body, const json_t *old, const char *path)
+{
+	char where[512];
+	size_t i;
+	json_t *h;
+	json_array_foreach(json_object_get(json_object_get(body, "tracing"), "headers"), i, h) {
+		snprintf(where, sizeof where, "%s/tracing/headers/%zu/value", path, i);
+		const json_t *before = header_of_name(old, json_object_get(h, "name"));
+		if (json_object_get(h, "value") == NULL && before == NULL)
+			cp_fault_add(x->faults, where, "secret_required",
+				     "no header of this name is stored yet, so its value must be given");
+		else
+			seal_member(x, h, "value", before, where);
+	}
+}
+
+static void seal_settings(struct cp_ctx *x, json_t *body, const json_t *old, const char *path)
+{
+	seal_tracing(x, body, old, path);
+}
+
 /* The plugin is the one named in the path; the settings stand below `config` in the request. */
 static void seal_global_plugin(struct cp_ctx *x, json_t *body, const json_t *old, const char *path)
 {
@@ -213,7 +244,7 @@ static enum gw_rc view_global_plugin(struct cp_ctx *x, struct cp_txn *t, const s
 }
 
 static const struct cp_kind_api kinds[GW_KIND_COUNT] = {
-	[GW_KIND_SETTINGS] = { GW_KIND_SETTINGS, "SettingsWrite", "name", view_settings, NULL },
+	[GW_KIND_SETTINGS] = { GW_KIND_SETTINGS, "SettingsWrite", "name", view_settings, seal_settings },
 	[GW_KIND_PROVIDER] = { GW_KIND_PROVIDER, "ProviderWrite", "name", NULL, seal_provider },
 	[GW_KIND_ROUTE] = { GW_KIND_ROUTE, "RouteWrite", "name", NULL, seal_plugins },
 	[GW_KIND_GROUP] = { GW_KIND_GROUP, "GroupWrite", "name", NULL, seal_plugins },

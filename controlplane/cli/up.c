@@ -268,6 +268,14 @@ static void reap(struct up *u)
 		}
 }
 
+/* The control plane reads the console's certificate again, workers open their access logs anew. */
+static void hang_up(struct up *u)
+{
+	child_signal(&u->control, SIGHUP);
+	for (int i = 0; i < u->n_workers; i++)
+		child_signal(&u->workers[i], SIGHUP);
+}
+
 static void read_signals(struct up *u)
 {
 	struct signalfd_siginfo si;
@@ -275,7 +283,7 @@ static void read_signals(struct up *u)
 		if (si.ssi_signo == SIGCHLD)
 			reap(u);
 		else if (si.ssi_signo == SIGHUP && !u->terminal)
-			child_signal(&u->control, SIGHUP); /* reads the console's certificate again */
+			hang_up(u);
 		else if (u->stopping < STOP_QUICK)
 			u->stopping = u->stopping ? STOP_QUICK : STOP_DRAIN;
 	}

@@ -28,13 +28,14 @@ struct dp_fleet {
 	_Atomic bool draining;
 };
 
-struct dp_fleet *dp_fleet_open(size_t loops, struct dp_ledger *ledger)
+struct dp_fleet *dp_fleet_open(size_t loops, const struct dp_shared *watch)
 {
 	struct dp_fleet *f = gw_alloc(sizeof *f);
 
 	f->n = loops;
 	f->m = gw_alloc(loops * sizeof *f->m);
-	f->shared = (struct dp_shared){ ledger, dp_counters_open() };
+	f->shared = *watch;
+	f->shared.counters = dp_counters_open();
 	pthread_mutex_init(&f->lock, NULL);
 	for (size_t i = 0; i < loops; i++) {
 		f->m[i].loop = dp_loop_open((unsigned)i);
@@ -130,6 +131,8 @@ void dp_fleet_swap(struct dp_fleet *f, struct gw_snapshot *s)
 	struct gw_snapshot *old;
 
 	dp_client_limit((size_t)gw_snapshot_settings(s)->max_connections);
+	if (f->shared.access_log)
+		dp_access_log_apply(f->shared.access_log, gw_snapshot_settings(s));
 	run_on(f, 0, f->n, swap_one, s);
 	pthread_mutex_lock(&f->lock);
 	old = f->current;

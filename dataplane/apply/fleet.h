@@ -12,7 +12,8 @@
 
 struct dp_fleet;
 
-struct dp_fleet *dp_fleet_open(size_t loops, struct dp_ledger *ledger);
+/* Of `watch` only what outlives the fleet and is not its own: the ledger and the observers. */
+struct dp_fleet *dp_fleet_open(size_t loops, const struct dp_shared *watch);
 enum gw_rc dp_fleet_listen(struct dp_fleet *f, const struct dp_addr *at, struct dp_addr *bound, struct gw_error *err) GW_MUST_CHECK;
 enum gw_rc dp_fleet_start(struct dp_fleet *f, struct gw_error *err) GW_MUST_CHECK;
 /* Stops and joins everything; ends the process with 0 when the system's resolver alone would hold it any longer. */

@@ -42,6 +42,7 @@ void dp_attempt_log_connected(struct dp_exchange *x)
 		return;
 	t->connected_us = gw_mono_us();
 	t->reused = x->at.up && x->at.up->reused;
+	t->dial_ms = x->at.up && !t->reused && x->at.up->connect_ms > 0 ? (uint32_t)x->at.up->connect_ms : 0;
 }
 
 void dp_attempt_log_sent(struct dp_exchange *x)
@@ -99,22 +100,18 @@ static int64_t ms_of(const struct dp_exchange *x, int64_t us)
 	return us < 0 ? -1 : us <= x->t0_us ? 0 : (us - x->t0_us) / 1000;
 }
 
-int64_t dp_attempt_log_connect_ms(const struct dp_exchange *x)
-{
-	return x->log.last ? ms_of(x, x->log.last->connected_us) : -1;
-}
-
-struct gw_str dp_attempt_log_key(const struct dp_exchange *x)
-{
-	return x->log.last && x->log.last->key.p ? x->log.last->key : GW_STR("");
-}
-
 static void add_text(struct gw_buf *out, const char *name, struct gw_str value)
 {
 	if (!value.n)
 		return;
 	gw_buf_printf(out, ",\"%s\":", name);
 	gw_buf_add_json(out, value);
+}
+
+/* What stands between asking for a connection and dialling one: the wait for a free place. */
+static int64_t dial_us(const struct dp_attempt_note *t)
+{
+	return t->connected_us < 0 || t->reused ? -1 : t->connected_us - 1000 * (int64_t)t->dial_ms;
 }
 
 static void add_ms(const struct dp_exchange *x, struct gw_buf *out, const char *name, int64_t us)
@@ -131,6 +128,7 @@ static void add_note(const struct dp_exchange *x, const struct dp_attempt_note *
 	add_text(out, "key", t->key);
 	add_text(out, "endpoint", t->endpoint);
 	add_ms(x, out, "start_ms", t->start_us);
+	add_ms(x, out, "dial_ms", dial_us(t));
 	add_ms(x, out, "connect_ms", t->connected_us);
 	add_ms(x, out, "sent_ms", t->sent_us);
 	add_ms(x, out, "first_byte_ms", t->first_byte_us);
@@ -147,27 +145,17 @@ static void add_note(const struct dp_exchange *x, const struct dp_attempt_note *
 	gw_buf_add_byte(out, '}');
 }
 
-static bool says_nothing_new(const struct dp_attempt_log *l)
+static void add_all(const struct dp_exchange *x, struct gw_buf *out)
 {
-	const struct dp_attempt_note *t = &l->first;
-
-	return l->n == 1 && t->provider->n_endpoints == 1 && t->result && strcmp(t->result, "ok") == 0;
-}
-
-void dp_attempt_log_json(const struct dp_exchange *x, struct gw_buf *out)
-{
-	const struct dp_attempt_log *l = &x->log;
 	struct gw_buf one;
 	bool any = false;
 
-	if (l->n == 0 || says_nothing_new(l))
-		return;
-	gw_buf_init(&one, DP_ATTEMPT_JSON_MAX);
+	gw_buf_init(&one, GW_USAGE_ATTEMPT_LOG_MAX);
 	gw_buf_add_byte(out, '[');
-	for (const struct dp_attempt_note *t = &l->first; t; t = t->next) {
+	for (const struct dp_attempt_note *t = &x->log.first; t; t = t->next) {
 		gw_buf_clear(&one);
 		add_note(x, t, &one);
-		if (one.full || out->n + one.n + 2 > DP_ATTEMPT_JSON_MAX)
+		if (one.full || out->n + one.n + 2 > GW_USAGE_ATTEMPT_LOG_MAX)
 			break;
 		if (any)
 			gw_buf_add_byte(out, ',');
@@ -176,4 +164,35 @@ void dp_attempt_log_json(const struct dp_exchange *x, struct gw_buf *out)
 	}
 	gw_buf_add_byte(out, ']');
 	gw_buf_fini(&one);
+}
+
+static bool is_plain(const struct dp_attempt_log *l)
+{
+	const struct dp_attempt_note *t = &l->first;
+
+	return l->n == 1 && t->provider->n_endpoints == 1 && t->sent_us >= 0 && t->result && strcmp(t->result, "ok") == 0;
+}
+
+static struct gw_str plain(const struct dp_exchange *x)
+{
+	const struct dp_attempt_note *t = &x->log.first;
+
+	return gw_arena_printf(x->a, "[{\"start_ms\":%lld,\"connect_ms\":%lld,\"sent_ms\":%lld}]", (long long)ms_of(x, t->start_us),
+	                       (long long)ms_of(x, t->connected_us), (long long)ms_of(x, t->sent_us));
+}
+
+struct gw_str dp_attempt_log_text(const struct dp_exchange *x)
+{
+	struct gw_buf all;
+	struct gw_str text;
+
+	if (x->log.n == 0)
+		return GW_STR("");
+	if (is_plain(&x->log))
+		return plain(x);
+	gw_buf_init(&all, GW_USAGE_ATTEMPT_LOG_MAX);
+	add_all(x, &all);
+	text = gw_arena_copy(x->a, gw_buf_str(&all));
+	gw_buf_fini(&all);
+	return text;
 }

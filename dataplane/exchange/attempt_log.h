@@ -8,12 +8,10 @@
 #ifndef DP_EXCHANGE_ATTEMPT_LOG_H
 #define DP_EXCHANGE_ATTEMPT_LOG_H
 
-#include "base/buf.h"
 #include "snapshot.h"
 #include "usage.h"
 
 #define DP_ATTEMPT_NOTES_MAX  12      /* tries are few, and so are their silent repetitions */
-#define DP_ATTEMPT_JSON_MAX   4096
 #define DP_ATTEMPT_ERROR_MAX  160     /* of a provider's words; by then without secrets */
 
 struct dp_exchange;
@@ -28,6 +26,7 @@ struct dp_attempt_note {
 	const char *result;                      /* "ok", a fault's name, "client_closed"…; NULL while it runs */
 	struct gw_str error;                     /* a sentence; absent when it went well */
 	uint16_t status;                         /* the provider's; 0: no answer */
+	uint32_t dial_ms;                        /* how long its connection took to be made; 0: it was there */
 	bool reused, repeated;                   /* on a kept connection; a silent repetition, no try of its own */
 	uint8_t span[8];                         /* its span's id; zero: none yet */
 };
@@ -47,15 +46,11 @@ void dp_attempt_log_end(struct dp_exchange *x, const char *result, const char *e
 /* The exchange ends: a try that still runs ends with it. */
 void dp_attempt_log_close(struct dp_exchange *x, enum gw_end_reason why, int64_t now_us);
 
-/* Milliseconds from the request's first byte to the moment the last try had its connection; -1: it had none. */
-int64_t dp_attempt_log_connect_ms(const struct dp_exchange *x);
-/* Name of the key that the last try used; empty: none. */
-struct gw_str dp_attempt_log_key(const struct dp_exchange *x);
 /*
- * The tries as a JSON array, times in milliseconds from the request's first byte, in at most DP_ATTEMPT_JSON_MAX bytes:
- * the last ones are left out when it would be more.  One try that went well at a provider with one endpoint gives
- * nothing at all: the row's own columns tell everything about it.
+ * The tries as a JSON array of at most GW_USAGE_ATTEMPT_LOG_MAX bytes, times in milliseconds from the request's first
+ * byte; the last ones are left out when it would be more.  One try that went well at a provider with one endpoint gives
+ * three times only, since the ledger's row tells the rest about it.  Arena of the exchange; empty: no try was made.
  */
-void dp_attempt_log_json(const struct dp_exchange *x, struct gw_buf *out);
+struct gw_str dp_attempt_log_text(const struct dp_exchange *x);
 
 #endif

@@ -1,10 +1,9 @@
 /*
- * end.c - the end of a request, whatever happened: one ledger row, the metrics, the log line.
+ * end.c - the end of a request, whatever happened: one ledger row, the metrics, the word to those who watch.
  *
  * A request that reached a provider is never free: what the provider did not tell is estimated, from the prompt and
  * from the text that had passed by then.
  */
-#include "base/log.h"
 #include "base/str.h"
 #include "base/time.h"
 #include "exchange/impl.h"
@@ -77,6 +76,7 @@ static void fill(struct dp_exchange *x, struct gw_usage_record *r, enum gw_end_r
 	r->client_ip = x->head ? dp_x_client_ip(x) : GW_STR("");
 	r->refused_by = x->plugins && dp_plugins_denied_by(x->plugins) ? gw_str_c(dp_plugins_denied_by(x->plugins)) : GW_STR("");
 	r->consumer_groups = groups_text(x);
+	r->attempt_log = dp_attempt_log_text(x);
 	r->started_at_ms = x->wall_ms;
 	r->status = x->status;
 	r->attempts = x->attempts;
@@ -128,19 +128,6 @@ static void count(struct dp_exchange *x, const struct gw_usage_record *r, int64_
 	dp_metrics_in_flight(x->shard->metrics, -1);
 }
 
-static void write_log(struct dp_exchange *x, const struct gw_usage_record *r)
-{
-	if (!x->settings || !x->settings->access_log_enabled || !gw_log_on(GW_LOG_INFO))
-		return;
-	gw_log(GW_LOG_INFO, "request", r->request_id, "served",
-	       "consumer=%.*s route=%.*s provider=%.*s model=%.*s served=%.*s status=%lld end=%s step=%s attempts=%lld stream=%lld "
-	       "prompt=%lld completion=%lld usage=%s first_byte_ms=%lld total_ms=%lld error=%.*s",
-	       GW_FMT(r->consumer), GW_FMT(r->route), GW_FMT(r->provider), GW_FMT(r->requested_model), GW_FMT(r->served_model),
-	       (long long)r->status, gw_end_name(r->end_reason), dp_step_name(x->step), (long long)r->attempts, (long long)r->stream,
-	       (long long)r->prompt_tokens, (long long)r->completion_tokens, gw_usage_source_name(r->usage_source),
-	       (long long)r->first_byte_ms, (long long)r->total_ms, GW_FMT(r->error_code));
-}
-
 static void free_exchange(struct dp_deferred *d)
 {
 	struct dp_exchange *x = GW_CONTAINER(d, struct dp_exchange, deferred);
@@ -171,7 +158,7 @@ static void record(struct dp_exchange *x, enum gw_end_reason why)
 		dp_x_settle(x);
 	}
 	count(x, &r, now_us);
-	write_log(x, &r);
+	dp_x_tell(x, &r);
 	/* The list of models and preflights cost nothing and concern no ledger. */
 	if (x->shard->shared.ledger && x->op && x->op->kind != DP_OP_MODELS)
 		dp_ledger_add(x->shard->shared.ledger, &r);

@@ -11,8 +11,9 @@
  *   relay.c    the provider's answer on its way to the client
  *   answer.c   heads of answers, and answers of our own
  *   step.c     where a request is, and its limits of time
- *   end.c      the ledger row, the metrics, the log line; exactly once
+ *   end.c      the ledger row, the metrics; exactly once
  *   admit.c    limits, quotas and budgets, reserved together
+ *   tell.c     the same for those who watch: access log, traces, captured prompts
  *   hooks.c    what plugins may ask of an exchange
  *
  * Texts of the request's head are borrowed from the client's parser, which keeps the message until the exchange ends.
@@ -53,6 +54,7 @@ struct dp_shard {
 	struct dp_pools *pools;
 	struct dp_desk *desk;
 	struct dp_metrics *metrics;
+	struct dp_access_ring *ring;  /* NULL: nobody keeps an access log */
 	struct gw_node clients, probes;
 	size_t n_clients, n_busy;
 	bool draining;
@@ -290,6 +292,8 @@ bool dp_x_admission_due(const struct dp_exchange *x);
 /* The same as dp_x_admit() for the fallback targets; after a WAIT `then` gets the verdict. */
 enum dp_verdict dp_x_admit_fallback(struct dp_exchange *x, void (*then)(struct dp_exchange *x, enum dp_verdict v));
 void dp_x_settle(struct dp_exchange *x);               /* at the end: gives back what was not used */
+/* tell.c */
+void dp_x_tell(struct dp_exchange *x, const struct gw_usage_record *r);
 /* hooks.c */
 extern const struct dp_host dp_exchange_host;
 

@@ -17,6 +17,7 @@ struct dp_shard *dp_shard_open(struct dp_loop *l, const struct dp_shared *shared
 	s->pools = dp_pools_open(l);
 	s->metrics = dp_metrics_open();
 	s->desk = dp_desk_open(s->shared.counters, l);
+	s->ring = shared->access_log ? dp_access_log_ring(shared->access_log, dp_loop_index(l)) : NULL;
 	gw_list_init(&s->clients);
 	gw_list_init(&s->probes);
 	gw_buf_init(&s->head, 1u << 20);

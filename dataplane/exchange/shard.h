@@ -8,6 +8,7 @@
 #define DP_EXCHANGE_SHARD_H
 
 #include "net/conn.h"
+#include "observe/access_log.h"
 #include "observe/ledger.h"
 #include "observe/metrics.h"
 #include "services/counters.h"
@@ -20,6 +21,7 @@ struct dp_shard;
 struct dp_shared {
 	struct dp_ledger *ledger;              /* NULL: records go nowhere */
 	struct dp_counters *counters;
+	struct dp_access_log *access_log;      /* NULL: none is kept */
 };
 
 struct dp_shard *dp_shard_open(struct dp_loop *l, const struct dp_shared *shared); /* owned: dp_shard_close() */

@@ -53,7 +53,7 @@ LIBRARIES = {
     r"microhttpd\.h": ("controlplane/httpd/",),
     r"libwebsockets\.h": ("controlplane/ws/", "dataplane/apply/"),
     r"jansson\.h": ("proto/json.h", "proto/json.c"),
-    r"pcre2\.h": ("proto/match.c", "controlplane/validate/"),
+    r"pcre2\.h": ("proto/match.c", "proto/mask.c", "controlplane/validate/"),
     r"[a-z0-9]*intrin\.h": ("dataplane/codec/",),
     r"zlib\.h": ("dataplane/codec/", "dataplane/http/", "controlplane/httpd/", "controlplane/ui/"),
     r"brotli/decode\.h": ("dataplane/codec/",),

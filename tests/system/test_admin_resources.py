@@ -30,7 +30,7 @@ def test_settings(admin):
     before = admin.get("settings").json()
     assert before["data_plane"]["max_body_bytes"] == 33554432 and before["data_plane"]["sse_keepalive"] == "15s"
     changed = admin.patch("settings", {"data_plane": {"drain_timeout": "5s", "access_log": {"prompts": True}}}).json()
-    assert changed["data_plane"] == {**before["data_plane"], "drain_timeout": "5s", "access_log": {"enabled": True, "prompts": True}}
+    assert changed["data_plane"] == {**before["data_plane"], "drain_timeout": "5s", "access_log": {**before["data_plane"]["access_log"], "prompts": True}}
     assert faults(admin.patch("settings", {"data_plane": {"max_headers": -1}}, expect=400)) == [("/data_plane/max_headers", "out_of_range")]
     assert faults(admin.patch("settings", {"data_plane": {"colour": 1}}, expect=400)) == [("/data_plane/colour", "unknown_member")]
     assert admin.put("settings", {}).json()["data_plane"]["drain_timeout"] == "30s"

@@ -335,7 +335,8 @@ START_TEST(warnings)
 	add(GW_KIND_ROUTE, "d", "{" T ",'path_prefix':'/d','auth':{'required':false,'groups':['g']},'fallback':{'enabled':true,'on':[],"
 	    "'targets':[{'provider':'local'},{'provider':'p'},{'provider':'local'}]}}");
 	add(GW_KIND_ROUTE, "e", "{'targets':[{'provider':'p','model':'x'},{'provider':'p','model':'x'}],'path_prefix':'/e','auth':{'groups':['g']}}");
-	add(GW_KIND_ROUTE, "f", "{" T ",'enabled':false}");
+	add(GW_KIND_ROUTE, "f", "{" T ",'enabled':false,'log':{'prompts':'full'}}");
+	add(GW_KIND_ROUTE, "h", "{" T ",'path_prefix':'/h','auth':{'groups':['g']},'log':{'prompts':'masked'}}");
 	add(GW_KIND_ROUTE, "g", "{'targets':[{'provider':'p'},{'provider':'local','weight':0}],'path_prefix':'/g','auth':{'groups':['g']}}");
 	json_t *w = gw_snapshot_warnings(build());
 	expect_warning(w, "shadowed_route", "/routes/b");
@@ -352,7 +353,8 @@ START_TEST(warnings)
 	expect_warning(w, "insecure_tls", "/providers/off/tls/verify");
 	expect_warning(w, "unused_consumer", "/consumers/c2");
 	expect_warning(w, "unused_consumer", "/consumers/c3/models");
-	ck_assert_uint_eq(json_array_size(w), 14);
+	expect_warning(w, "prompts_off", "/routes/h/log/prompts");
+	ck_assert_uint_eq(json_array_size(w), 15);
 	json_decref(w);
 	finish();
 }

@@ -285,5 +285,27 @@ START_TEST(global_plugin_refusals)
 }
 END_TEST
 
-UNIT_MAIN("spec_route", defaults, everything, without_a_map_the_model_stays, refusals, references, who_may_call,
+START_TEST(prompts_of_a_route)
+{
+	begin(true);
+	add(GW_KIND_PROVIDER, "p", "{'type':'vllm','base_url':'http://x'}");
+	add(GW_KIND_ROUTE, "plain", "{'targets':[{'provider':'p'}]}");
+	add(GW_KIND_ROUTE, "kept", "{'targets':[{'provider':'p'}],'path_prefix':'/a','log':{'prompts':'masked','sample_percent':10,'max_bytes':512,"
+	    "'mask':['EMP-[0-9]+']}}");
+	build();
+	ck_assert_int_eq(fx_route("plain")->log.prompts, GW_CAPTURE_OFF);
+	ck_assert_int_eq(fx_route("kept")->log.prompts, GW_CAPTURE_MASKED);
+	ck_assert_int_eq(fx_route("kept")->log.sample_percent, 10);
+	ck_assert_int_eq(fx_route("kept")->log.max_bytes, 512);
+	ck_assert(fx_route("kept")->log.masker != gw_masker_builtin());
+	begin(true);
+	refuse(GW_KIND_ROUTE, "{'targets':[{'provider':'p'}],'log':{'prompts':'some'}}", "/log/prompts", "masked");
+	refuse(GW_KIND_ROUTE, "{'targets':[{'provider':'p'}],'log':{'mask':['a','(']}}", "/log/mask/1", "regular expression");
+	refuse(GW_KIND_ROUTE, "{'targets':[{'provider':'p'}],'log':{'max_bytes':1}}", "/log/max_bytes", "from 256");
+	refuse(GW_KIND_ROUTE, "{'targets':[{'provider':'p'}],'log':{'prompt':1}}", "/log/prompt", "no member");
+	finish();
+}
+END_TEST
+
+UNIT_MAIN("spec_route", prompts_of_a_route, defaults, everything, without_a_map_the_model_stays, refusals, references, who_may_call,
           consumer_refusals, a_key_belongs_to_one_consumer, bindings_most_specific_wins, global_plugin_refusals)
