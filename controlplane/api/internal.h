@@ -170,6 +170,7 @@ json_t *cp_diff(const json_t *from, const json_t *to);
 	X(list_global_plugins) X(get_global_plugin) X(put_global_plugin) X(delete_global_plugin)                   \
 	X(list_nodes) X(get_node) X(delete_node) X(drain_node)                                                     \
 	X(list_revisions) X(get_revision) X(diff_revisions) X(rollback) X(get_config) X(apply_config)              \
+	X(list_requests) X(get_request) X(get_request_prompts)                                                     \
 	X(list_audit) X(verify_audit) X(get_audit) X(get_usage) X(get_overview)                                    \
 	X(get_version) X(get_openapi) X(backup) X(healthz) X(readyz)
 #define X(id) cp_handler cp_api_##id;

@@ -175,7 +175,7 @@ enum gw_rc cp_usage_trim(struct cp_store *s, int64_t before_ms, bool *more, stru
 	enum gw_rc rc = cp_write_begin(s, err);
 	if (rc != GW_OK)
 		return rc;
-	cp_sql_open(&q, s->writer, "DELETE FROM requests WHERE (boot_id, seq) IN (SELECT boot_id, seq FROM requests"
+	cp_sql_open(&q, s->writer, "DELETE FROM requests WHERE id IN (SELECT id FROM requests"
 				   " WHERE started_at_ms < ? ORDER BY started_at_ms LIMIT ?)");
 	cp_sql_int(&q, before_ms);
 	cp_sql_int(&q, TRIM_STEP);

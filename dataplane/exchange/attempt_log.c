@@ -100,6 +100,11 @@ static int64_t ms_of(const struct dp_exchange *x, int64_t us)
 	return us < 0 ? -1 : us <= x->t0_us ? 0 : (us - x->t0_us) / 1000;
 }
 
+struct gw_str dp_attempt_log_key(const struct dp_exchange *x)
+{
+	return x->log.last && x->log.last->key.p ? x->log.last->key : GW_STR("");
+}
+
 static void add_text(struct gw_buf *out, const char *name, struct gw_str value)
 {
 	if (!value.n)

@@ -46,6 +46,8 @@ void dp_attempt_log_end(struct dp_exchange *x, const char *result, const char *e
 /* The exchange ends: a try that still runs ends with it. */
 void dp_attempt_log_close(struct dp_exchange *x, enum gw_end_reason why, int64_t now_us);
 
+/* Name of the key that the last try used; empty: none. */
+struct gw_str dp_attempt_log_key(const struct dp_exchange *x);
 /*
  * The tries as a JSON array of at most GW_USAGE_ATTEMPT_LOG_MAX bytes, times in milliseconds from the request's first
  * byte; the last ones are left out when it would be more.  One try that went well at a provider with one endpoint gives

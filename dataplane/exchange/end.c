@@ -72,7 +72,7 @@ static void fill(struct dp_exchange *x, struct gw_usage_record *r, enum gw_end_r
 	r->served_model = x->at.provider && x->at.model.p ? x->at.model : GW_STR("");
 	r->operation = x->op ? gw_str_c(x->op->name) : GW_STR("");
 	r->error_code = x->error_code ? gw_str_c(x->error_code) : GW_STR("");
-	r->provider_key = x->at.place.key ? x->at.place.key->name : GW_STR("");
+	r->provider_key = dp_attempt_log_key(x);
 	r->client_ip = x->head ? dp_x_client_ip(x) : GW_STR("");
 	r->refused_by = x->plugins && dp_plugins_denied_by(x->plugins) ? gw_str_c(dp_plugins_denied_by(x->plugins)) : GW_STR("");
 	r->consumer_groups = groups_text(x);

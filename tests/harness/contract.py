@@ -89,6 +89,8 @@ def _body_objections(place, template, method, operation, response):
     kind = response.headers.get("content-type", "").split(";")[0].strip()
     if kind not in content:
         return ["%s: Content-Type %s, expected %s; body %s" % (place, kind, " or ".join(content), response.text[:200])]
+    if not kind.endswith(("/json", "+json")):                  # a table: text, whatever stands in it
+        return []
     schema = pointer + "/content/" + kind.replace("/", "~1") + "/schema"
     errors = sorted(_validator(schema).iter_errors(response.json()), key=str)
     return ["%s: %s at %s" % (place, error.message[:300], error.json_path) for error in errors[:5]]

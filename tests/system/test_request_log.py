@@ -1,0 +1,137 @@
+"""The request log: one row an exchange with every try, searched, paged, taken away; and who may read what was said."""
+import csv
+import io
+import json
+
+import pytest
+
+from harness.admin import Admin, faults
+from harness.waiting import wait_until
+
+ASK = [{"role": "user", "content": "what do you remember?"}]
+
+
+@pytest.fixture
+def served(gateway, openai_sim, deepseek_sim):
+    """Route `chat`: model gpt-log to openai, then to deepseek."""
+    gateway.provider("log-main", openai_sim, served=False)
+    gateway.provider("log-spare", deepseek_sim, type="deepseek", served=False)
+    gateway.route("chat", "gpt-log", ("log-main", "gpt-4o-mini"), retry={"attempts": 1},
+                  fallback={"enabled": True, "on": ["5xx", "429"], "targets": [{"provider": "log-spare", "model": "deepseek-chat"}]})
+    return gateway
+
+
+def rows(gateway, n, query=""):
+    """The consumer's rows, newest first, once there are n."""
+    def reported():
+        items = gateway.admin.get("requests?limit=500&consumer=%s%s" % (gateway.consumer, query)).json()["items"]
+        return items if len(items) >= n else None
+    return wait_until(reported, 15, "%d rows in the request log" % n)
+
+
+def ask(gateway, key, model="gpt-log", headers=None, **more):
+    return gateway.client(key).post("/chat/completions", json={"model": model, "messages": ASK, **more}, headers=headers or {})
+
+
+def test_request_log_of_a_plain_request(served, openai_sim):
+    key = served.key()
+    answer = ask(served, key, headers={"x-request-id": "my-own-id.1"})
+    assert answer.status_code == 200 and answer.headers["x-request-id"] == "my-own-id.1"
+    row = rows(served, 1)[0]
+    assert row["request_id"] == "my-own-id.1" and row["route"] == "chat" and row["provider"] == "log-main"
+    assert row["provider_key"] == "main" and row["model"] == "gpt-log" and row["served_model"] == "gpt-4o-mini"
+    assert row["status"] == 200 and row["end_reason"] == "complete" and row["error_code"] is None and row["attempts"] == 1
+    assert row["client_ip"] == "127.0.0.1" and row["usage_source"] == "provider" and row["cost"] is None
+    usage = answer.json()["usage"]
+    assert row["prompt_tokens"] == usage["prompt_tokens"] and row["completion_tokens"] == usage["completion_tokens"]
+    for id in (row["id"], "my-own-id.1"):
+        detail = served.admin.get("requests/" + id).json()
+        assert {name: detail[name] for name in row} == row and detail["has_prompts"] is False
+        only, = detail["attempt_log"]
+        assert only["provider"] == "log-main" and only["model"] == "gpt-4o-mini" and only["key"] == "main" and only["result"] == "ok"
+        times = [only[name] for name in ("start_ms", "connect_ms", "sent_ms", "first_byte_ms", "end_ms")]
+        assert times == sorted(times) and times[-1] == row["total_ms"] and only["reused"] is (only["dial_ms"] is None)
+    served.admin.get("requests/none-such", expect=404)
+    served.admin.get("requests/my-own-id.1/prompts", expect=404)
+
+
+def test_request_log_tells_every_try(served, openai_sim, deepseek_sim):
+    key = served.key()
+    openai_sim.fail("status", status=503, times=1)
+    assert ask(served, key).status_code == 200
+    row = rows(served, 1)[0]
+    assert row["provider"] == "log-spare" and row["attempts"] == 2 and row["status"] == 200
+    first, second = served.admin.get("requests/" + row["id"]).json()["attempt_log"]
+    assert first["provider"] == "log-main" and first["status"] == 503 and first["result"] not in ("ok", None) and first["error"]
+    assert second["provider"] == "log-spare" and second["status"] == 200 and second["result"] == "ok" and second["error"] is None
+    assert first["start_ms"] <= first["first_byte_ms"] <= first["end_ms"] <= second["start_ms"] <= second["end_ms"] <= row["total_ms"]
+    assert first["endpoint"] == openai_sim.base_url.rstrip("/")
+    text = json.dumps(served.admin.get("requests/" + row["id"]).json())
+    assert not any(secret in text for secret in served.secrets)
+
+
+def test_request_log_search(served, openai_sim, deepseek_sim):
+    key = served.key()
+    for _ in range(3):
+        assert ask(served, key).status_code == 200
+    openai_sim.fail("status", status=500, times=1)
+    deepseek_sim.fail("status", status=500, times=1)
+    failed = ask(served, key, headers={"x-request-id": "failing-one"})
+    assert failed.status_code >= 500
+    assert ask(served, key, model="unknown-model").status_code == 404
+    assert len(rows(served, 5)) == 5
+
+    def found(query):
+        return [r["request_id"] for r in served.admin.get("requests?consumer=%s&%s" % (served.consumer, query)).json()["items"]]
+    assert found("status=5xx") == found("status=%d" % failed.status_code) == found("end_reason=upstream_error") == ["failing-one"]
+    assert found("error_code=upstream_error") == ["failing-one"] or found("error_code=upstream_failed") == ["failing-one"]
+    assert len(found("model=gpt-log")) == 4 and len(found("model=unknown-model")) == 1 and len(found("route=")) == 1
+    assert len(found("provider=log-main")) == 3 and len(found("served_model=gpt-4o-mini")) == 3
+    assert found("request_id=failing-one") == ["failing-one"] and found("min_duration=1h") == []
+    assert found("to=2020-01-01T00:00:00Z") == [] and len(found("from=2020-01-01T00:00:00Z")) == 5
+    key_id = rows(served, 5)[0]["key_id"]
+    assert len(found("key_id=" + key_id)) == 5 and found("client_ip=10.1.1.1") == []
+    pages, cursor = [], None
+    while True:
+        page = served.admin.get("requests?consumer=%s&limit=2%s" % (served.consumer, "&cursor=" + cursor if cursor else "")).json()
+        pages.append([r["id"] for r in page["items"]])
+        cursor = page["next_cursor"]
+        if not cursor:
+            break
+    assert [len(page) for page in pages] == [2, 2, 1] and len({id for page in pages for id in page}) == 5
+    for query, path in (("cursor=x", "?cursor"), ("status=9xx", "?status"), ("from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z", "?from")):
+        assert faults(served.admin.get("requests?" + query, expect=400))[0][0] == path
+
+
+def test_request_log_export(served):
+    key = served.key()
+    ask(served, key)
+    ask(served, key, model="=cmd|' /C calc'!A0")
+    rows(served, 2)
+    answer = served.admin.get("requests?format=csv&consumer=" + served.consumer)
+    assert answer.headers["content-type"].startswith("text/csv") and "requests.csv" in answer.headers["content-disposition"]
+    table = list(csv.DictReader(io.StringIO(answer.text)))
+    assert len(table) == 2 and table[1]["model"] == "gpt-log" and table[1]["status"] == "200"
+    assert table[0]["model"].startswith("'=cmd")       # no formula for a spreadsheet
+    answer = served.admin.get("requests?format=ndjson&consumer=" + served.consumer)
+    lines = [json.loads(line) for line in answer.text.splitlines()]
+    assert len(lines) == 2 and lines[1]["attempt_log"][0]["result"] == "ok" and lines[0]["attempt_log"] == []
+
+
+def test_request_log_of_a_client_that_left(served, openai_sim):
+    key = served.key()
+    openai_sim.behave(hold=True)
+    with served.client(key).stream("POST", "/chat/completions", json={"model": "gpt-log", "messages": ASK, "stream": True}) as answer:
+        next(answer.iter_lines())
+    openai_sim.release()
+    row = rows(served, 1)[0]
+    assert row["end_reason"] == "client_closed" and row["usage_source"] == "estimated" and row["stream"] is True
+    only, = served.admin.get("requests/" + row["id"]).json()["attempt_log"]
+    assert only["result"] == "client_closed" and only["first_byte_ms"] is not None and only["end_ms"] is not None
+
+
+def test_request_log_needs_a_login(served):
+    stranger = Admin(served.console_url)
+    for path in ("requests", "requests/1", "requests/1/prompts"):
+        stranger.get(path, expect=401)
+    stranger.close()
