@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "base/str.h"
+#include "http/ctype.h"
 #include "http/headers.h"
 
 enum { M_PREAMBLE, M_AFTER, M_AFTER_LF, M_AFTER_DASH, M_HEAD, M_BODY, M_END, M_BAD };
@@ -171,6 +172,24 @@ static bool take_disposition(struct dp_multipart *m, struct gw_str value, size_t
 	return true;
 }
 
+/*
+ * A line of a part's header must be one to every reader: no fold, no bare CR or LF, a token for its name, and nothing
+ * that somebody who looks for boundaries first would take for one.
+ */
+static bool head_line_ok(struct dp_multipart *m, struct gw_str line, struct gw_str name, bool whole)
+{
+	struct gw_str boundary = { m->boundary + LONE, m->boundary_n - LONE };
+
+	if (gw_str_starts(line, boundary))
+		return ambiguous(m, "has a boundary inside the header of a part");
+	if (!whole || name.n == line.n || !dp_token_ok(name))
+		return bad(m, "has a part with a malformed header line");
+	for (size_t i = name.n; i < line.n; i++)
+		if (!dp_is_value_byte((unsigned char)line.p[i]))
+			return bad(m, "has a part with a malformed header line");
+	return true;
+}
+
 /* The header of a part is whole, without its final blank line. */
 static bool part_begins(struct dp_multipart *m, size_t body_at)
 {
@@ -184,9 +203,15 @@ static bool part_begins(struct dp_multipart *m, size_t body_at)
 	if (++m->parts > DP_MP_PARTS_MAX)
 		return bad(m, "has more than 256 parts");
 	while (rest.n) {
-		struct gw_str line = gw_str_cut(&rest, '\n'), value = line, name = gw_str_cut(&value, ':');
+		struct gw_str line = gw_str_cut(&rest, '\n'), value, name;
+		bool whole = !rest.p || (line.n && line.p[line.n - 1] == '\r'); /* the last one has lost its CRLF already */
 
-		if (gw_str_ieq(gw_str_trim(name), GW_STR("content-disposition")) &&
+		line.n -= whole && rest.p;
+		value = line;
+		name = gw_str_cut(&value, ':');
+		if (!head_line_ok(m, line, name, whole))
+			return false;
+		if (gw_str_ieq(name, GW_STR("content-disposition")) &&
 		    !take_disposition(m, gw_str_trim(value), ++dispositions, &wanted))
 			return false;
 	}

@@ -68,6 +68,26 @@ END_TEST
 #define CD "--XX--y\r\nContent-Disposition: form-data; "
 #define REST "\r\n\r\nx\r\n--XX--y--"
 
+/* Lines that readers of mail unfold, skip or repair. */
+START_TEST(parts_with_odd_headers)
+{
+	static const char *const rows[] = {
+		CD "name=x\r\ncontent-disposition : form-data; name=model" REST, "--XX--y\r\nContent-Disposition: form-data;\r\n name=model" REST,
+		CD "name=x\r\n\tb: c" REST, CD "name=x\r\nnonsense" REST, CD "name=x\r\n: y" REST, CD "name=x\nX: y" REST, CD "name=x\rX: y" REST,
+		CD "name=x\r\nX: \x01" REST, "--XX--y\r\n Content-Disposition: form-data; name=model" REST, CD "name=x\r\r\n" REST,
+	};
+
+	for (size_t i = 0; i < GW_COUNT(rows); i++)
+		for (unsigned mode = 0; mode < slices_modes(gw_str_c(rows[i]), 5); mode++) {
+			struct dp_multipart m;
+
+			ck_assert(dp_multipart_init(&m, GW_STR(TYPE), "model"));
+			slices_run(gw_str_c(rows[i]), mode, feed, &m);
+			ck_assert_msg(dp_multipart_end(&m) == DP_MP_BAD && strstr(m.fault_text, "malformed header line"), "row %zu", i);
+		}
+}
+END_TEST
+
 /* Whoever reads the last name, or the extended one, would see another model than the one that was judged. */
 START_TEST(parts_with_two_names)
 {
@@ -79,7 +99,9 @@ START_TEST(parts_with_two_names)
 		{ CD "name*=utf-8''model" REST, "`name*`" },
 		{ CD "name=x; name*=utf-8''model" REST, "`name*`" },
 		{ CD "Name*0=mod; name*1=el" REST, "`name*`" },
-		{ CD "name=x\r\ncontent-disposition : form-data; name=model" REST, "two Content-Disposition lines" },
+		{ CD "name=x\r\ncontent-disposition: form-data; name=model" REST, "two Content-Disposition lines" },
+		{ "--XX--y\r\n--XX--y: z\r\n\r\nx\r\n--XX--y--", "a boundary inside the header" },
+		{ "--XX--y\r\nX: y\r\n--XX--y\r\n\r\nx\r\n--XX--y--", "a boundary inside the header" },
 		{ MODEL CD "name=x; name=y" REST, "more than one `name`" },
 		{ CD "name=\"file\"; filename=\"a; name=model; name*=b\"; filename*=utf-8''name" REST, NULL },
 		{ CD "filename=name; name=\"\"" REST, NULL },
@@ -122,4 +144,4 @@ START_TEST(broken_forms)
 }
 END_TEST
 
-UNIT_MAIN("multipart", fields, parts_with_two_names, broken_forms)
+UNIT_MAIN("multipart", fields, parts_with_odd_headers, parts_with_two_names, broken_forms)
