@@ -1,8 +1,8 @@
 /*
  * main.c - tidegate-worker: put the parts together, wait for signals, take them apart.
  *
- * All signals are blocked in every thread and fetched here one by one, so there is no signal handler.  POST /drain and
- * the control plane's drain are a SIGTERM to ourselves.
+ * The signals that end or change a worker are blocked in every thread and fetched here one by one; a handler runs only
+ * for those that mean a bug (net/crash.h).  POST /drain and the control plane's drain are a SIGTERM to ourselves.
  */
 #include <errno.h>
 #include <signal.h>
@@ -18,6 +18,7 @@
 #include "base/str.h"
 #include "base/time.h"
 #include "catalog.h"
+#include "net/crash.h"
 #include "net/dial.h"
 #include "settings.h"
 #include "straitjacket.h"
@@ -241,5 +242,6 @@ int main(int argc, char **argv)
 		break;
 	}
 	gw_log_setup(st.log_format, st.log_level, "tidegate-worker");
+	dp_crash_setup("tidegate-worker", TIDEGATE_VERSION, st.log_format == GW_LOG_JSON);
 	return serve(&st);
 }

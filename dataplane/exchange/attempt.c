@@ -161,6 +161,7 @@ static void on_ready(struct dp_want *a, struct dp_up *u)
 	struct dp_exchange *x = GW_CONTAINER(a, struct dp_exchange, at.ask);
 
 	GW_CHECK(x, DP_EXCHANGE_MAGIC);
+	dp_crash_at(x->shard->crash, x);
 	have_connection(x, u);
 }
 

@@ -191,6 +191,8 @@ static void on_read(void *arg, struct gw_str bytes)
 
 	GW_CHECK(c, DP_CLIENT_MAGIC);
 	c->last_ms = dp_loop_now(c->shard->loop);
+	if (c->x)
+		dp_crash_at(c->shard->crash, c->x);
 	feed(c, bytes);
 }
 

@@ -184,6 +184,8 @@ void dp_x_end(struct dp_exchange *x, enum gw_end_reason why)
 		c->closing = true;
 		dp_conn_close(&c->conn);
 	}
+	dp_crash_forget(x->shard->crash, x);
+	dp_crash_forget(x->shard->crash, x);
 	dp_loop_defer(x->shard->loop, &x->deferred, free_exchange);
 	dp_client_next(c);
 }

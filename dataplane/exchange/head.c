@@ -52,6 +52,7 @@ struct dp_exchange *dp_x_open(struct dp_client *c)
 	x->magic = DP_EXCHANGE_MAGIC;
 	x->client = c;
 	x->shard = s;
+	dp_crash_at(s->crash, x);
 	x->a = a;
 	if (s->snapshot) {
 		x->snapshot = gw_snapshot_ref(s->snapshot);

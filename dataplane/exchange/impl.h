@@ -32,6 +32,7 @@
 #include "llm/request.h"
 #include "llm/tap.h"
 #include "match.h"
+#include "net/crash.h"
 #include "plugin_host.h"
 #include "provider.h"
 #include "stream.h"
@@ -48,6 +49,7 @@ struct dp_shard {
 	unsigned magic;
 #define DP_SHARD_MAGIC 0x54a2d001u
 	struct dp_loop *loop;
+	dp_crash_note *crash;         /* what this loop works on, for a crash report */
 	struct dp_shared shared;
 	struct gw_snapshot *snapshot;
 	bool any_open_route;          /* some enabled route asks for no key */

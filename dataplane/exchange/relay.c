@@ -377,6 +377,7 @@ static void up_read(void *arg, struct gw_str in)
 	unsigned turn = x->turns;
 
 	GW_CHECK(x, DP_EXCHANGE_MAGIC);
+	dp_crash_at(x->shard->crash, x);
 	gw_buf_clear(out_of(x));
 	x->at.got_byte = true;
 	x->last_in_ms = dp_x_now(x);

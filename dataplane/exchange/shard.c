@@ -7,12 +7,27 @@
 #include "base/log.h"
 #include "exchange/impl.h"
 
+/* For a crash report, from a signal handler: read, and nothing else. */
+static bool describe(const void *what, struct dp_crash_fact *out)
+{
+	const struct dp_exchange *x = what;
+
+	if (x->magic != DP_EXCHANGE_MAGIC)
+		return false;
+	out->request = x->id;
+	out->step = dp_step_name(x->step);
+	out->revision = x->snapshot ? gw_snapshot_revision(x->snapshot) : 0;
+	return true;
+}
+
 struct dp_shard *dp_shard_open(struct dp_loop *l, const struct dp_shared *shared)
 {
 	struct dp_shard *s = gw_alloc(sizeof *s);
 
 	s->magic = DP_SHARD_MAGIC;
 	s->loop = l;
+	s->crash = dp_crash_note_of(dp_loop_index(l));
+	dp_crash_describe(describe);
 	s->shared = *shared;
 	s->pools = dp_pools_open(l);
 	s->metrics = dp_metrics_open();

@@ -149,6 +149,7 @@ static void on_timer(struct dp_timer *t)
 	int64_t now = dp_x_now(x);
 
 	GW_CHECK(x, DP_EXCHANGE_MAGIC);
+	dp_crash_at(x->shard->crash, x);
 	if (stall_due(x) <= now) {
 		expire_stall(x);
 	} else if (total_due(x) <= now) {
@@ -185,6 +186,7 @@ void dp_x_arm(struct dp_exchange *x)
 
 void dp_x_step(struct dp_exchange *x, enum dp_step s)
 {
+	dp_crash_at(x->shard->crash, x);
 	x->step = s;
 	x->step_ms = dp_x_now(x);
 	dp_x_arm(x);

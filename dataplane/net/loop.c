@@ -1,4 +1,5 @@
 /* loop.c - the event loop: mailbox, wheel, end-of-turn work. */
+#include "net/crash.h"
 #include "net/impl.h"
 
 #include <signal.h>
@@ -187,6 +188,7 @@ static void thread_main(void *arg)
 {
 	struct dp_loop *l = arg;
 
+	dp_crash_thread(l->index);
 	uv_run(&l->uv, UV_RUN_DEFAULT);
 	atomic_store(&l->ended, true);
 }
