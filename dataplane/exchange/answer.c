@@ -233,7 +233,9 @@ void dp_answer_failure(struct dp_exchange *x)
 		dp_answer_error(x, DP_E_UPSTREAM_TIMEOUT, "The provider `%.*s` did not answer in time.", GW_FMT(name));
 		break;
 	case DP_FAIL_CONNECT:
-		if (f->net == DP_NET_FAULT_TIMEOUT)
+		if (f->net == DP_NET_FAULT_LOCAL)
+			dp_answer_error(x, DP_E_OVERLOADED, "The gateway has no room for another connection; try again.");
+		else if (f->net == DP_NET_FAULT_TIMEOUT)
 			dp_answer_error(x, DP_E_UPSTREAM_TIMEOUT, "The provider `%.*s` could not be reached in time.", GW_FMT(name));
 		else
 			dp_answer_error(x, DP_E_UPSTREAM_FAILED, "The provider `%.*s` could not be reached (%s); the worker's log has the details.",

@@ -171,7 +171,7 @@ static void on_failed(struct dp_want *a, enum dp_net_fault fault, const char *te
 
 	GW_CHECK(x, DP_EXCHANGE_MAGIC);
 	x->at.asking = false;
-	if (fault != DP_NET_FAULT_BLOCKED)
+	if (fault != DP_NET_FAULT_BLOCKED && fault != DP_NET_FAULT_LOCAL)
 		dp_health_bad(dp_endpoint_health(x->at.place.endpoint), dp_x_now(x), 3, 5000, text);
 	dp_attempt_fail(x, DP_FAIL_CONNECT, fault, text);
 }

@@ -30,6 +30,8 @@ static bool matches(const struct gw_on *on, const struct dp_failure *f)
 /* Would any other target do, or is the request itself to blame? */
 static bool elsewhere(const struct dp_failure *f)
 {
+	if (f->how == DP_FAIL_CONNECT && f->net == DP_NET_FAULT_LOCAL)
+		return false; /* the next one would need a descriptor too */
 	return f->how != DP_FAIL_STATUS || f->fault.next_target;
 }
 

@@ -6,7 +6,7 @@
 #include "http/ctype.h"
 #include "http/headers.h"
 
-enum { M_PREAMBLE, M_AFTER, M_AFTER_LF, M_AFTER_DASH, M_HEAD, M_BODY, M_END, M_BAD };
+enum { M_PREAMBLE, M_AFTER, M_AFTER_PAD, M_AFTER_LF, M_AFTER_DASH, M_HEAD, M_BODY, M_CLOSE, M_CLOSE_LF, M_EPILOGUE, M_BAD };
 #define LONE 2 /* where "--boundary" begins in "\r\n--boundary" */
 
 bool dp_multipart_init(struct dp_multipart *m, struct gw_str content_type, const char *wanted)
@@ -247,11 +247,14 @@ static bool one_byte(struct dp_multipart *m, char c)
 	case M_BODY:
 		return scan_byte(m, c);
 	case M_AFTER:
-		if (c == '-')
+	case M_AFTER_PAD:
+		if (c == '-' && m->state == M_AFTER)
 			m->state = M_AFTER_DASH;
 		else if (c == '\r')
 			m->state = M_AFTER_LF;
-		else if (c != ' ' && c != '\t')
+		else if (c == ' ' || c == '\t')
+			m->state = M_AFTER_PAD;
+		else
 			return bad(m, "has a boundary that runs on");
 		return true;
 	case M_AFTER_LF:
@@ -259,13 +262,24 @@ static bool one_byte(struct dp_multipart *m, char c)
 		m->state = M_HEAD;
 		return c == '\n' || bad(m, "has a boundary line that does not end in CRLF");
 	case M_AFTER_DASH:
-		m->state = M_END;
+		m->state = M_CLOSE;
 		return c == '-' || bad(m, "has a boundary that runs on");
+	case M_CLOSE:
+		m->state = c == '\r' ? M_CLOSE_LF : M_CLOSE;
+		return c == '\r' || c == ' ' || c == '\t' || bad(m, "has a last boundary that runs on");
+	case M_CLOSE_LF:
+		m->state = M_EPILOGUE;
+		return c == '\n' || bad(m, "has a boundary line that does not end in CRLF");
 	case M_HEAD:
 		return head_byte(m, c);
 	default:
 		return true; /* epilogue */
 	}
+}
+
+static bool closed(const struct dp_multipart *m)
+{
+	return m->state == M_CLOSE || m->state == M_EPILOGUE;
 }
 
 static size_t line_end(struct gw_str s)
@@ -296,12 +310,12 @@ enum dp_mp_state dp_multipart_feed(struct dp_multipart *m, struct gw_str piece)
 		piece.p += n;
 		piece.n -= n;
 	}
-	return m->state == M_BAD ? DP_MP_BAD : m->state == M_END ? DP_MP_DONE : DP_MP_MORE;
+	return m->state == M_BAD ? DP_MP_BAD : closed(m) ? DP_MP_DONE : DP_MP_MORE;
 }
 
 enum dp_mp_state dp_multipart_end(struct dp_multipart *m)
 {
-	if (m->state == M_END)
+	if (closed(m))
 		return DP_MP_DONE;
 	if (m->state != M_BAD)
 		bad(m, "ends before its last boundary");

@@ -91,7 +91,7 @@ static void add_time(struct line *l)
 
 	for (size_t i = 0; i < GW_COUNT(parts); i++) {
 		add_number(l, (uint64_t)parts[i], 10, width[i]);
-		add_bytes(l, "--T::.Z" + i, 1);
+		add_bytes(l, &"--T::.Z"[i], 1);
 	}
 }
 

@@ -13,6 +13,9 @@
 
 #define MIN_SHARE_MS 250
 
+/* Descriptors that no connection takes: the admin port, files, what libraries open. */
+#define FDS_KEPT 24
+
 struct dp_dial {
 	unsigned magic;
 #define DP_DIAL_MAGIC 0xd1a1d1a1u
@@ -167,6 +170,10 @@ static bool connect_to(struct dp_dial *d, const struct dp_addr *a)
 	struct sockaddr_in6 s6 = { .sin6_family = AF_INET6, .sin6_port = htons(d->port) };
 	int r;
 
+	if (dp_net_fds() + FDS_KEPT >= dp_net_fd_limit()) {
+		note(d, DP_NET_FAULT_LOCAL, "no descriptor is left to connect to", NULL);
+		return false;
+	}
 	memcpy(&s4.sin_addr, a->ip, 4);
 	memcpy(&s6.sin6_addr, a->ip, 16);
 	d->conn = dp_conn_new(d->loop);
@@ -177,7 +184,7 @@ static bool connect_to(struct dp_dial *d, const struct dp_addr *a)
 	                   a->v6 ? (struct sockaddr *)&s6 : (struct sockaddr *)&s4, on_connect);
 	if (r == 0)
 		return true;
-	note(d, DP_NET_FAULT_REFUSED, "cannot connect to", uv_strerror(r));
+	note(d, r == UV_EMFILE || r == UV_ENFILE ? DP_NET_FAULT_LOCAL : DP_NET_FAULT_REFUSED, "cannot connect to", uv_strerror(r));
 	dp_conn_close(&d->conn);
 	return false;
 }

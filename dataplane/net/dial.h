@@ -17,7 +17,8 @@
 	X(REFUSED,     "refused",        "nobody listens there, or no way to it")      \
 	X(TIMEOUT,     "timeout",        "no connection within the limit")             \
 	X(TLS,         "tls",            "the TLS handshake or the certificate failed") \
-	X(BROKEN,      "broken",         "the connection broke")
+	X(BROKEN,      "broken",         "the connection broke")                       \
+	X(LOCAL,       "local",          "this worker has no descriptor left, which is nobody else's fault")
 enum dp_net_fault {
 #define X(name, text, doc) DP_NET_FAULT_##name,
 	DP_NET_FAULT_TABLE(X)

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/filter.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -14,6 +15,9 @@
 #define BACKLOG 4096
 /* Kept free for upstream connections, files and the channel when clients are being counted. */
 #define FD_RESERVE_PERCENT 10
+/* Below that mark: room for connections upstream, of which the refused, while they read their answer, take half. */
+#define FDS_FOR_WORK   64
+#define FDS_OF_REFUSED 32
 
 struct dp_listener {
 	unsigned magic;
@@ -123,12 +127,37 @@ static enum gw_rc open_socket(int *out, const struct dp_addr *at, bool data_port
 	return GW_OK;
 }
 
-static bool room_for_one_more(void)
+static bool fds_free(size_t n)
 {
 	size_t limit = dp_net_fd_limit();
 
-	return dp_client_count() < atomic_load_explicit(&client_limit, memory_order_relaxed) &&
-	       dp_net_fds() + 64 < limit - limit * FD_RESERVE_PERCENT / 100;
+	return dp_net_fds() + n < limit - limit * FD_RESERVE_PERCENT / 100;
+}
+
+static bool room_for_one_more(void)
+{
+	return dp_client_count() < atomic_load_explicit(&client_limit, memory_order_relaxed) && fds_free(FDS_FOR_WORK);
+}
+
+/*
+ * 503, and time to read it.  In a flood there is no descriptor to spare for that: what the client has sent is read
+ * away, so that the close is no reset, and the descriptor is free again at once.
+ */
+static void turn_away(struct dp_conn *c)
+{
+	struct gw_str text = { refusal, sizeof refusal - 1 };
+	char waste[4096];
+	uv_os_fd_t fd;
+
+	dp_conn_write(c, &text, 1);
+	if (fds_free(FDS_OF_REFUSED)) {
+		dp_conn_finish(&c, 1000);
+		return;
+	}
+	if (uv_fileno((uv_handle_t *)&c->tcp, &fd) == 0)
+		for (int i = 0; i < 16 && recv(fd, waste, sizeof waste, MSG_DONTWAIT) > 0; i++)
+			;
+	dp_conn_close(&c);
 }
 
 static void take_in(struct dp_listener *l, struct dp_conn *c)
@@ -139,10 +168,7 @@ static void take_in(struct dp_listener *l, struct dp_conn *c)
 	if (uv_tcp_getpeername(&c->tcp, (struct sockaddr *)&ss, &n) == 0)
 		from_sockaddr(&ss, &c->peer);
 	if (l->data_port && !room_for_one_more()) {
-		struct gw_str text = { refusal, sizeof refusal - 1 };
-
-		dp_conn_write(c, &text, 1);
-		dp_conn_finish(&c, 1000);
+		turn_away(c);
 		return;
 	}
 	if (l->data_port)
@@ -203,6 +229,19 @@ static void on_closed(uv_handle_t *h)
 	free(h->data);
 }
 
+/*
+ * From now on the kernel drops what knocks here: a client's system repeats its SYN after a second and finds a sibling, or
+ * nobody.  Otherwise whoever comes between the last accept and the close would be reset.
+ */
+static void shut_door(uv_os_fd_t fd)
+{
+	struct sock_filter nothing = { BPF_RET | BPF_K, 0, 0, 0 };
+	struct sock_fprog f = { 1, &nothing };
+
+	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &f, sizeof f) != 0)
+		gw_log(GW_LOG_WARN, "listener", GW_STR_NONE, "cannot shut the door before closing", "error=%s", strerror(errno));
+}
+
 /* What stands in the accept queue would be reset by the close; SO_REUSEPORT does not hand it to a sibling. */
 static void empty_queue(struct dp_listener *l)
 {
@@ -210,6 +249,7 @@ static void empty_queue(struct dp_listener *l)
 
 	if (uv_fileno((uv_handle_t *)&l->tcp, &fd) != 0)
 		return;
+	shut_door(fd);
 	for (int i = 0; i < BACKLOG; i++) {
 		int cfd = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		struct dp_conn *c;

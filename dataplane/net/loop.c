@@ -41,6 +41,11 @@ size_t dp_net_fd_limit(void)
 	return fd_limit;
 }
 
+bool dp_net_is_tight(void)
+{
+	return dp_net_fds() + 128 >= fd_limit - fd_limit / 10;
+}
+
 /* ---- the clock ---- */
 
 static void arm(struct dp_loop *l);

@@ -47,6 +47,7 @@ void dp_loop_defer(struct dp_loop *l, struct dp_deferred *d, void (*fn)(struct d
 /* Open descriptors of the process as far as this layer made them, against RLIMIT_NOFILE. */
 size_t dp_net_fds(void);
 size_t dp_net_fd_limit(void);
+bool dp_net_is_tight(void); /* few are left: keep none that may be needed by nobody */
 void dp_net_setup(void);    /* once, before any thread: SIGPIPE, thread pool size, RLIMIT_NOFILE to its hard limit */
 
 #endif

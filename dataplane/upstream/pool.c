@@ -339,7 +339,8 @@ void dp_up_return(struct dp_up **up, bool clean)
 	e = u->at;
 	e->refs++; /* for the deferred call, or for the end of this function */
 	/* Bytes of the request may still be queued when the answer came early: the next one must not stand behind them. */
-	if (clean && dp_conn_queued(u->conn) == 0 && e->named && !e->pool->pools->draining && e->n[UP_IDLE] < DP_POOL_MAX_IDLE) {
+	if (clean && dp_conn_queued(u->conn) == 0 && e->named && !e->pool->pools->draining && !dp_net_is_tight() &&
+	    e->n[UP_IDLE] < DP_POOL_MAX_IDLE) {
 		dp_h1_next(u->parser);
 		move(u, UP_BUSY, UP_IDLE);
 		dp_conn_bind(u->conn, &idle_ops, u);

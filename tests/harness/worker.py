@@ -212,6 +212,10 @@ class Upstream:
             if wire:
                 wire._ended("local")
 
+    def open(self):
+        """How many connections the worker holds to it."""
+        return sum(wire.end is None for wire in self.wires)
+
     def close(self):
         """From now on connections are refused."""
         try:
@@ -231,14 +235,18 @@ class Upstream:
 
 
 class Worker:
-    """tidegate-worker --static-config; `change()` rewrites the file and has it read again."""
+    """
+    tidegate-worker --static-config; `change()` rewrites the file and has it read again.
 
-    def __init__(self, folder, config, loops=1, env=None):
+    `port`: of another one, to stand beside it; `under`: a command that it runs under, as ["prlimit", "--nofile=256:256"].
+    """
+
+    def __init__(self, folder, config, loops=1, env=None, port=None, under=(), name="tidegate-worker"):
         self.folder, self.revision = folder, 0
-        self.port, self.admin_port = free_port(), free_port()
-        self.path = os.path.join(str(folder), "static.json")
+        self.port, self.admin_port = port or free_port(), free_port()
+        self.path = os.path.join(str(folder), name + ".json")
         self.write(config)
-        self.daemon = Daemon("tidegate-worker", [bin_dir() / "tidegate-worker", "--static-config", self.path, "--listen",
+        self.daemon = Daemon(name, [*under, bin_dir() / "tidegate-worker", "--static-config", self.path, "--listen",
                              "127.0.0.1:%d" % self.port, "--admin-listen", "127.0.0.1:%d" % self.admin_port, "--loops", loops],
                              folder, env).start()
         self.daemon.wait_for(lambda: self.admin("/readyz") == "ready\n")

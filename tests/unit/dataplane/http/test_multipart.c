@@ -127,7 +127,9 @@ END_TEST
 
 START_TEST(broken_forms)
 {
-	static const char *const bad[] = { "", "--XX--y", MODEL, MODEL "--XX--y", MODEL "--XX--y-", "--XX--yfoo\r\n",
+	static const char *const bad[] = { "", "--XX--y", MODEL, MODEL "--XX--y", MODEL "--XX--y-", MODEL "--XX--y --", MODEL "--XX--y--x", MODEL "--XX--y--\n",
+	                                   MODEL "--XX--y--\r", MODEL "--XX--y--\rx", MODEL "--XX--y-- -\r\n", MODEL "--XX--y - -",
+	                                   "--XX--yfoo\r\n",
 	                                   "--XX--y\r\nContent-Disposition: form-data; name=model\r\n" };
 	static const char *const types[] = { "multipart/form-data", "multipart/form-data; boundary=", "multipart/form-data; boundary=\"",
 	                                     "multipart/form-data; boundary=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" };

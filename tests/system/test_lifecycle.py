@@ -1,0 +1,294 @@
+"""
+Lives of a worker: a successor takes over under load, configurations change under load, descriptors run out.
+Threats T30, T32 of docs/security.md; fault rows F40 to F50.
+"""
+import json
+import os
+import signal
+import socket
+import threading
+import time
+
+from harness.rawhttp import Talk, exchange
+from harness.waiting import wait_until
+from harness.worker import Upstream, Worker, answer_as_asked, answer_plainly, chunk, config, request
+
+
+class Callers:
+    """Threads that ask, each on a new connection every time or on one that it keeps, until told to stop. What went wrong is kept."""
+
+    def __init__(self, port, n, keep=False):
+        self.port, self.keep, self.done, self.wrong, self.stop_asked = port, keep, 0, [], threading.Event()
+        self.threads = [threading.Thread(target=self._run, daemon=True) for _ in range(n)]
+        for thread in self.threads:
+            thread.start()
+
+    def _ask(self, talk):
+        status, headers, body = talk.send(request()).answer()
+        if status != 200 or json.loads(body)["choices"][0]["message"]["content"] != "hello":
+            self.wrong.append((status, body[:200]))
+        self.done += 1
+        return headers.get("connection") == "close"
+
+    def _run(self):
+        talk = None
+        while not self.stop_asked.is_set():
+            try:
+                talk = talk or Talk(self.port, 20)
+                over = self._ask(talk)
+            except OSError as error:
+                # An idle connection may be closed at any time (RFC 9112 9.3.1): a client asks again on a new one, once.
+                if self.keep and talk is not None and not isinstance(error, TimeoutError) and not talk.rest:
+                    talk = None
+                    continue
+                self.wrong.append(repr(error))
+                over = True
+            if over or not self.keep:
+                if talk:
+                    talk.close()
+                talk = None
+
+    def stop(self):
+        self.stop_asked.set()
+        for thread in self.threads:
+            thread.join(30)
+        return self
+
+
+def stream_all(port, n):
+    """n streams under way: their first event has come."""
+    talks = [Talk(port, 60) for _ in range(n)]
+    for talk in talks:
+        talk.send(request(stream=True))
+    for talk in talks:
+        while b"\n\n" not in talk.rest:
+            talk._fill()
+    return talks
+
+
+def test_a_successor_takes_over_under_200_streams(tmp_path):
+    """F42: kill -TERM with a second worker on the same port. No stream and no request fails."""
+    go = threading.Event()
+
+    def script(wire):
+        while True:
+            _, body = wire.request()
+            if json.loads(body).get("stream"):
+                wire.sse()
+                wire.event(chunk("a"))
+                go.wait(60)
+                for i in range(20):
+                    wire.event(chunk("word %d " % i))
+                wire.event(chunk(None, "stop"))
+                wire.event(b"[DONE]")
+                wire.last_chunk()
+            else:
+                wire.json()
+    upstream = Upstream(script)
+    first = Worker(tmp_path, config(upstream), loops=2)
+    streams = stream_all(first.port, 200)
+    fresh, kept = Callers(first.port, 3), Callers(first.port, 2, keep=True)
+    wait_until(lambda: fresh.done > 20, 20, "callers at work")
+    second = Worker(tmp_path, config(upstream), loops=2, port=first.port, name="successor")
+    wait_until(lambda: second.metric("tidegate_requests_total") > 5, 20, "the successor serving its share")
+    first.daemon.send(signal.SIGTERM)
+    wait_until(lambda: "draining" in first.daemon.log(), 10, "the predecessor draining")
+    before = fresh.done
+    wait_until(lambda: fresh.done > before + 100, 60, "callers at work on the successor alone")
+    assert first.daemon.running, "it waits for its streams"
+    go.set()
+    for talk in streams:
+        head, body, ended = talk.stream()
+        assert b" 200 " in head and ended and body.rstrip().endswith(b"data: [DONE]") and body.count(b"word ") == 20
+        talk.close()
+    assert first.daemon.process.wait(30) == 0 and not first.daemon.complaints()
+    assert fresh.stop().wrong == [] and kept.stop().wrong == [] and kept.done > 10
+    second.idle()
+    second.stop()
+    upstream.close()
+
+
+def test_configurations_change_under_load(tmp_path):
+    """Each request is served by one whole configuration, old or new, and none fails."""
+    a, b = Upstream(answer_plainly), Upstream(answer_plainly)
+    variants = [config(a, b), config(a, b, route={"targets": [{"provider": "p1", "model": "up"}]})]
+    worker = Worker(tmp_path, variants[0], loops=2)
+    callers = Callers(worker.port, 3), Callers(worker.port, 2, keep=True)
+    for i in range(40):
+        worker.change(variants[i % 2])
+    for group in callers:
+        assert group.stop().wrong == [] and group.done > 20
+    assert a.requests and b.requests
+    for upstream, key in ((a, b"sk-upstream-0"), (b, b"sk-upstream-1")):
+        assert all(b"Bearer " + key in head for head, _ in upstream.requests), "never the address of one and the key of another"
+    worker.idle()
+    worker.stop()
+    a.close()
+    b.close()
+
+
+def test_descriptors_run_out(tmp_path):
+    """T32, F46: RLIMIT 256 and 1,000 clients. Who has no room is told so, the admin port answers, nothing spins."""
+    upstream = Upstream(answer_plainly)
+    worker = Worker(tmp_path, config(upstream), under=["prlimit", "--nofile=256:256"])
+    assert worker.talk().send(request()).answer()[0] == 200
+    at_rest = len(worker.fds())
+    held, refused = [], 0
+    for i in range(1000):
+        raw = socket.create_connection(("127.0.0.1", worker.port), timeout=10)
+        held.append(raw)
+    for raw in held:
+        raw.settimeout(0.0)
+    admitted = []
+
+    def look():
+        for raw in list(held):
+            try:
+                data = raw.recv(4096)
+            except BlockingIOError:
+                continue
+            except ConnectionResetError:
+                data = b"reset"
+            held.remove(raw)
+            admitted.append(data)
+            raw.close()
+        return len(held) < 200
+    wait_until(look, 20, "the others being refused")
+    refused = [data for data in admitted if data.startswith(b"HTTP/1.1 503 ")]
+    assert len(refused) == len(admitted) >= 800, "a sentence for each, never silence: %r" % [d[:80] for d in admitted if d not in refused][:3]
+    assert all(b"\r\nretry-after: 1\r\n" in data and b'"overloaded"' in data for data in refused)
+    assert len(worker.fds()) < 240
+    for path in ("/healthz", "/readyz", "/metrics", "/snapshot"):
+        assert worker.admin(path)
+    # Those who are in are served; where no descriptor is left for the provider, the gateway blames itself.
+    for raw in held:
+        raw.settimeout(20)
+        raw.sendall(request())
+    answers = [raw.recv(4096).split(b"\r\n", 1)[0] for raw in held]
+    assert set(answers) <= {b"HTTP/1.1 200 OK", b"HTTP/1.1 503 Service Unavailable"} and answers.count(b"HTTP/1.1 200 OK") > 20, set(answers)
+    before = cpu(worker.daemon.pid)
+    time.sleep(1.0)
+    assert cpu(worker.daemon.pid) - before < 0.4, "it does not spin"
+    for raw in held:
+        raw.close()
+    wait_until(lambda: worker.talk().send(request()).answer()[0] == 200, 5, "room again")
+    idle = upstream.open()
+    wait_until(lambda: len(worker.fds()) <= at_rest + idle, 10, "all descriptors back but those of idle connections to the provider")
+    worker.idle()
+    worker.stop()
+    upstream.close()
+
+
+def cpu(pid):
+    """Seconds of processor that a process has used."""
+    fields = open("/proc/%d/stat" % pid).read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_no_descriptor_for_a_provider_is_no_fault_of_its(tmp_path):
+    """The provider's health stays as it was, no other target is asked, and the client may come again."""
+    gate = threading.Event()
+
+    def script(wire):
+        while True:
+            wire.request()
+            gate.wait(30)
+            wire.json()
+    upstream, other = Upstream(script), Upstream(answer_plainly)
+    fallback = {"fallback": {"enabled": True, "on": ["connect_error", "5xx"], "targets": [{"provider": "p1"}]}}
+    worker = Worker(tmp_path, config(upstream, other, route=fallback), under=["prlimit", "--nofile=128:128"])
+    talks = []
+    while True:
+        talk = worker.talk(20)
+        talk.send(request())
+        talks.append(talk)
+        if len(talks) > 100:
+            break
+    statuses = []
+    wait_until(lambda: worker.ended("upstream_error") + worker.ended("rejected") > 0 or worker.metric("tidegate_client_connections") > 10, 10, "the limit")
+    gate.set()
+    for talk in talks:
+        try:
+            status, headers, body = talk.answer()
+        except ConnectionError:
+            status, headers, body = 503, {"retry-after": "1"}, b'{"error":{"code":"overloaded"}}'
+        statuses.append(status)
+        if status != 200:
+            assert status == 503 and int(headers["retry-after"]) >= 1 and json.loads(body)["error"]["code"] == "overloaded"
+        talk.close()
+    assert statuses.count(503) > 20 and statuses.count(200) > 3
+    assert other.requests == []
+    for _ in range(5):
+        assert worker.talk(20).send(request()).answer()[0] == 200
+    worker.idle()
+    worker.stop()
+    upstream.close()
+    other.close()
+
+
+def test_a_stopped_worker_goes_on_where_it_was(tmp_path):
+    """F43: SIGSTOP, SIGCONT: no request times out for time in which the worker did not run."""
+    upstream = Upstream(answer_as_asked)
+    worker = Worker(tmp_path, config(upstream, data_plane={"keepalive_idle": "30s"}))
+    talks = [worker.talk(20) for _ in range(20)]
+    for talk in talks:
+        assert talk.send(request()).answer()[0] == 200
+    os.kill(worker.daemon.pid, signal.SIGSTOP)
+    for talk in talks:
+        talk.send(request(stream=True))
+    time.sleep(1.5)
+    os.kill(worker.daemon.pid, signal.SIGCONT)
+    for talk in talks:
+        head, body, ended = talk.stream()
+        assert b" 200 " in head and ended and b"[DONE]" in body
+        talk.close()
+    worker.idle()
+    worker.stop()
+    upstream.close()
+
+
+def test_storms_of_signals(tmp_path):
+    """F50: HUP, PIPE, USR and friends, hundreds of them, under load."""
+    upstream = Upstream(answer_plainly)
+    worker = Worker(tmp_path, config(upstream), loops=2)
+    callers = Callers(worker.port, 3)
+    for _ in range(100):
+        for number in (signal.SIGHUP, signal.SIGPIPE, signal.SIGWINCH, signal.SIGCHLD, signal.SIGURG):
+            os.kill(worker.daemon.pid, number)
+    wait_until(lambda: callers.done > 50, 20, "requests served on")
+    assert callers.stop().wrong == [] and worker.daemon.running
+    worker.idle()
+    worker.stop()
+    upstream.close()
+
+
+def test_a_log_that_nobody_reads_stops_nothing(tmp_path):
+    """F49: stderr is a pipe that is full. Lines are dropped and counted; no loop waits for a log."""
+    fifo = tmp_path / "log"
+    os.mkfifo(fifo)
+    held = os.open(fifo, os.O_RDWR)          # a reader that never reads
+    upstream = Upstream(answer_plainly)
+    worker = Worker(tmp_path, config(upstream), under=["sh", "-c", 'exec "$@" 2>"$0"', fifo])
+
+    def dropped():
+        os.kill(worker.daemon.pid, signal.SIGHUP)      # says what it serves
+        return worker.metric("tidegate_log_dropped_total") > 0
+    wait_until(dropped, 60, "the pipe being full", every=0.001)
+    for _ in range(20):
+        assert worker.talk().send(request()).answer()[0] == 200
+    worker.idle()
+    assert worker.daemon.stop() == 0
+    os.close(held)
+    upstream.close()
+
+
+def test_half_open_clients_get_one_answer(tmp_path):
+    """F22: a FIN from a client counts as gone; nothing hangs and nothing is left."""
+    upstream = Upstream(answer_plainly)
+    worker = Worker(tmp_path, config(upstream))
+    for _ in range(20):
+        exchange(worker.port, request(), half_close=True)
+    worker.idle()
+    assert worker.metric("tidegate_requests_in_flight") == 0
+    worker.stop()
+    upstream.close()
