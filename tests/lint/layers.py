@@ -62,7 +62,7 @@ LIBRARIES = {
 }
 PURE_HEADERS = {"assert.h", "ctype.h", "errno.h", "inttypes.h", "limits.h", "math.h", "stdarg.h", "stdbool.h", "stddef.h",
                 "stdint.h", "stdio.h", "stdlib.h", "string.h", "strings.h", "float.h", "zlib.h", "brotli/decode.h", "llhttp.h", "emmintrin.h"}
-LIBC = re.compile(r"^(assert|ctype|dirent|errno|execinfo|fcntl|fenv|float|getopt|glob|grp|ifaddrs|inttypes|limits|locale|math|"
+LIBC = re.compile(r"^(assert|ctype|dirent|errno|execinfo|fcntl|fenv|float|getopt|glob|grp|ifaddrs|inttypes|limits|link|locale|math|"
                   r"netdb|poll|pthread|pwd|sched|semaphore|setjmp|signal|spawn|stdalign|stdarg|stdatomic|stdbool|stddef|"
                   r"stdint|stdio|stdlib|stdnoreturn|string|strings|syslog|termios|time|unistd|malloc|"
                   r"(sys|netinet|arpa|net|linux)/[a-z_0-9]+)\.h$")
