@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/str.h"
+#include "base/time.h"
 #include "http/headers.h"
 
 extern const struct dp_provider *const dp_providers[];
@@ -267,6 +268,52 @@ static int64_t wait_in_text(struct gw_str body)
 	return -1;
 }
 
+/* Digits alone are seconds, or a moment in Unix milliseconds when there are many; else a duration or a date. */
+static int64_t reset_ms(struct gw_str s, int64_t now_ms)
+{
+	int64_t date = http_date_ms(s);
+	double n = decimal(s);
+
+	if (n > 1e11)
+		return capped(n > (double)now_ms ? n - (double)now_ms : 0);
+	if (n > 1e9) /* the same in seconds */
+		return capped(n * 1000 > (double)now_ms ? n * 1000 - (double)now_ms : 0);
+	if (n >= 0)
+		return capped(n * 1000);
+	if (date < 0 && !gw_time_parse(s, &date))
+		return capped(go_duration_ms(s));
+	return capped(date > now_ms ? (double)(date - now_ms) : 0);
+}
+
+/*
+ * x-ratelimit-remaining-tokens: 0 says which limit was met, and x-ratelimit-reset-tokens when it is fresh again
+ * (OpenAI, Groq, xAI, OpenRouter, Together); anthropic-ratelimit-tokens-remaining and -reset likewise.  Of several that
+ * were met the last to come back counts.
+ */
+static int64_t wait_in_limits(const struct dp_reply *r, int64_t now_ms)
+{
+	static const struct { const char *left, *reset; } pairs[] = {
+		{ "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests" },
+		{ "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens" },
+		{ "x-ratelimit-remaining", "x-ratelimit-reset" },
+		{ "ratelimit-remaining", "ratelimit-reset" },
+		{ "anthropic-ratelimit-requests-remaining", "anthropic-ratelimit-requests-reset" },
+		{ "anthropic-ratelimit-tokens-remaining", "anthropic-ratelimit-tokens-reset" },
+		{ "anthropic-ratelimit-input-tokens-remaining", "anthropic-ratelimit-input-tokens-reset" },
+		{ "anthropic-ratelimit-output-tokens-remaining", "anthropic-ratelimit-output-tokens-reset" },
+	};
+	int64_t wait = -1;
+
+	for (size_t i = 0; i < GW_COUNT(pairs); i++) {
+		struct gw_str left = dp_header_find(r->headers, r->n_headers, pairs[i].left);
+		struct gw_str reset = dp_header_find(r->headers, r->n_headers, pairs[i].reset);
+		int64_t ms = reset.n && left.n && decimal(left) == 0 ? reset_ms(reset, now_ms) : -1;
+
+		wait = ms > wait ? ms : wait;
+	}
+	return wait;
+}
+
 int64_t dp_retry_after_ms(const struct dp_reply *r, int64_t now_ms)
 {
 	struct gw_str ms = dp_header_find(r->headers, r->n_headers, "retry-after-ms");
@@ -292,7 +339,8 @@ int64_t dp_retry_after_ms(const struct dp_reply *r, int64_t now_ms)
 		if (delay >= 0)
 			return capped(delay);
 	}
-	return wait_in_text(r->body);
+	date = wait_in_text(r->body);
+	return date < 0 && r->status == 429 ? wait_in_limits(r, now_ms) : date;
 }
 
 /* ---- judging ---- */
@@ -391,6 +439,7 @@ struct dp_fault dp_provider_judge(const struct dp_provider *p, const struct dp_r
                                   int64_t now_ms)
 {
 	struct dp_fault f = { .retry_after_ms = -1 };
+	bool refused;
 	size_t at;
 
 	/* A good status without an error object is a good answer; a redirect is nothing we follow, hence broken. */
@@ -399,8 +448,10 @@ struct dp_fault dp_provider_judge(const struct dp_provider *p, const struct dp_r
 	f.kind = kind_of(p, r);
 	f.usage_refused = (r->status == 400 || r->status == 422) && find_ci(r->body, "stream_options", &at);
 	f.key_is_bad = f.kind == DP_FAULT_AUTH || f.kind == DP_FAULT_NO_MONEY;
-	f.next_key = f.key_is_bad || f.kind == DP_FAULT_RATE;
-	f.next_target = f.kind != DP_FAULT_CLIENT;
+	/* A model, a prompt or a request that is refused here by a 4xx is answered as it is: hiding it would hide a mistake. */
+	refused = f.kind != DP_FAULT_CLIENT && r->status >= 401 && r->status <= 403;
+	f.next_key = f.key_is_bad || f.kind == DP_FAULT_RATE || refused;
+	f.next_target = f.key_is_bad || f.kind == DP_FAULT_RATE || f.kind == DP_FAULT_OVERLOAD || f.kind == DP_FAULT_SERVER || refused;
 	f.retry_after_ms = dp_retry_after_ms(r, now_ms);
 	say(&f, r, secret);
 	return f;

@@ -139,8 +139,9 @@ struct dp_reply {
 struct dp_fault dp_provider_judge(const struct dp_provider *p, const struct dp_reply *r, struct gw_str secret,
                                   int64_t now_ms);
 /*
- * How long to wait: retry-after-ms, Retry-After in seconds, fractions or as an HTTP date, RetryInfo in the body, or
- * "try again in 1m2.5s".  -1: not said.
+ * How long to wait: retry-after-ms, Retry-After in seconds, fractions or as an HTTP date, RetryInfo in the body, "try
+ * again in 1m2.5s", or for a 429 the reset of the limit that was met (x-ratelimit-*, anthropic-ratelimit-*).  -1: not
+ * said.
  */
 int64_t dp_retry_after_ms(const struct dp_reply *r, int64_t now_ms);
 

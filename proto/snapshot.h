@@ -59,6 +59,22 @@ enum gw_balance { GW_BALANCE_ROUND_ROBIN, GW_BALANCE_RANDOM, GW_BALANCE_LEAST_RE
 
 struct gw_timeouts { int64_t connect_ms, first_byte_ms, idle_ms, total_ms, queue_ms; };
 
+/* A provider's own limits of time for some of its models; members that are not given are the provider's. */
+struct gw_model_limits { struct gw_str models; struct gw_timeouts t; };  /* a name, `prefix*` or `*` */
+
+/* What an unhappy status leads to, where an operator knows better than the built-in rules. */
+#define GW_THEN_TABLE(X) \
+	X(RETURN, "return") X(RETRY_SAME, "retry_same") X(NEXT_KEY, "next_key") X(NEXT_TARGET, "next_target")
+enum gw_then {
+	GW_THEN_USUAL,               /* no rule */
+#define X(name, text) GW_THEN_##name,
+	GW_THEN_TABLE(X)
+#undef X
+};
+struct gw_status_rule { uint16_t status; uint8_t then; };      /* 400 to 599; 4 and 5 stand for their class */
+
+enum gw_hash_by { GW_HASH_BY_CONSUMER, GW_HASH_BY_HEADER, GW_HASH_BY_SESSION };
+
 struct gw_provider {
 	struct gw_str name, type;
 	const struct gw_module *module;      /* the provider type; its conf stands in options */
@@ -70,9 +86,18 @@ struct gw_provider {
 	size_t n_keys;
 	struct gw_strv models;               /* what the operator says it serves; empty: anything */
 	enum gw_balance balance;
-	struct gw_timeouts timeouts;
+	struct { enum gw_hash_by by; struct gw_str header; } hash;   /* for GW_BALANCE_HASH */
+	struct gw_timeouts timeouts;         /* use gw_provider_timeouts() */
+	const struct gw_model_limits *model_limits;  /* exact, then longest prefix, then `*` */
+	size_t n_model_limits;
+	const struct gw_status_rule *on_status;      /* use gw_provider_then() */
+	size_t n_on_status;
 	struct { bool enabled; int64_t failure_threshold, cooldown_ms; } key_failover;
-	struct { bool verify; struct gw_str ca_pem, server_name; } tls;
+	struct { bool enabled; int64_t failures, window_ms, cooldown_ms, max_ejected_percent, slow_start_ms; } breaker;
+	struct { bool enabled; struct gw_str path; int64_t interval_ms, timeout_ms, unhealthy_after, healthy_after; } check;
+	struct { int64_t max_connections, max_queue; } pool;         /* of one worker to one endpoint; 0: no limit of its own */
+	struct { bool drain; int64_t limit_ms; } client_gone;
+	struct { bool verify, only_13; struct gw_str ca_pem, server_name; } tls;
 	const struct gw_pair *headers;       /* added to every request to it */
 	size_t n_headers;
 	bool allow_private;                  /* loopback and private addresses may be dialled */
@@ -257,6 +282,10 @@ const struct gw_consumer_key *gw_snapshot_key(const struct gw_snapshot *s, struc
 struct gw_bindings gw_snapshot_bindings(const struct gw_snapshot *s, const struct gw_route *r,
                                         const struct gw_consumer *c, struct gw_arena *a);
 
+/* The limits of time for this (mapped) model. */
+const struct gw_timeouts *gw_provider_timeouts(const struct gw_provider *p, struct gw_str model);
+/* What the operator wants done about this status; an exact status before its class. */
+enum gw_then gw_provider_then(const struct gw_provider *p, unsigned http_status);
 /* Client's model → what this target is asked for.  Borrowed from the target or from `model`. */
 struct gw_str gw_target_model(const struct gw_target *t, struct gw_str model);
 /*

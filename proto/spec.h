@@ -47,6 +47,10 @@ void gw_tracing_defaults(struct gw_tracing *out);
 enum gw_rc gw_spec_tracing(struct gw_spec *s, const json_t *o, struct gw_tracing *out, struct gw_error *err);
 enum gw_rc gw_spec_route_log(struct gw_spec *s, const json_t *route, struct gw_route_log *out, struct gw_error *err);
 
+/* How a provider fails over: breaker, checks, pool, hashing, limits of single models, rules for statuses. */
+enum gw_rc gw_spec_provider_pool(struct gw_spec *s, const json_t *o, struct gw_provider *p, struct gw_error *err);
+extern const struct gw_field gw_timeout_fields[];   /* of struct gw_timeouts */
+
 /* ---- pieces that several of them need ---- */
 
 /* Refuse or count members of `o` that are not in the NULL-terminated list. */
@@ -60,6 +64,9 @@ enum gw_rc gw_spec_text(const json_t *o, const char *name, size_t min, size_t ma
                         struct gw_error *err);
 enum gw_rc gw_spec_duration(const json_t *o, const char *name, int64_t min_ms, int64_t max_ms, int64_t *out,
                             struct gw_error *err);
+/* A member that is itself a flat object with a field table; its defaults when it is absent. */
+enum gw_rc gw_spec_fields(struct gw_spec *s, const json_t *o, const char *name, const struct gw_field *fields, void *conf,
+                          struct gw_error *err);
 /* The index of the member's word in the NULL-terminated list; *out stays when the member is absent. */
 enum gw_rc gw_spec_word(const json_t *o, const char *name, const char *const *words, int *out, struct gw_error *err);
 
@@ -77,6 +84,8 @@ struct gw_spec_owner { enum gw_scope scope; struct gw_str name; };
 /* The `plugins` member of a route, group or consumer, sorted by rank. */
 enum gw_rc gw_spec_plugins(struct gw_spec *s, const json_t *o, struct gw_spec_owner owner, struct gw_bindings *out,
                            struct gw_error *err);
+/* Names first, then prefixes that end in `*` from long to short; for qsort over what begins with a struct gw_str. */
+int gw_model_rule_cmp(const void *a, const void *b);
 int gw_binding_cmp(const void *a, const void *b); /* by rank, then name; for qsort */
 
 /* http or https, host, optional port and path; NULL when fine, else what is wrong with it, to follow "`x` ". */

@@ -13,7 +13,7 @@
 #define WEIGHT_MAX    10000
 #define HOUR_MS       3600000LL
 
-static const struct gw_field timeout_fields[] = {
+const struct gw_field gw_timeout_fields[] = {
 	GW_FIELD_MS(struct gw_timeouts, connect_ms, "connect", 10, 300000, 2000,
 	    "TCP and TLS.", "建立 TCP 与 TLS 连接。"),
 	GW_FIELD_MS(struct gw_timeouts, first_byte_ms, "first_byte", 10, HOUR_MS, 60000,
@@ -44,7 +44,10 @@ static const struct gw_field failover_fields[] = {
 struct tls_conf {
 	int64_t verify;
 	struct gw_str ca_pem, server_name;
+	int64_t min_version;
 };
+
+static const char *const tls_versions[] = { "1.2", "1.3", NULL };
 
 static const struct gw_field tls_fields[] = {
 	GW_FIELD_BOOL(struct tls_conf, verify, "verify", 1,
@@ -54,11 +57,12 @@ static const struct gw_field tls_fields[] = {
 	GW_FIELD_TEXT(struct tls_conf, server_name, "server_name", 0, 253, NULL,
 	    "Name to ask for and to verify, where it is not the host of the URL.",
 	    "当与 URL 中的主机名不同时，用于 SNI 与校验的名称。"),
+	GW_FIELD_ENUM(struct tls_conf, min_version, "min_version", tls_versions, 0,
+	    "Oldest version of TLS that is spoken with it.", "允许的最低 TLS 版本。"),
 	GW_FIELD_END
 };
 
-/* A member that is itself a flat object with a field table. */
-static enum gw_rc read_group(struct gw_spec *s, const json_t *o, const char *name,
+enum gw_rc gw_spec_fields(struct gw_spec *s, const json_t *o, const char *name,
     const struct gw_field *fields, void *conf, struct gw_error *err)
 {
 	json_t *group;
@@ -327,11 +331,11 @@ static enum gw_rc read_groups(struct gw_spec *s, const json_t *o, struct gw_prov
 	struct failover_conf f;
 	struct tls_conf t;
 	size_t at;
-	enum gw_rc rc = read_group(s, o, "timeouts", timeout_fields, &p->timeouts, err);
+	enum gw_rc rc = gw_spec_fields(s, o, "timeouts", gw_timeout_fields, &p->timeouts, err);
 	if (rc == GW_OK)
-		rc = read_group(s, o, "key_failover", failover_fields, &f, err);
+		rc = gw_spec_fields(s, o, "key_failover", failover_fields, &f, err);
 	if (rc == GW_OK)
-		rc = read_group(s, o, "tls", tls_fields, &t, err);
+		rc = gw_spec_fields(s, o, "tls", tls_fields, &t, err);
 	if (rc != GW_OK)
 		return rc;
 	p->key_failover.enabled = f.enabled;
@@ -344,6 +348,7 @@ static enum gw_rc read_groups(struct gw_spec *s, const json_t *o, struct gw_prov
 	p->tls.verify = t.verify;
 	p->tls.ca_pem = t.ca_pem;
 	p->tls.server_name = t.server_name;
+	p->tls.only_13 = t.min_version == 1;
 	return GW_OK;
 }
 
@@ -352,7 +357,8 @@ enum gw_rc gw_spec_provider(struct gw_spec *s, const json_t *o, struct gw_provid
 {
 	static const char *const names[] = { "description", "labels", "enabled", "type", "base_url",
 		"api_keys", "models", "endpoints", "load_balance", "timeouts", "key_failover", "tls",
-		"headers", "options", "allow_private", NULL };
+		"headers", "options", "allow_private", "affinity", "model_timeouts", "on_status", "breaker",
+		"health_check", "pool", "on_client_gone", NULL };
 	static const char *const balances[] = { "round_robin", "random", "least_requests", "hash", NULL };
 	static const struct gw_spec_list models = { "models", 1000, 256, NULL, NULL };
 	int balance = GW_BALANCE_ROUND_ROBIN;
@@ -375,6 +381,8 @@ enum gw_rc gw_spec_provider(struct gw_spec *s, const json_t *o, struct gw_provid
 		rc = read_groups(s, o, out, err);
 	if (rc == GW_OK)
 		rc = read_headers(s, o, out, err);
+	if (rc == GW_OK)
+		rc = gw_spec_provider_pool(s, o, out, err);
 	out->balance = (enum gw_balance)balance;
 	return rc;
 }

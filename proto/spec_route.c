@@ -195,16 +195,16 @@ static bool is_prefix_rule(struct gw_str name)
 	return name.n && name.p[name.n - 1] == '*';
 }
 
-/* Exact names, then prefixes from long to short; `*` is the shortest prefix. */
-static int map_cmp(const void *a, const void *b)
+/* `*` is the shortest prefix. */
+int gw_model_rule_cmp(const void *a, const void *b)
 {
-	const struct gw_pair *x = a, *y = b;
-	bool px = is_prefix_rule(x->name), py = is_prefix_rule(y->name);
+	const struct gw_str *x = a, *y = b;
+	bool px = is_prefix_rule(*x), py = is_prefix_rule(*y);
 	if (px != py)
 		return px ? 1 : -1;
-	if (px && x->name.n != y->name.n)
-		return x->name.n > y->name.n ? -1 : 1;
-	return gw_str_cmp(x->name, y->name);
+	if (px && x->n != y->n)
+		return x->n > y->n ? -1 : 1;
+	return gw_str_cmp(*x, *y);
 }
 
 static enum gw_rc read_model_map(struct gw_spec *s, const json_t *o, struct gw_target *t,
@@ -236,7 +236,7 @@ static enum gw_rc read_model_map(struct gw_spec *s, const json_t *o, struct gw_t
 		}
 		v[n++] = (struct gw_pair){ gw_arena_copy(s->arena, key), gw_arena_copy(s->arena, model) };
 	}
-	qsort(v, n, sizeof *v, map_cmp);
+	qsort(v, n, sizeof *v, gw_model_rule_cmp);
 	t->model_map = v;
 	t->n_model_map = n;
 	return GW_OK;

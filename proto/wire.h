@@ -21,7 +21,8 @@
  * Calls, args → result:
  *   provider_test   {provider,model} → {ok,status,latency_ms,model,detail}      status null: no answer came
  *   provider_models {provider}       → {items:[{id}]}; the vendor's refusal is an error with code "vendor"
- *   provider_health {provider}       → {keys:[{name,state,cooldown_until,last_error,in_flight}],endpoints:[{url,…}]}
+ *   provider_health {provider}       → {keys:[{name,state,cooldown_until,last_error,last_error_at,in_flight}],endpoints:[{url,…}]}
+ *   provider_health_clear {provider,key|null,endpoint|null} → the same; forgets what stood against them, both null: all
  *   drain           {}               → {}
  *
  * hello comes first and within 5 s; anything else before it closes the connection.  Unknown types and unknown members

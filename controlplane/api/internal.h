@@ -162,7 +162,7 @@ json_t *cp_diff(const json_t *from, const json_t *to);
 	X(get_settings) X(replace_settings) X(patch_settings)                                                      \
 	X(list_provider_types) X(get_provider_type) X(list_plugins) X(get_plugin)                                  \
 	X(list_providers) X(create_provider) X(get_provider) X(replace_provider) X(patch_provider) X(delete_provider) \
-	X(test_provider) X(list_vendor_models) X(get_provider_health)                                              \
+	X(test_provider) X(list_vendor_models) X(get_provider_health) X(clear_provider_health)                     \
 	X(list_routes) X(create_route) X(get_route) X(replace_route) X(patch_route) X(delete_route) X(explain_route) \
 	X(list_consumers) X(create_consumer) X(get_consumer) X(replace_consumer) X(patch_consumer) X(delete_consumer) \
 	X(list_consumer_keys) X(create_consumer_key) X(patch_consumer_key) X(delete_consumer_key) X(rotate_consumer_key) \

@@ -26,7 +26,7 @@ static enum gw_rc load(struct cp_ctx *x, json_t **spec, struct gw_error *err)
 static void no_worker(struct cp_ctx *x)
 {
 	cp_response_header(x->rq, x->rs, "Retry-After", GW_STR("2"));
-	cp_problem(x, 503, "no-worker", NULL, "no worker is connected, and only a worker can ask a vendor: start one, then try again");
+	cp_problem(x, 503, "no-worker", NULL, "no worker is connected, and only a worker can do that: start one, then try again");
 }
 
 static void busy(struct cp_ctx *x, const struct gw_error *err)
@@ -165,6 +165,7 @@ static json_t *entry(const char *member, const json_t *value)
 	json_object_set_new(o, "state", json_string("unknown"));
 	json_object_set_new(o, "cooldown_until", json_null());
 	json_object_set_new(o, "last_error", json_null());
+	json_object_set_new(o, "last_error_at", json_null());
 	json_object_set_new(o, "in_flight", json_integer(0));
 	return o;
 }
@@ -210,24 +211,18 @@ static void sort_worst(json_t *list)
 	free(v);
 }
 
-void cp_api_get_provider_health(struct cp_ctx *x)
+/* Run `op` on every connected worker and fold what they answer into `o`; how many did. */
+static json_int_t gather(struct cp_ctx *x, const char *op, json_t *args, json_t *o)
 {
 	const struct cp_workers *w = x->app->workers;
-	struct gw_error err = { 0 };
 	struct cp_node_live *live = NULL;
-	json_t *spec = NULL;
+	struct gw_error err = { 0 };
 	json_int_t reported = 0;
-	if (load(x, &spec, &err) != GW_OK) {
-		cp_problem_error(x, &err);
-		return;
-	}
-	json_t *o = blank(x, spec);
-	json_decref(spec);
 	size_t n = cp_wait_begin(x) && w != NULL ? w->list(w->self, x->a, &live) : 0;
+	gw_json_set_str(args, "provider", x->param[0]);
 	for (size_t i = 0; i < n; i++) {
-		json_t *args = json_object(), *result = NULL;
-		gw_json_set_str(args, "provider", x->param[0]);
-		if (w->call(w->self, live[i].id, "provider_health", args, HEALTH_MS, &result, &err) != GW_OK)
+		json_t *result = NULL;
+		if (w->call(w->self, live[i].id, op, json_deep_copy(args), HEALTH_MS, &result, &err) != GW_OK)
 			continue;
 		reported++;
 		merge(json_object_get(o, "keys"), json_object_get(result, "keys"), "name");
@@ -235,9 +230,70 @@ void cp_api_get_provider_health(struct cp_ctx *x)
 		json_decref(result);
 	}
 	cp_wait_end(x);
+	json_decref(args);
+	return reported;
+}
+
+static void answer_health(struct cp_ctx *x, json_t *o, json_int_t reported)
+{
 	sort_worst(json_object_get(o, "keys"));
 	sort_worst(json_object_get(o, "endpoints"));
 	json_object_set_new(o, "provider", cp_text_json(x->param[0]));
 	json_object_set_new(o, "workers", json_integer(reported));
 	cp_answer(x, 200, o);
+}
+
+void cp_api_get_provider_health(struct cp_ctx *x)
+{
+	struct gw_error err = { 0 };
+	json_t *spec = NULL;
+	if (load(x, &spec, &err) != GW_OK) {
+		cp_problem_error(x, &err);
+		return;
+	}
+	json_t *o = blank(x, spec);
+	json_decref(spec);
+	answer_health(x, o, gather(x, "provider_health", json_object(), o));
+}
+
+/* Is it one of ours?  NULL in the request means all of them. */
+static bool names_one(struct cp_ctx *x, const json_t *list, const char *member, const char *path, const json_t *wanted)
+{
+	size_t i;
+	json_t *v;
+	if (!json_is_string(wanted))
+		return true;
+	json_array_foreach((json_t *)list, i, v)
+		if (same_name(json_object_get(v, member), wanted))
+			return true;
+	cp_fault_add(x->faults, path, "unknown_reference", "this provider has no such %s", path + 1);
+	return false;
+}
+
+void cp_api_clear_provider_health(struct cp_ctx *x)
+{
+	struct gw_error err = { 0 };
+	json_t *spec = NULL, *key = json_object_get(x->body, "key"), *endpoint = json_object_get(x->body, "endpoint");
+	if (load(x, &spec, &err) != GW_OK) {
+		cp_problem_error(x, &err);
+		return;
+	}
+	json_t *o = blank(x, spec);
+	json_decref(spec);
+	if (!names_one(x, json_object_get(o, "keys"), "name", "/key", key) ||
+	    !names_one(x, json_object_get(o, "endpoints"), "url", "/endpoint", endpoint)) {
+		json_decref(o);
+		cp_problem_faults(x);
+		return;
+	}
+	json_t *args = json_object();
+	json_object_set(args, "key", json_is_string(key) ? key : json_null());
+	json_object_set(args, "endpoint", json_is_string(endpoint) ? endpoint : json_null());
+	json_int_t reported = gather(x, "provider_health_clear", args, o);
+	if (reported == 0) {
+		json_decref(o);
+		no_worker(x);
+		return;
+	}
+	answer_health(x, o, reported);
 }

@@ -1,8 +1,9 @@
-/* calls.c - provider_test, provider_models, provider_health, drain. */
+/* calls.c - provider_test, provider_models, provider_health and its clearing, drain. */
 #include "apply/calls.h"
 
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "base/str.h"
 #include "base/time.h"
 
@@ -106,7 +107,10 @@ static void start_probe(struct dp_loop *l, void *arg)
 
 /* ---- health needs no loop: the records are shared ---- */
 
-static json_t *health_of(const struct gw_provider *p)
+/* What to forget first, by name; absent: nothing of that kind. */
+struct forget { bool all; struct gw_str key, endpoint; };
+
+static json_t *health_of(const struct gw_provider *p, const struct forget *f)
 {
 	json_t *o = json_object(), *keys = json_array(), *ends = json_array();
 	int64_t mono = gw_mono_ms(), wall = gw_now_ms();
@@ -114,11 +118,17 @@ static json_t *health_of(const struct gw_provider *p)
 	for (size_t i = 0; i < p->n_keys; i++) {
 		struct dp_health *h = dp_health_ref(DP_HEALTH_KEY, p->name, p->keys[i].name, p->keys[i].value);
 
+		if (f->all || (f->key.n && gw_str_eq(f->key, p->keys[i].name)))
+			dp_health_clear(h, mono);
+
 		json_array_append_new(keys, dp_health_json(h, mono, wall));
 		dp_health_unref(&h);
 	}
 	for (size_t i = 0; i < p->n_endpoints; i++) {
 		struct dp_health *h = dp_health_ref(DP_HEALTH_ENDPOINT, p->name, p->endpoints[i].url, GW_STR_NONE);
+
+		if (f->all || (f->endpoint.n && gw_str_eq(f->endpoint, p->endpoints[i].url)))
+			dp_health_clear(h, mono);
 
 		json_array_append_new(ends, dp_health_json(h, mono, wall));
 		dp_health_unref(&h);
@@ -138,8 +148,18 @@ static void about_provider(const struct dp_caller *caller, const struct gw_wire 
 	if (!c->provider) {
 		caller->answer(caller->arg, error_of(c->id, "not_found", GW_STR("this worker's configuration has no such provider")));
 		free_call(c);
-	} else if (gw_str_is(w->op, "provider_health")) {
-		caller->answer(caller->arg, result_of(c->id, health_of(c->provider)));
+	} else if (gw_str_starts(w->op, GW_STR("provider_health"))) {
+		struct forget f = { .all = false };
+
+		if (gw_str_is(w->op, "provider_health_clear")) {
+			f.key = gw_json_str(json_object_get(w->args, "key"));
+			f.endpoint = gw_json_str(json_object_get(w->args, "endpoint"));
+			while (f.endpoint.n && f.endpoint.p[f.endpoint.n - 1] == '/') /* as snapshots have it */
+				f.endpoint.n--;
+			f.all = !f.key.n && !f.endpoint.n;
+			gw_log(GW_LOG_INFO, "provider", name, "an operator cleared its health", "key=%.*s endpoint=%.*s", GW_FMT(f.key), GW_FMT(f.endpoint));
+		}
+		caller->answer(caller->arg, result_of(c->id, health_of(c->provider, &f)));
 		free_call(c);
 	} else {
 		c->kind = gw_str_is(w->op, "provider_models") ? DP_PROBE_MODELS : DP_PROBE_CHAT;
@@ -154,7 +174,8 @@ void dp_call_run(const struct dp_caller *caller, const struct gw_wire *w)
 
 	c->caller = caller;
 	c->id = gw_strdup_n(w->id.p, w->id.n);
-	if (gw_str_is(w->op, "provider_test") || gw_str_is(w->op, "provider_models") || gw_str_is(w->op, "provider_health")) {
+	if (gw_str_is(w->op, "provider_test") || gw_str_is(w->op, "provider_models") ||
+	    gw_str_is(w->op, "provider_health") || gw_str_is(w->op, "provider_health_clear")) {
 		about_provider(caller, w, c);
 		return;
 	}

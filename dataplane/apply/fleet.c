@@ -36,6 +36,8 @@ struct dp_fleet *dp_fleet_open(size_t loops, const struct dp_shared *watch)
 	f->m = gw_alloc(loops * sizeof *f->m);
 	f->shared = *watch;
 	f->shared.counters = dp_counters_open();
+	f->shared.pins = dp_pins_open();
+	f->shared.loops = loops;
 	pthread_mutex_init(&f->lock, NULL);
 	for (size_t i = 0; i < loops; i++) {
 		f->m[i].loop = dp_loop_open((unsigned)i);
@@ -232,6 +234,7 @@ void dp_fleet_close(struct dp_fleet **fp)
 	}
 	gw_snapshot_unref(&f->current);
 	dp_counters_close(&f->shared.counters);
+	dp_pins_close(&f->shared.pins);
 	pthread_mutex_destroy(&f->lock);
 	free(f->m);
 	free(f);

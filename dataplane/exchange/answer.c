@@ -235,6 +235,8 @@ void dp_answer_failure(struct dp_exchange *x)
 	case DP_FAIL_CONNECT:
 		if (f->net == DP_NET_FAULT_LOCAL)
 			dp_answer_error(x, DP_E_OVERLOADED, "The gateway has no room for another connection; try again.");
+		else if (f->net == DP_NET_FAULT_QUEUE)
+			dp_answer_error(x, DP_E_OVERLOADED, "The provider `%.*s` has no free connection: %s.", GW_FMT(name), f->text);
 		else if (f->net == DP_NET_FAULT_TIMEOUT)
 			dp_answer_error(x, DP_E_UPSTREAM_TIMEOUT, "The provider `%.*s` could not be reached in time.", GW_FMT(name));
 		else

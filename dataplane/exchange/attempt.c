@@ -165,14 +165,25 @@ static void on_ready(struct dp_want *a, struct dp_up *u)
 	have_connection(x, u);
 }
 
+static void endpoint_failed(struct dp_exchange *x, const char *why)
+{
+	const struct gw_provider *p = x->at.provider;
+	struct dp_breaker b = { p->breaker.failures, p->breaker.window_ms, p->breaker.cooldown_ms };
+
+	if (p->breaker.enabled)
+		dp_health_bad(dp_endpoint_health(x->at.place.endpoint), dp_x_now(x), &b, why);
+	else
+		dp_health_note(dp_endpoint_health(x->at.place.endpoint), why);
+}
+
 static void on_failed(struct dp_want *a, enum dp_net_fault fault, const char *text)
 {
 	struct dp_exchange *x = GW_CONTAINER(a, struct dp_exchange, at.ask);
 
 	GW_CHECK(x, DP_EXCHANGE_MAGIC);
 	x->at.asking = false;
-	if (fault != DP_NET_FAULT_BLOCKED && fault != DP_NET_FAULT_LOCAL)
-		dp_health_bad(dp_endpoint_health(x->at.place.endpoint), dp_x_now(x), 3, 5000, text);
+	if (fault != DP_NET_FAULT_BLOCKED && fault != DP_NET_FAULT_LOCAL && fault != DP_NET_FAULT_QUEUE) /* none says a thing about it */
+		endpoint_failed(x, text);
 	dp_attempt_fail(x, DP_FAIL_CONNECT, fault, text);
 }
 
@@ -182,8 +193,8 @@ static void connect_up(struct dp_exchange *x, bool fresh)
 	struct dp_up *u;
 
 	t->ask.fresh = fresh;
-	t->ask.connect_ms = t->provider->timeouts.connect_ms;
-	t->ask.queue_ms = t->provider->timeouts.queue_ms;
+	t->ask.connect_ms = t->limits->connect_ms;
+	t->ask.queue_ms = t->limits->queue_ms;
 	t->ask.ready = on_ready;
 	t->ask.failed = on_failed;
 	t->asking = true;
@@ -214,6 +225,7 @@ static void begin(struct dp_exchange *x, struct dp_place place, bool stale_retry
 	t->type = dp_provider_find(target->provider->type);
 	t->pool = dp_pool_for(x->shard->pools, target->provider);
 	t->model = gw_target_model(target, x->req.model);
+	t->limits = gw_provider_timeouts(t->provider, t->model);
 	t->rewrite = dp_provider_plan(t->type, t->provider->options, &x->req, t->model, dp_pool_refuses_usage(t->pool));
 	t->body = x->reader ? dp_request_rewrite(t->a, &x->req, gw_buf_str(&x->body), &t->rewrite) : (struct dp_body){ 0 };
 	t->started_ms = dp_x_now(x);
@@ -279,6 +291,8 @@ void dp_attempt_first(struct dp_exchange *x)
 {
 	struct dp_place place;
 
+	if (!dp_x_pin(x))
+		return;
 	if (dp_plan_first(x, &place)) {
 		go_to(x, place);
 		return;
@@ -291,15 +305,15 @@ void dp_attempt_first(struct dp_exchange *x)
 static void note_health(struct dp_exchange *x, const struct dp_failure *f)
 {
 	const struct gw_provider *p = x->at.provider;
+	struct dp_breaker in_a_row = { p->key_failover.failure_threshold, 0, p->key_failover.cooldown_ms };
 	struct dp_health *key = x->at.place.key_health, *end = dp_endpoint_health(x->at.place.endpoint);
-	int64_t now = dp_x_now(x), wait;
+	int64_t now = dp_x_now(x), wait = f->fault.retry_after_ms;
 
 	if (f->how != DP_FAIL_STATUS) {
-		if (f->how != DP_FAIL_CONNECT)
-			dp_health_bad(end, now, 5, 5000, f->text);
+		if (f->how != DP_FAIL_CONNECT) /* that one was noted where it came up */
+			endpoint_failed(x, f->text);
 		return;
 	}
-	wait = f->fault.retry_after_ms;
 	switch (f->fault.kind) {
 	case DP_FAULT_AUTH:
 	case DP_FAULT_NO_MONEY:
@@ -308,14 +322,15 @@ static void note_health(struct dp_exchange *x, const struct dp_failure *f)
 		break;
 	case DP_FAULT_RATE:
 	case DP_FAULT_OVERLOAD:
-		if (key && wait > 0)
-			dp_health_close(key, now, wait, f->fault.text);
+		if (wait > 0) /* a server without keys is its own account */
+			dp_health_close(key ? key : end, now, wait, f->fault.text);
 		else if (key && p->key_failover.enabled)
-			dp_health_bad(key, now, p->key_failover.failure_threshold, p->key_failover.cooldown_ms, f->fault.text);
+			dp_health_bad(key, now, &in_a_row, f->fault.text);
+		else if (!key)
+			endpoint_failed(x, f->fault.text);
 		break;
 	case DP_FAULT_SERVER:
-		if (p->n_endpoints > 1)
-			dp_health_bad(end, now, 5, 5000, f->fault.text);
+		endpoint_failed(x, f->fault.text);
 		break;
 	default:
 		break;
@@ -379,13 +394,26 @@ void dp_attempt_failed(struct dp_exchange *x, const struct dp_failure *f)
 		dp_relay_break(x, f->how == DP_FAIL_TIMEOUT ? DP_E_UPSTREAM_TIMEOUT : DP_E_UPSTREAM_FAILED, f->text);
 		return;
 	}
-	if (dp_plan_next(x, f, &place)) {
-		dp_metrics_again(x->shard->metrics, x->plan.target->provider->name, x->plan.target != t->target);
-		dp_attempt_drop(x, false);
-		go_to(x, place);
+	if (!dp_plan_next(x, f, &place)) {
+		dp_answer_failure(x);
 		return;
 	}
-	dp_answer_failure(x);
+	dp_metrics_again(x->shard->metrics, x->plan.target->provider->name, x->plan.target != t->target);
+	dp_attempt_drop(x, false);
+	if (x->plan.wait_ms > 0) {
+		x->next_place = place;
+		dp_x_step(x, DP_STEP_BACKOFF);
+	} else {
+		go_to(x, place);
+	}
+}
+
+void dp_attempt_go_on(struct dp_exchange *x)
+{
+	struct dp_place place = x->next_place;
+
+	memset(&x->next_place, 0, sizeof x->next_place); /* moved, so that it is not left */
+	begin(x, place, false);
 }
 
 void dp_attempt_fail(struct dp_exchange *x, int how, enum dp_net_fault net, const char *text)

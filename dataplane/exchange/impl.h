@@ -6,6 +6,7 @@
  *   body.c     the body: read, scanned, kept
  *   route.c    which route, and whether this consumer may
  *   plan.c     which target next
+ *   pin.c      requests that must go where their state lives
  *   attempt.c  one try at one target: connection, request, judgement
  *   attempt_log.c  what became of every try, for the record
  *   relay.c    the provider's answer on its way to the client
@@ -36,6 +37,7 @@
 #include "plugin_host.h"
 #include "provider.h"
 #include "stream.h"
+#include "upstream/pins.h"
 
 #define DP_MAX_ATTEMPTS     4
 #define DP_MAX_TARGETS      64        /* of a route, its fallbacks apart */
@@ -73,6 +75,7 @@ struct dp_shard {
 	X(BODY,    "body")     /* the body is arriving                             */ \
 	X(PLUGINS, "plugins")  /* a plugin waits for something                     */ \
 	X(CONNECT, "connect")  /* in the queue, looking up, connecting, handshake  */ \
+	X(BACKOFF, "backoff")  /* a pause before the same provider is asked again  */ \
 	X(SEND,    "send")     /* the request is being written                     */ \
 	X(WAIT,    "wait")     /* no answer head yet                               */ \
 	X(RELAY,   "relay")    /* the answer is passing                            */ \
@@ -109,6 +112,9 @@ struct dp_plan {
 	const struct gw_target *target;    /* the one being tried */
 	unsigned tries;                    /* on it */
 	struct dp_tried places;            /* keys and endpoints of it */
+	bool stay;                         /* what it refers to exists at one account only: no other is tried */
+	const struct dp_pin *pin;          /* arena; whoever holds the state it refers to; NULL: anybody will do */
+	int64_t wait_ms;                   /* before the next attempt */
 };
 
 struct dp_attempt {
@@ -127,12 +133,15 @@ struct dp_attempt {
 	size_t part, part_at;              /* how far the body has been handed to the connection */
 	bool sent, answered, got_byte;     /* all written; head came; any byte came */
 	bool stale_retry;                  /* this is the second go after a stale pooled connection */
+	const struct gw_timeouts *limits;  /* the provider's for this model */
 	int64_t started_ms, sent_ms;
 	unsigned status;                   /* of the answer */
+	bool good;                         /* it has counted as a success for key and endpoint */
 	bool relaying;                     /* else the body is collected in `error` */
 	bool paused;
 	struct gw_buf error;               /* body of an unhappy answer */
 	struct dp_inflate *inflate;        /* NULL: the answer came plain */
+	struct dp_id_scan *id_scan;        /* looks for the id of an answer that the provider keeps; NULL: no matter */
 	struct dp_tap *tap;
 	struct dp_stream *chain;
 };
@@ -173,7 +182,7 @@ struct dp_exchange {
 	struct dp_timer timer;
 	struct dp_plan plan;
 	struct dp_admission admission;
-	struct dp_place next_place;        /* while the step to the fallback chain waits for its admission */
+	struct dp_place next_place;        /* while an attempt waits for its admission or for the end of a pause */
 	struct dp_attempt at;
 	struct dp_attempt_log log;
 	unsigned attempts;
@@ -251,6 +260,11 @@ void dp_x_plugins_done(struct dp_exchange *x, enum dp_hook hook, enum dp_verdict
 /* route.c */
 bool dp_x_route(struct dp_exchange *x);                /* false: answered */
 void dp_x_models(struct dp_exchange *x);
+/* pin.c: state that lives at the provider */
+bool dp_op_is_stateful(const struct dp_operation *op);
+bool dp_x_pin(struct dp_exchange *x);                  /* before the plan; false: answered */
+void dp_x_note_begin(struct dp_exchange *x);           /* a good answer begins */
+void dp_x_note_state(struct dp_exchange *x, struct gw_str bytes);  /* of the answer's beginning, as they pass */
 /* May this request's consumer be served by this target? */
 bool dp_x_may_use(const struct dp_exchange *x, const struct gw_target *t, bool is_fallback);
 /* plan.c */
@@ -260,6 +274,7 @@ bool dp_plan_next(struct dp_exchange *x, const struct dp_failure *f, struct dp_p
 /* attempt.c */
 void dp_attempt_first(struct dp_exchange *x);
 void dp_attempt_send(struct dp_exchange *x);
+void dp_attempt_go_on(struct dp_exchange *x);           /* the pause of BACKOFF is over */
 void dp_attempt_failed(struct dp_exchange *x, const struct dp_failure *f);
 void dp_attempt_fail(struct dp_exchange *x, int how, enum dp_net_fault net, const char *text);
 void dp_attempt_drop(struct dp_exchange *x, bool clean); /* gives the connection back and forgets the attempt */

@@ -214,12 +214,12 @@ static void on_limit(struct dp_timer *t)
 
 static void begin(struct probe *p)
 {
-	static const struct dp_tried none;
+	static const struct dp_choice none;
 	struct dp_pool *pool = dp_pool_for(p->shard->pools, p->provider);
 
 	p->status = 0;
 	gw_buf_clear(&p->body);
-	if (!dp_place_choose(pool, p->provider, &none, 0, &p->place)) {
+	if (!dp_place_choose(pool, p->provider, &none, &p->place)) {
 		finish(p, false, "the provider has no usable endpoint or key");
 		return;
 	}

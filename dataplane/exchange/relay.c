@@ -36,6 +36,8 @@ static enum dp_flow sink_feed(struct dp_stream *s, const struct dp_chunk *c)
 {
 	struct dp_exchange *x = ((struct sink *)dp_state(s))->x;
 
+	if (x->at.id_scan)
+		dp_x_note_state(x, c->u.bytes);
 	if (!gw_buf_add(out_of(x), c->u.bytes)) {
 		x->sink_failed = true;
 		return DP_ERROR;
@@ -48,6 +50,18 @@ static const struct dp_stage sink_stage = {
 };
 
 /* ---- writing to the client ---- */
+
+static void note_good(struct dp_exchange *x)
+{
+	struct dp_attempt *t = &x->at;
+
+	if (t->good || !t->place.endpoint)
+		return;
+	t->good = true;
+	if (t->place.key_health)
+		dp_health_good(t->place.key_health, t->started_ms, dp_x_now(x));
+	dp_health_good(dp_endpoint_health(t->place.endpoint), t->started_ms, dp_x_now(x));
+}
 
 static void choose_head(struct dp_exchange *x, bool ended)
 {
@@ -92,8 +106,10 @@ static void flush(struct dp_exchange *x, bool ended)
 	} else if (out->n > 0) {
 		v[n++] = gw_buf_str(out);
 	}
-	if (out->n > 0)
+	if (out->n > 0 && !x->committed) {
 		x->committed = true;
+		note_good(x); /* whoever streams for minutes must not hold the place of the one that tries a half-open provider */
+	}
 	x->sent_body += (int64_t)out->n;
 	if (n > 0 && !dp_conn_write(x->client->conn, v, n))
 		x->client_full = true;
@@ -108,6 +124,7 @@ void dp_relay_ping(struct dp_exchange *x)
 	bool was = x->committed;
 	struct gw_str h;
 
+	x->committed = true; /* so that nobody takes it for the first content */
 	if (!x->head_sent) {
 		dp_answer_head(x, 200, GW_STR("text/event-stream"), -1, NULL, 0, NULL);
 		h = gw_buf_str(&x->shard->head);
@@ -218,9 +235,7 @@ static void answer_complete(struct dp_exchange *x, bool clean)
 
 	flush(x, true);
 	note_first_token(x);
-	if (t->place.key_health)
-		dp_health_good(t->place.key_health);
-	dp_health_good(dp_endpoint_health(t->place.endpoint));
+	note_good(x);
 	dp_metrics_attempt(x->shard->metrics, t->provider->name, "ok");
 	dp_attempt_log_end(x, "ok", NULL);
 	dp_up_return(&t->up, clean);
@@ -289,7 +304,7 @@ static void on_head(struct dp_exchange *x)
 		t->inflate = dp_inflate_open(coding);
 	if (h->status < 200 || h->status > 299) {
 		if (h->status < 500) /* a connection says little of a server; an answer does */
-			dp_health_good(dp_endpoint_health(t->place.endpoint));
+			dp_health_good(dp_endpoint_health(t->place.endpoint), t->started_ms, dp_x_now(x));
 		return;
 	}
 	if (coding == DP_CODING_UNKNOWN) {
@@ -298,6 +313,7 @@ static void on_head(struct dp_exchange *x)
 		return;
 	}
 	t->relaying = true;
+	dp_x_note_begin(x);
 	t->tap = dp_tap_open(t->a, &setup);
 	t->chain = dp_tap_chain(t->a, t->tap, dp_stream_open(t->a, &sink_stage, x, NULL));
 	made = dp_tap_content_type(t->tap);

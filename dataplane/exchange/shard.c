@@ -29,7 +29,7 @@ struct dp_shard *dp_shard_open(struct dp_loop *l, const struct dp_shared *shared
 	s->crash = dp_crash_note_of(dp_loop_index(l));
 	dp_crash_describe(describe);
 	s->shared = *shared;
-	s->pools = dp_pools_open(l);
+	s->pools = dp_pools_open(l, shared->loops);
 	s->metrics = dp_metrics_open();
 	s->desk = dp_desk_open(s->shared.counters, l);
 	s->ring = shared->access_log ? dp_access_log_ring(shared->access_log, dp_loop_index(l)) : NULL;

@@ -13,6 +13,7 @@
 #include "observe/metrics.h"
 #include "services/counters.h"
 #include "snapshot.h"
+#include "upstream/pins.h"
 #include "upstream/pool.h"
 
 struct dp_shard;
@@ -22,6 +23,8 @@ struct dp_shared {
 	struct dp_ledger *ledger;              /* NULL: records go nowhere */
 	struct dp_counters *counters;
 	struct dp_access_log *access_log;      /* NULL: none is kept */
+	struct dp_pins *pins;
+	size_t loops;                          /* how many share the worker's limits */
 };
 
 struct dp_shard *dp_shard_open(struct dp_loop *l, const struct dp_shared *shared); /* owned: dp_shard_close() */

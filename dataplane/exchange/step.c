@@ -13,6 +13,7 @@
 static void expire_body(struct dp_exchange *x);
 static void expire_plugins(struct dp_exchange *x);
 static void expire_upstream(struct dp_exchange *x);
+static int64_t backoff_due(const struct dp_exchange *x);
 static int64_t body_due(const struct dp_exchange *x);
 static int64_t plugins_due(const struct dp_exchange *x);
 static int64_t send_due(const struct dp_exchange *x);
@@ -29,6 +30,7 @@ static const struct {
 	[DP_STEP_BODY]    = { "body", body_due, expire_body },
 	[DP_STEP_PLUGINS] = { "plugins", plugins_due, expire_plugins },
 	[DP_STEP_CONNECT] = { "connect", NULL, NULL },
+	[DP_STEP_BACKOFF] = { "backoff", backoff_due, dp_attempt_go_on },
 	[DP_STEP_SEND]    = { "send", send_due, expire_upstream },
 	[DP_STEP_WAIT]    = { "wait", wait_due, expire_upstream },
 	[DP_STEP_RELAY]   = { "relay", relay_due, expire_upstream },
@@ -52,14 +54,16 @@ static int64_t body_due(const struct dp_exchange *x)
 
 static int64_t plugins_due(const struct dp_exchange *x) { return x->step_ms + PLUGIN_LIMIT_MS; }
 
+static int64_t backoff_due(const struct dp_exchange *x) { return x->step_ms + x->plan.wait_ms; }
+
 static int64_t send_due(const struct dp_exchange *x)
 {
-	return (x->last_in_ms > x->step_ms ? x->last_in_ms : x->step_ms) + x->at.provider->timeouts.idle_ms;
+	return (x->last_in_ms > x->step_ms ? x->last_in_ms : x->step_ms) + x->at.limits->idle_ms;
 }
 
 static int64_t wait_due(const struct dp_exchange *x)
 {
-	int64_t limit = x->at.target->timeout_ms > 0 ? x->at.target->timeout_ms : x->at.provider->timeouts.first_byte_ms;
+	int64_t limit = x->at.target->timeout_ms > 0 ? x->at.target->timeout_ms : x->at.limits->first_byte_ms;
 
 	return x->at.sent_ms + limit;
 }
@@ -68,7 +72,7 @@ static int64_t relay_due(const struct dp_exchange *x)
 {
 	if (x->at.paused) /* we are not reading, so its silence means nothing */
 		return INT64_MAX;
-	return x->last_in_ms + x->at.provider->timeouts.idle_ms;
+	return x->last_in_ms + x->at.limits->idle_ms;
 }
 
 static int64_t total_due(const struct dp_exchange *x)
@@ -77,8 +81,8 @@ static int64_t total_due(const struct dp_exchange *x)
 		return INT64_MAX;
 	if (x->route->total_timeout_ms > 0)
 		return x->first_attempt_ms + x->route->total_timeout_ms;
-	if (x->at.provider && x->at.provider->timeouts.total_ms > 0)
-		return x->at.started_ms + x->at.provider->timeouts.total_ms;
+	if (x->at.limits && x->at.limits->total_ms > 0 && x->step != DP_STEP_BACKOFF)
+		return x->at.started_ms + x->at.limits->total_ms;
 	return INT64_MAX;
 }
 
@@ -132,6 +136,10 @@ static void expire_total(struct dp_exchange *x)
 	struct dp_failure f = { .how = DP_FAIL_TIMEOUT, .fault.retry_after_ms = -1, .text = "the limit of total time was reached" };
 
 	x->out_of_time = x->route->total_timeout_ms > 0; /* over all attempts: there is no time for another */
+	if (x->step == DP_STEP_BACKOFF) {
+		dp_answer_failure(x); /* of the attempt before the pause */
+		return;
+	}
 	dp_attempt_failed(x, &f);
 }
 

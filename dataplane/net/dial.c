@@ -266,7 +266,7 @@ struct dp_dial *dp_dial(struct dp_loop *l, const struct dp_dial_spec *s, dp_dial
 	d->port = s->port;
 	d->tls = s->tls;
 	d->allow_private = s->allow_private;
-	d->tls_spec = (struct dp_tls_spec){ d->host, d->server_name, s->ca_pem, s->port, s->verify };
+	d->tls_spec = (struct dp_tls_spec){ d->host, d->server_name, s->ca_pem, s->port, s->verify, s->only_tls13 };
 	d->deadline_ms = dp_loop_now(l) + s->timeout_ms;
 	d->done = done;
 	d->arg = arg;

@@ -18,7 +18,8 @@
 	X(TIMEOUT,     "timeout",        "no connection within the limit")             \
 	X(TLS,         "tls",            "the TLS handshake or the certificate failed") \
 	X(BROKEN,      "broken",         "the connection broke")                       \
-	X(LOCAL,       "local",          "this worker has no descriptor left, which is nobody else's fault")
+	X(LOCAL,       "local",          "this worker has no descriptor left, which is nobody else's fault") \
+	X(QUEUE,       "queue",          "no connection of the pool was free in time")
 enum dp_net_fault {
 #define X(name, text, doc) DP_NET_FAULT_##name,
 	DP_NET_FAULT_TABLE(X)
@@ -31,6 +32,7 @@ struct dp_dial_spec {
 	struct gw_str host;          /* name or IP literal, without brackets */
 	uint16_t port;
 	bool tls, verify;
+	bool only_tls13;             /* else 1.2 will do */
 	struct gw_str ca_pem;        /* extra roots; absent: none */
 	struct gw_str server_name;   /* SNI and certificate name; absent: host */
 	bool allow_private;

@@ -66,7 +66,7 @@ struct dp_conn {
 };
 
 /* Whom we expect at the other end; texts are borrowed for the handshake's time. */
-struct dp_tls_spec { struct gw_str host, server_name, ca_pem; uint16_t port; bool verify; };
+struct dp_tls_spec { struct gw_str host, server_name, ca_pem; uint16_t port; bool verify, only_13; };
 
 /* dns.c: `done` runs once, always from the loop and never from inside; n == 0: failed, text says why. */
 #define DP_DNS_MAX_ADDRS 16

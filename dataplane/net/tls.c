@@ -182,7 +182,7 @@ static int on_new_session(SSL *ssl, SSL_SESSION *s)
 	return 1;
 }
 
-static SSL_CTX *make_context(struct gw_str pem, const char *digest, bool verify)
+static SSL_CTX *make_context(const struct dp_tls_spec *spec, const char *digest)
 {
 	static const unsigned char alpn[] = { 8, 'h', 't', 't', 'p', '/', '1', '.', '1' };
 	SSL_CTX *x = SSL_CTX_new(TLS_client_method());
@@ -190,14 +190,14 @@ static SSL_CTX *make_context(struct gw_str pem, const char *digest, bool verify)
 
 	if (!x)
 		abort();
-	SSL_CTX_set_min_proto_version(x, TLS1_2_VERSION);
+	SSL_CTX_set_min_proto_version(x, spec->only_13 ? TLS1_3_VERSION : TLS1_2_VERSION);
 	SSL_CTX_set_options(x, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
 	SSL_CTX_set_mode(x, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
 	SSL_CTX_set_session_cache_mode(x, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
 	SSL_CTX_sess_set_new_cb(x, on_new_session);
 	SSL_CTX_set_alpn_protos(x, alpn, sizeof alpn);
-	SSL_CTX_set_verify(x, verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
-	store = store_for(pem, digest);
+	SSL_CTX_set_verify(x, spec->verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
+	store = store_for(spec->ca_pem, digest);
 	SSL_CTX_set1_cert_store(x, store);
 	X509_STORE_free(store);
 	return x;
@@ -229,7 +229,8 @@ static SSL_CTX *context_for(struct dp_loop *l, const struct dp_tls_spec *s, char
 	gw_sha256(sum, s->ca_pem.n ? s->ca_pem : GW_STR(""));
 	gw_hex(trust, sum, 32);
 	trust[64] = s->verify ? 'v' : 'n';
-	trust[65] = '\0';
+	trust[65] = s->only_13 ? '3' : '2';
+	trust[66] = '\0';
 	x = gw_map_get(c->contexts, gw_str_c(trust));
 	if (x)
 		return x;
@@ -239,9 +240,9 @@ static SSL_CTX *context_for(struct dp_loop *l, const struct dp_tls_spec *s, char
 		c->contexts = gw_map_open(8);
 	}
 	trust[64] = '\0';
-	x = make_context(s->ca_pem, trust, s->verify);
+	x = make_context(s, trust);
 	trust[64] = s->verify ? 'v' : 'n';
-	gw_map_put(c->contexts, (struct gw_str){ gw_strdup_n(trust, 65), 65 }, x);
+	gw_map_put(c->contexts, (struct gw_str){ gw_strdup_n(trust, 66), 66 }, x);
 	return x;
 }
 

@@ -23,7 +23,8 @@ struct dp_endpoint {
 	char *url, *identity;          /* owned */
 	struct dp_base_url base;       /* points into url */
 	struct gw_str ca_pem, server_name;   /* owned */
-	bool verify, allow_private;
+	bool verify, only_tls13, allow_private;
+	size_t max_connections, max_queue;   /* this loop's share */
 	struct dp_health *health;
 	struct gw_node on[UP_PLACES];
 	size_t n[UP_PLACES];
@@ -44,12 +45,14 @@ struct dp_pool {
 	size_t n;
 	struct dp_health *keys[DP_POOL_MAX_KEYS];
 	size_t n_keys;
+	int64_t endpoint_credit[DP_POOL_MAX_KEYS], key_credit[DP_POOL_MAX_KEYS];   /* round robin's */
 	uint64_t turn;
 	int64_t usage_refused_until;
 };
 
 struct dp_pools {
 	struct dp_loop *loop;
+	size_t loops;                  /* of this worker: limits are shared out */
 	struct gw_map *map;
 	bool draining;
 };
@@ -88,7 +91,7 @@ static char *identity_of(const struct gw_provider *pr, struct gw_str url)
 	gw_sha256_2(sum, pr->tls.ca_pem.p ? pr->tls.ca_pem : GW_STR(""), pr->tls.server_name.p ? pr->tls.server_name : GW_STR(""));
 	gw_hex(hex, sum, sizeof sum);
 	gw_buf_init(&b, 65536);
-	gw_buf_printf(&b, "%.*s %s %d%d", GW_FMT(url), hex, pr->tls.verify, pr->allow_private);
+	gw_buf_printf(&b, "%.*s %s %d%d%d", GW_FMT(url), hex, pr->tls.verify, pr->tls.only_13, pr->allow_private);
 	id = gw_strdup_n(b.p, b.n);
 	gw_buf_fini(&b);
 	return id;
@@ -112,6 +115,7 @@ static struct dp_endpoint *endpoint_open(struct dp_pool *p, const struct gw_prov
 	e->ca_pem = (struct gw_str){ copy_str(pr->tls.ca_pem), pr->tls.ca_pem.n };
 	e->server_name = (struct gw_str){ copy_str(pr->tls.server_name), pr->tls.server_name.n };
 	e->verify = pr->tls.verify;
+	e->only_tls13 = pr->tls.only_13;
 	e->allow_private = pr->allow_private;
 	e->health = dp_health_ref(DP_HEALTH_ENDPOINT, pr->name, url, GW_STR_NONE);
 	for (int i = 0; i < UP_PLACES; i++)
@@ -244,7 +248,7 @@ static void on_dialed(void *arg, struct dp_conn *c, enum dp_net_fault fault, con
 static void start_dial(struct dp_want *a, struct dp_endpoint *e)
 {
 	struct dp_dial_spec s = {
-		.host = e->base.host, .port = e->base.port, .tls = e->base.tls, .verify = e->verify, .ca_pem = e->ca_pem,
+		.host = e->base.host, .port = e->base.port, .tls = e->base.tls, .verify = e->verify, .only_tls13 = e->only_tls13, .ca_pem = e->ca_pem,
 		.server_name = e->server_name, .allow_private = e->allow_private, .timeout_ms = a->connect_ms,
 	};
 
@@ -259,12 +263,13 @@ static void on_queue_limit(struct dp_timer *t)
 	struct dp_want *a = GW_CONTAINER(t, struct dp_want, timer);
 
 	ask_leave(a, &a->endpoint->n_waiting);
-	a->failed(a, DP_NET_FAULT_TIMEOUT, "waited too long for a free connection to the provider");
+	a->failed(a, DP_NET_FAULT_QUEUE, a->refused ? "too many requests wait for a connection to the provider already"
+	                                            : "waited too long for a free connection to the provider");
 }
 
 static bool has_room(const struct dp_endpoint *e)
 {
-	return e->n[UP_BUSY] + e->n[UP_IDLE] + e->n_connecting < DP_POOL_MAX_PER_ENDPOINT;
+	return e->n[UP_BUSY] + e->n[UP_IDLE] + e->n_connecting < e->max_connections;
 }
 
 struct dp_up *dp_pool_take(struct dp_want *a, struct dp_endpoint *e)
@@ -276,6 +281,7 @@ struct dp_up *dp_pool_take(struct dp_want *a, struct dp_endpoint *e)
 	dp_timer_init(&a->timer, on_queue_limit);
 	a->endpoint = NULL;
 	a->dial = NULL;
+	a->refused = false;
 	u = a->fresh || !gw_list_empty(&e->waiting) ? NULL : take_idle(e);
 	if (u)
 		return u;
@@ -284,9 +290,10 @@ struct dp_up *dp_pool_take(struct dp_want *a, struct dp_endpoint *e)
 	if (has_room(e)) {
 		start_dial(a, e);
 	} else {
+		a->refused = e->n_waiting >= e->max_queue; /* told in the loop's next turn, like any other failure */
 		gw_list_add_tail(&e->waiting, &a->node);
 		e->n_waiting++;
-		dp_loop_timer(e->pool->pools->loop, &a->timer, a->queue_ms);
+		dp_loop_timer(e->pool->pools->loop, &a->timer, a->refused ? 0 : a->queue_ms);
 	}
 	return NULL;
 }
@@ -359,11 +366,12 @@ void dp_up_return(struct dp_up **up, bool clean)
 
 /* ---- pools ---- */
 
-struct dp_pools *dp_pools_open(struct dp_loop *l)
+struct dp_pools *dp_pools_open(struct dp_loop *l, size_t loops)
 {
 	struct dp_pools *p = gw_alloc(sizeof *p);
 
 	p->loop = l;
+	p->loops = loops ? loops : 1;
 	p->map = gw_map_open(16);
 	return p;
 }
@@ -382,6 +390,17 @@ static void forget(struct dp_endpoint *e)
 	endpoint_unref(e);
 }
 
+/* This loop's share of the provider's limits, rounded up: what one loop has free another cannot lend. */
+static void set_limits(struct dp_endpoint *e, const struct gw_provider *pr)
+{
+	size_t loops = e->pool->pools->loops, most = (size_t)pr->pool.max_connections;
+
+	e->max_connections = most ? (most + loops - 1) / loops : DP_POOL_MAX_PER_ENDPOINT;
+	if (e->max_connections > DP_POOL_MAX_PER_ENDPOINT)
+		e->max_connections = DP_POOL_MAX_PER_ENDPOINT;
+	e->max_queue = ((size_t)pr->pool.max_queue + loops - 1) / loops;
+}
+
 static void bind(struct dp_pool *p, const struct gw_provider *pr)
 {
 	struct dp_endpoint *old[DP_POOL_MAX_KEYS];
@@ -398,8 +417,11 @@ static void bind(struct dp_pool *p, const struct gw_provider *pr)
 
 		e->refs++;
 		e->named = true;
+		set_limits(e, pr);
+		p->endpoint_credit[p->n] = 0;
 		p->v[p->n++] = e;
 	}
+	memset(p->key_credit, 0, sizeof p->key_credit);
 	for (size_t i = 0; i < pr->n_keys && i < DP_POOL_MAX_KEYS; i++)
 		p->keys[p->n_keys++] = dp_health_ref(DP_HEALTH_KEY, pr->name, pr->keys[i].name, pr->keys[i].value);
 	for (size_t i = 0; i < n_old; i++) {
@@ -491,67 +513,82 @@ void dp_pools_close(struct dp_pools **psp)
 
 /* ---- choosing ---- */
 
-static int choose_key(struct dp_pool *p, const struct gw_provider *pr, const struct dp_tried *tried, int64_t now)
+uint64_t dp_key_id(const struct gw_provider_key *k)
 {
-	struct dp_candidate c[DP_POOL_MAX_KEYS];
-	uint64_t skipped = 0;
-
-	for (;;) {
-		int i;
-
-		for (size_t k = 0; k < p->n_keys; k++)
-			c[k] = (struct dp_candidate){
-				.weight = pr->keys[k].weight, .closed_until = dp_health_closed_until(p->keys[k]),
-				.used = (tried->keys | skipped) >> k & 1,
-			};
-		i = dp_balance(GW_BALANCE_ROUND_ROBIN, c, p->n_keys, now, p->turn, 0);
-		if (i < 0 || dp_health_admits(p->keys[i], now) || skipped)
-			return i;
-		/* Closed, or somebody else is its probe: look once for another one that is open. */
-		skipped = 1ull << i;
-		for (size_t k = 0; k < p->n_keys; k++) {
-			if (k != (size_t)i && !(tried->keys >> k & 1) && dp_health_closed_until(p->keys[k]) <= now)
-				break;
-			if (k + 1 == p->n_keys)
-				return i; /* all closed: the least bad is tried all the same */
-		}
-	}
+	return (gw_hash(k->name) ^ gw_hash(k->value) << 1) | 1; /* of the value too: another key is another account */
 }
 
-static int choose_endpoint(struct dp_pool *p, const struct gw_provider *pr, const struct dp_tried *tried,
-                           uint64_t faithful_to, int64_t now)
+/* One by the numbers; if another loop became its probe this very moment, one more without it. */
+static int choose(enum gw_balance how, struct dp_candidate *c, size_t n, int64_t now, uint64_t turn, uint64_t seed,
+                  struct dp_health *const *health, bool *probe)
+{
+	int i = dp_balance(how, c, n, now, turn, seed);
+
+	*probe = false;
+	if (i < 0 || c[i].closed_until > now || dp_health_admits(health[i], now, probe))
+		return i;
+	c[i].closed_until = now + 1;
+	i = dp_balance(how, c, n, now, turn, seed);
+	if (i >= 0 && c[i].closed_until <= now)
+		(void)dp_health_admits(health[i], now, probe);
+	return i;
+}
+
+static int choose_key(struct dp_pool *p, const struct gw_provider *pr, const struct dp_choice *ch, int64_t now, bool *probe)
 {
 	struct dp_candidate c[DP_POOL_MAX_KEYS];
-	uint64_t seed = faithful_to;
-	int i;
 
-	if (p->n == 1)
-		return tried->endpoints & 1 ? -1 : 0;
-	for (size_t k = 0; k < p->n; k++)
+	for (size_t k = 0; k < p->n_keys; k++) {
 		c[k] = (struct dp_candidate){
-			.weight = pr->endpoints[k].weight, .in_flight = dp_health_in_flight(p->v[k]->health),
-			.closed_until = dp_health_closed_until(p->v[k]->health),
-			.hash = gw_hash(pr->endpoints[k].url), .used = tried->endpoints >> k & 1,
+			.weight = pr->keys[k].weight, .closed_until = dp_health_closed_until(p->keys[k], now), .credit = &p->key_credit[k],
+			.used = ch->tried.keys >> k & 1,
 		};
-	if (pr->balance == GW_BALANCE_RANDOM)
+		if (ch->pin_key && dp_key_id(&pr->keys[k]) != ch->pin_key)
+			c[k].used = true;
+		if (ch->faithful_key)
+			c[k].hash = dp_balance_hash(pr->keys[k].name);
+	}
+	return choose(ch->faithful_key ? GW_BALANCE_HASH : GW_BALANCE_ROUND_ROBIN, c, p->n_keys, now, p->turn, ch->faithful_to, p->keys, probe);
+}
+
+static int choose_endpoint(struct dp_pool *p, const struct gw_provider *pr, const struct dp_choice *ch, int64_t now, bool *probe)
+{
+	struct dp_candidate c[DP_POOL_MAX_KEYS];
+	struct dp_health *health[DP_POOL_MAX_KEYS];
+	enum gw_balance how = ch->faithful_key ? GW_BALANCE_HASH : pr->balance;
+	uint64_t seed = ch->faithful_to;
+
+	for (size_t k = 0; k < p->n; k++) {
+		struct dp_health *h = health[k] = p->v[k]->health;
+
+		c[k] = (struct dp_candidate){
+			.weight = pr->endpoints[k].weight * dp_health_percent(h, now, pr->breaker.slow_start_ms),
+			.in_flight = dp_health_in_flight(h), .closed_until = dp_health_closed_until(h, now), .credit = &p->endpoint_credit[k],
+			.used = ch->tried.endpoints >> k & 1,
+		};
+		if (how == GW_BALANCE_HASH || ch->pin_endpoint)
+			c[k].hash = dp_balance_hash(pr->endpoints[k].url);
+		if (ch->pin_endpoint && c[k].hash != ch->pin_endpoint)
+			c[k].used = true;
+	}
+	if (p->n > 1)
+		dp_balance_cap_ejected(c, p->n, now, pr->breaker.max_ejected_percent);
+	if (how == GW_BALANCE_RANDOM)
 		gw_random(&seed, sizeof seed);
-	i = dp_balance(pr->balance, c, p->n, now, p->turn, seed);
-	if (i >= 0)
-		(void)dp_health_admits(p->v[i]->health, now);
-	return i;
+	return choose(how, c, p->n, now, p->turn, seed, health, probe);
 }
 
 int64_t dp_pool_closed_until(const struct dp_pool *p)
 {
-	int64_t keys = p->n_keys ? INT64_MAX : 0, endpoints = p->n ? INT64_MAX : 0;
+	int64_t keys = p->n_keys ? INT64_MAX : 0, endpoints = p->n ? INT64_MAX : 0, now = dp_loop_now(p->pools->loop);
 
 	for (size_t i = 0; i < p->n_keys; i++) {
-		int64_t t = dp_health_closed_until(p->keys[i]);
+		int64_t t = dp_health_closed_until(p->keys[i], now);
 
 		keys = t < keys ? t : keys;
 	}
 	for (size_t i = 0; i < p->n; i++) {
-		int64_t t = dp_health_closed_until(p->v[i]->health);
+		int64_t t = dp_health_closed_until(p->v[i]->health, now);
 
 		endpoints = t < endpoints ? t : endpoints;
 	}
@@ -568,30 +605,46 @@ void dp_pool_note_usage_refused(struct dp_pool *p)
 	p->usage_refused_until = dp_loop_now(p->pools->loop) + 3600000;
 }
 
-bool dp_place_choose(struct dp_pool *p, const struct gw_provider *pr, const struct dp_tried *tried,
-                     uint64_t faithful_to, struct dp_place *out)
+bool dp_place_choose(struct dp_pool *p, const struct gw_provider *pr, const struct dp_choice *ch, struct dp_place *out)
 {
 	int64_t now = dp_loop_now(p->pools->loop);
+	bool endpoint_probe = false, key_probe = false;
 	int e, k = -1;
 
 	memset(out, 0, sizeof *out);
-	e = choose_endpoint(p, pr, tried, faithful_to, now);
+	e = choose_endpoint(p, pr, ch, now, &endpoint_probe);
 	if (p->n_keys > 0)
-		k = choose_key(p, pr, tried, now);
+		k = choose_key(p, pr, ch, now, &key_probe);
 	p->turn++;
-	if (e < 0 || (k < 0 && p->n_keys > 0))
+	if (e < 0 || (k < 0 && p->n_keys > 0)) {
+		if (endpoint_probe)
+			dp_health_probe_end(p->v[e]->health);
+		if (key_probe)
+			dp_health_probe_end(p->keys[k]);
 		return false;
+	}
 	out->endpoint = p->v[e];
 	out->endpoint->refs++;
 	out->endpoint_i = (unsigned)e;
+	out->endpoint_probe = endpoint_probe;
 	dp_health_begin(out->endpoint->health);
 	if (k >= 0) {
 		out->key_i = (unsigned)k;
 		out->key = &pr->keys[k];
 		out->key_health = dp_health_share(p->keys[k]);
+		out->key_probe = key_probe;
 		dp_health_begin(out->key_health);
 	}
 	return true;
+}
+
+bool dp_place_again(struct dp_pool *p, const struct gw_provider *pr, const struct dp_place *old, struct dp_place *out)
+{
+	struct dp_choice ch = { .pin_endpoint = dp_balance_hash(pr->endpoints[old->endpoint_i].url) };
+
+	if (old->key)
+		ch.pin_key = dp_key_id(old->key);
+	return dp_place_choose(p, pr, &ch, out);
 }
 
 void dp_place_leave(struct dp_place *pl)
@@ -599,8 +652,12 @@ void dp_place_leave(struct dp_place *pl)
 	if (!pl->endpoint)
 		return;
 	dp_health_end(pl->endpoint->health);
+	if (pl->endpoint_probe)
+		dp_health_probe_end(pl->endpoint->health);
 	if (pl->key_health) {
 		dp_health_end(pl->key_health);
+		if (pl->key_probe)
+			dp_health_probe_end(pl->key_health);
 		dp_health_unref(&pl->key_health);
 	}
 	endpoint_unref(pl->endpoint);

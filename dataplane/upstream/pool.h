@@ -17,7 +17,7 @@
 #include "snapshot.h"
 #include "upstream/health.h"
 
-#define DP_POOL_MAX_PER_ENDPOINT 4096  /* connections of one loop to one endpoint; above it requests queue */
+#define DP_POOL_MAX_PER_ENDPOINT 4096  /* connections of one loop to one endpoint, unless the provider says less */
 #define DP_POOL_IDLE_MS          55000
 #define DP_POOL_MAX_IDLE         512
 #define DP_POOL_MAX_KEYS         64    /* keys and endpoints of a provider that are told apart */
@@ -38,7 +38,8 @@ struct dp_up {                         /* a connection; `conn`, `parser` and `re
 	struct dp_timer idle;
 };
 
-struct dp_pools *dp_pools_open(struct dp_loop *l);
+/* `loops`: how many share the worker's limits. */
+struct dp_pools *dp_pools_open(struct dp_loop *l, size_t loops);
 void dp_pools_close(struct dp_pools **p);            /* on the loop; nothing may be lent out any more */
 void dp_pools_drain(struct dp_pools *p);             /* close idle connections now, and the others when they return */
 
@@ -55,15 +56,27 @@ struct dp_pool *dp_pool_for(struct dp_pools *p, const struct gw_provider *pr);
 
 struct dp_tried { uint64_t keys, endpoints; };
 
+struct dp_choice {
+	struct dp_tried tried;         /* never again */
+	uint64_t faithful_to;          /* for GW_BALANCE_HASH: dp_balance_hash() of whom */
+	bool faithful_key;             /* key and endpoint by that hash, whatever the balancing: state lives at the provider */
+	uint64_t pin_key, pin_endpoint;      /* only these, by dp_key_id() and dp_balance_hash(); 0: any */
+};
+
 struct dp_place {
 	struct dp_endpoint *endpoint;  /* referenced until dp_place_leave() */
 	unsigned endpoint_i, key_i;
 	const struct gw_provider_key *key;   /* NULL: the provider has none */
 	struct dp_health *key_health;        /* NULL likewise; borrowed from the place */
+	bool endpoint_probe, key_probe;      /* this request is the one that tries a half-open one */
 };
 /* A place not tried yet: a key that admits requests, and an endpoint by the provider's balancing.  false: none left. */
-bool dp_place_choose(struct dp_pool *pool, const struct gw_provider *pr, const struct dp_tried *tried,
-                     uint64_t faithful_to, struct dp_place *out) GW_MUST_CHECK;
+bool dp_place_choose(struct dp_pool *pool, const struct gw_provider *pr, const struct dp_choice *ch,
+                     struct dp_place *out) GW_MUST_CHECK;
+/* The very same key and endpoint once more; `old` stays as it is. */
+bool dp_place_again(struct dp_pool *pool, const struct gw_provider *pr, const struct dp_place *old,
+                    struct dp_place *out) GW_MUST_CHECK;
+uint64_t dp_key_id(const struct gw_provider_key *k);   /* never 0; of name and value; of this process only */
 /* When a request could be sent without meeting a closed key or endpoint; <= now: at once. */
 int64_t dp_pool_closed_until(const struct dp_pool *pool);
 /* Does this provider refuse to be asked for usage?  Remembered for an hour. */
@@ -82,6 +95,7 @@ struct dp_want {
 	struct dp_dial *dial;
 	struct dp_timer timer;         /* limit of time in the queue */
 	bool fresh;                    /* no used connection, please */
+	bool refused;                  /* the queue was full */
 	int64_t connect_ms, queue_ms;
 	int64_t dialed_ms;             /* the pool's own: when the dial began */
 	/* One of them, later, from the loop; neither after dp_want_cancel(). */

@@ -74,9 +74,12 @@ START_TEST(verdicts)
 		struct dp_fault f = dp_provider_judge(type(rows[i].type), &r, GW_STR_NONE, 0);
 
 		ck_assert_msg(f.kind == rows[i].want, "%s %u %s is %s", rows[i].type, rows[i].status, rows[i].body, dp_fault_name(f.kind));
-		ck_assert_int_eq(f.next_target, f.kind != DP_FAULT_NONE && f.kind != DP_FAULT_CLIENT);
+		bool refused = f.kind != DP_FAULT_CLIENT && rows[i].status >= 401 && rows[i].status <= 403;
+		bool ours = f.kind == DP_FAULT_AUTH || f.kind == DP_FAULT_NO_MONEY || f.kind == DP_FAULT_RATE;
+
+		ck_assert_int_eq(f.next_target, ours || refused || f.kind == DP_FAULT_OVERLOAD || f.kind == DP_FAULT_SERVER);
 		ck_assert_int_eq(f.key_is_bad, f.kind == DP_FAULT_AUTH || f.kind == DP_FAULT_NO_MONEY);
-		ck_assert_int_eq(f.next_key, f.key_is_bad || f.kind == DP_FAULT_RATE);
+		ck_assert_int_eq(f.next_key, ours || refused);
 		ck_assert_int_eq(f.text[0] != '\0', f.kind != DP_FAULT_NONE);
 	}
 }
@@ -117,6 +120,32 @@ START_TEST(how_long_to_wait)
 		int64_t ms = dp_retry_after_ms(&r, now);
 
 		ck_assert_msg(ms == rows[i].want, "%s: %s%s gives %lld", rows[i].name, rows[i].value, rows[i].body, (long long)ms);
+	}
+}
+END_TEST
+
+/* A 429 without Retry-After: the limit that was met says when it is fresh again. */
+START_TEST(how_long_a_limit_lasts)
+{
+	static const struct { const char *left, *n, *reset, *when; unsigned status; int64_t want; } rows[] = {
+		{ "x-ratelimit-remaining-tokens", "0", "x-ratelimit-reset-tokens", "6m0s", 429, 300000 },
+		{ "x-ratelimit-remaining-tokens", "0", "x-ratelimit-reset-tokens", "7.5s", 429, 7500 },
+		{ "x-ratelimit-remaining-requests", "0", "x-ratelimit-reset-requests", "12", 429, 12000 },
+		{ "x-ratelimit-remaining-requests", "5", "x-ratelimit-reset-requests", "12", 429, -1 },
+		{ "X-RateLimit-Remaining", "0", "X-RateLimit-Reset", "1795421890000", 429, 10000 },
+		{ "x-ratelimit-remaining", "0", "x-ratelimit-reset", "1795421890", 429, 10000 },
+		{ "ratelimit-remaining", "0", "ratelimit-reset", "3", 429, 3000 },
+		{ "anthropic-ratelimit-tokens-remaining", "0", "anthropic-ratelimit-tokens-reset", "2026-11-23T08:18:07Z", 429, 7000 },
+		{ "anthropic-ratelimit-tokens-remaining", "0", "anthropic-ratelimit-tokens-reset", "soon", 429, -1 },
+		{ "x-ratelimit-remaining-requests", "0", "x-ratelimit-reset-requests", "12", 500, -1 },
+	};
+
+	for (size_t i = 0; i < GW_COUNT(rows); i++) {
+		struct gw_pair h[] = { { gw_str_c(rows[i].left), gw_str_c(rows[i].n) }, { gw_str_c(rows[i].reset), gw_str_c(rows[i].when) } };
+		struct dp_reply r = { rows[i].status, h, 2, GW_STR_NONE };
+		int64_t ms = dp_retry_after_ms(&r, 1795421880000); /* 2026-11-23T08:18:00Z */
+
+		ck_assert_msg(ms == rows[i].want, "%s: %s gives %lld", rows[i].reset, rows[i].when, (long long)ms);
 	}
 }
 END_TEST
@@ -248,5 +277,5 @@ START_TEST(the_catalogue_says_it)
 }
 END_TEST
 
-UNIT_MAIN("provider", verdicts, details_of_a_fault, how_long_to_wait, plans, headers_of_an_attempt,
+UNIT_MAIN("provider", verdicts, details_of_a_fault, how_long_to_wait, how_long_a_limit_lasts, plans, headers_of_an_attempt,
           a_key_that_breaks_the_grammar_is_not_sent, the_table_is_sound, the_catalogue_says_it)
