@@ -169,6 +169,12 @@ static bool take_usage(void *arg, uint64_t connection, struct gw_str node, struc
 	return cp_collect_usage(((struct control *)arg)->collect, connection, node, boot_id, records);
 }
 
+static bool take_series(void *arg, uint64_t connection, struct gw_str node, struct gw_str boot_id, int64_t seq, int64_t at_ms,
+    json_t *rows)
+{
+	return cp_collect_series(((struct control *)arg)->collect, connection, node, boot_id, seq, at_ms, rows);
+}
+
 static void take_node(void *arg, const struct cp_node_row *row)
 {
 	cp_collect_node(((struct control *)arg)->collect, row);
@@ -179,11 +185,16 @@ static void usage_stored(void *arg, uint64_t connection, struct gw_str boot_id, 
 	cp_hub_usage_stored(((struct control *)arg)->hub, connection, boot_id, seq);
 }
 
+static void series_stored(void *arg, uint64_t connection, struct gw_str boot_id, int64_t seq)
+{
+	cp_hub_series_stored(((struct control *)arg)->hub, connection, boot_id, seq);
+}
+
 static enum gw_rc open_channel(struct control *c, struct gw_error *err)
 {
 	const struct cp_settings *s = c->set;
 	struct cp_hub_options h = { .store = c->store, .keys = &c->keys, .hello_ms = s->hello_ms, .answer_ms = s->answer_ms,
-		.heartbeat_ms = s->heartbeat_ms, .usage = take_usage, .node = take_node, .arg = c };
+		.heartbeat_ms = s->heartbeat_ms, .usage = take_usage, .series = take_series, .node = take_node, .arg = c };
 	c->hub = cp_hub_open(&h);
 	struct cp_ws_options w = { .listen = s->channel_listen, .cert = c->pki.server_cert, .key = c->pki.server_key,
 		.path = GW_WIRE_PATH, .subprotocol = GW_WIRE_SUBPROTOCOL, .max_text = GW_WIRE_MAX_TEXT,
@@ -193,11 +204,16 @@ static enum gw_rc open_channel(struct control *c, struct gw_error *err)
 	if (rc != GW_OK)
 		return rc;
 	struct cp_collect_options o = { .store = c->store, .max_records = MAX_QUEUED_USAGE, .keep_usage_ms = KEEP_USAGE_MS,
-		.stored = usage_stored, .arg = c };
+		.stored = usage_stored, .series_stored = series_stored, .arg = c };
 	c->collect = cp_collect_open(&o);
 	cp_store_on_commit(c->store, cp_hub_committed, c->hub);
 	c->workers = cp_hub_workers(c->hub);
 	return GW_OK;
+}
+
+static int64_t series_rows(void *arg)
+{
+	return cp_collect_series_rows(((struct control *)arg)->collect);
 }
 
 static enum gw_rc open_api(struct control *c, int64_t started_at_ms, struct gw_error *err)
@@ -205,7 +221,8 @@ static enum gw_rc open_api(struct control *c, int64_t started_at_ms, struct gw_e
 	struct cp_app app = { .store = c->store, .auth = c->auth, .keys = &c->keys, .catalog = c->catalog,
 		.catalog_json = c->catalog_json, .workers = &c->workers, .openapi_path = c->openapi_path,
 		.console_dir = c->console_dir, .ca_fingerprint = c->pki.fingerprint, .channel_port = cp_ws_port(c->ws),
-		.started_at_ms = started_at_ms, .commit = "", .backup_dir = c->backup_dir };
+		.started_at_ms = started_at_ms, .commit = "", .backup_dir = c->backup_dir,
+		.series_rows = series_rows, .series_arg = c };
 	enum gw_rc rc = cp_api_open(&c->api, &app, err);
 	if (rc != GW_OK)
 		return rc;

@@ -4,15 +4,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "apply/telemetry.h"
 #include "base/bytes.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "base/time.h"
 #include "http/h1.h"
 #include "http/h1_write.h"
-#include "observe/totals.h"
 
-#define MAX_POOLS 4096
 #define SILENCE_MS 10000
 
 struct dp_admin {
@@ -79,37 +78,12 @@ static void answer(struct visitor *v, unsigned status, const char *type, struct 
 
 /* ---- figures of the other loops ---- */
 
-struct pools { struct dp_pool_gauge *v; char (*names)[64]; size_t n; };
-
-static void collect_pools(struct dp_shard *s, void *arg)
-{
-	struct pools *p = arg;
-	struct dp_pool_count *c = gw_alloc(MAX_POOLS * sizeof *c);
-	size_t n = dp_pools_count(dp_shard_pools(s), c, MAX_POOLS);
-
-	for (size_t i = 0; i < n; i++) {
-		size_t k = 0;
-
-		while (k < p->n && !gw_str_eq(p->v[k].provider, c[i].provider))
-			k++;
-		if (k == p->n) {
-			if (p->n == MAX_POOLS || c[i].provider.n >= sizeof p->names[0])
-				continue;
-			memcpy(p->names[k], c[i].provider.p, c[i].provider.n); /* the pool may be gone when it is written out */
-			p->v[k] = (struct dp_pool_gauge){ { p->names[k], c[i].provider.n }, 0, 0 };
-			p->n++;
-		}
-		p->v[k].idle += c[i].idle;
-		p->v[k].busy += c[i].busy;
-	}
-	free(c);
-}
-
 static void metrics(struct visitor *v)
 {
 	const struct dp_admin_sources *f = &v->admin->from;
 	struct gw_snapshot *s = dp_fleet_snapshot(f->fleet);
-	struct pools p = { gw_alloc(MAX_POOLS * sizeof *p.v), gw_alloc(MAX_POOLS * sizeof *p.names), 0 };
+	struct gw_arena *a = gw_arena_open(0);
+	struct dp_pool_gauge *pools;
 	size_t n = dp_fleet_size(f->fleet);
 	struct dp_metrics **m = gw_alloc(n * sizeof *m);
 	struct dp_gauges g = {
@@ -123,19 +97,17 @@ static void metrics(struct visitor *v)
 		g.usage_queued = (int64_t)dp_ledger_queued(f->ledger);
 		g.usage_dropped = dp_ledger_dropped(f->ledger);
 	}
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < n; i++)
 		m[i] = dp_shard_metrics(dp_fleet_shard(f->fleet, i));
-		dp_fleet_on(f->fleet, i, collect_pools, &p);
-	}
-	g.pools = p.v;
-	g.n_pools = p.n;
+	dp_fleet_ping(f->fleet);
+	g.n_pools = dp_telemetry_pools(f->fleet, a, &pools);
+	g.pools = pools;
 	gw_buf_init(&out, 32u << 20);
 	dp_metrics_text(&out, m, n, &g);
 	answer(v, 200, "text/plain; version=0.0.4; charset=utf-8", gw_buf_str(&out));
 	gw_buf_fini(&out);
 	gw_snapshot_unref(&s);
-	free(p.v);
-	free(p.names);
+	gw_arena_close(&a);
 	free(m);
 }
 

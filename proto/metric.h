@@ -6,8 +6,8 @@
  * run of slots: a count for each edge, one for what lies above the last, and the sum.  A gauge (memory, requests in
  * flight) is sampled and added up beside a count of samples; the mean is the quotient.
  *
- * The vector's layout is spoken on the channel (wire.h, `series`) and kept in the database: slots are only ever added at
- * the end of a set.  Whoever must do otherwise raises GW_METRIC_LAYOUT, and older series are then ignored.
+ * The vector's layout is spoken on the channel (wire.h, `series`) and kept in the database: sets are only ever added at the
+ * end of the list, slots at the end of a set.  Whoever must do otherwise raises GW_METRIC_LAYOUT, and older series are then ignored.
  *
  * What Prometheus sees stands in tbl/metrics.def, what the console's charts may ask for in tbl/series.def.
  */

@@ -8,7 +8,7 @@
  *
  *  worker → control                                          control → worker
  *   hello  {protocol,name,node_id,boot_id,version,formats,    welcome {node_id,epoch,heartbeat_ms,snapshot_key,
- *           catalog_digest,listen,admin,pid,started_at,                control_version}
+ *           catalog_digest,listen,admin,pid,started_at,                control_version,series}
  *           serving:{epoch,revision,digest}}                  snapshot (binary) {type,format,epoch,revision,digest,bytes}\n…
  *   ack    {revision,digest,apply_ms,unknown}                 usage_ack {boot_id,seq}
  *   nack   {revision,path,text}                               call  {id,op,args}   op: provider_test provider_models
@@ -16,7 +16,8 @@
  *           connections,rss_bytes,usage_dropped}              bye   {reason}
  *   usage  {boot_id,records:[…]}   seq inside each record
  *   result {id,ok,result|error:{code,text}}
- *   bye    {reason}
+ *   bye    {reason}                                          series_ack {boot_id,seq}
+ *   series {boot_id,seq,layout,ago_ms,span_ms,rows:[[set,[label,…],[slot,more,slot,more,…]],…]}
  *
  * Calls, args → result:
  *   provider_test   {provider,model} → {ok,status,latency_ms,model,detail}      status null: no answer came
@@ -29,7 +30,9 @@
  * are ignored, so either side may be newer.  A worker whose `serving` equals the current revision gets no snapshot.
  * At most one snapshot is on its way to a worker: the next one leaves when it was answered, and is then the newest.
  * A worker refuses a lower revision of the same epoch.  usage is resent until usage_ack covers it; the receiver
- * drops what it has.  node_id is the worker's own, 32 hex digits, kept in its state directory.
+ * drops what it has; the same holds for series and series_ack, whose seq counts messages.  A series tells by how much
+ * slots of metric.h grew within span_ms, which ended ago_ms before it was sent; they go only to a control plane whose
+ * welcome says `"series":true`.  node_id is the worker's own, 32 hex digits, kept in its state directory.
  *
  * Forms: epoch is 16 hex digits, digest 64, snapshot_key 64; started_at a time as in the admin API; id, name, boot_id and
  * the like any text; numbers whole and not negative.  In a struct gw_wire, `error` of a result is `reason` (its code)
@@ -50,7 +53,7 @@
 #define GW_WIRE_TABLE(X)                                                                               \
 	X(HELLO, "hello") X(WELCOME, "welcome") X(SNAPSHOT, "snapshot") X(ACK, "ack") X(NACK, "nack")  \
 	X(HEARTBEAT, "heartbeat") X(USAGE, "usage") X(USAGE_ACK, "usage_ack") X(CALL, "call")          \
-	X(RESULT, "result") X(BYE, "bye")
+	X(RESULT, "result") X(BYE, "bye") X(SERIES, "series") X(SERIES_ACK, "series_ack")
 enum gw_wire_type {
 #define X(name, text) GW_WIRE_##name,
 	GW_WIRE_TABLE(X)
@@ -67,14 +70,14 @@ struct gw_wire {
 	enum gw_wire_type type;
 	json_t *doc;
 	int64_t protocol, revision, heartbeat_ms, pid, started_at_ms, apply_ms, unknown, seq;
-	int64_t in_flight, requests, errors, connections, rss_bytes, usage_dropped;
+	int64_t in_flight, requests, errors, connections, rss_bytes, usage_dropped, layout, ago_ms, span_ms;
 	struct gw_str name, node_id, boot_id, version, catalog_digest, listen, admin;
 	struct gw_str epoch, digest, path, text, reason, state, id, op, control_version;
 	struct gw_str serving_epoch, serving_digest;
 	int64_t serving_revision;
 	uint8_t snapshot_key[32]; bool has_snapshot_key;
 	json_t *args, *result, *records;      /* borrowed from doc */
-	bool ok;
+	bool ok, series;                      /* series: of WELCOME, the control plane takes them */
 	struct gw_str payload;                /* SNAPSHOT: the bytes after the header line, borrowed from the input */
 };
 

@@ -318,7 +318,8 @@ static void dispatch(struct cp_ctx *x)
 static bool is_api(const struct cp_request *rq)
 {
 	return (rq->n_segments >= 1 && gw_str_is(rq->segment[0], "api")) ||
-	       (rq->n_segments == 1 && (gw_str_is(rq->segment[0], "healthz") || gw_str_is(rq->segment[0], "readyz")));
+	       (rq->n_segments == 1 && (gw_str_is(rq->segment[0], "healthz") || gw_str_is(rq->segment[0], "readyz") ||
+					gw_str_is(rq->segment[0], "metrics")));
 }
 
 void cp_api_handle(void *arg, const struct cp_request *rq, struct cp_response *rs)

@@ -31,6 +31,8 @@ struct cp_app {                          /* all borrowed */
 	int64_t started_at_ms;
 	const char *commit;              /* "" when not known */
 	const char *backup_dir;          /* DIR/backups; NULL: POST /backup answers 503 */
+	int64_t (*series_rows)(void *arg); /* taken from workers since the start; NULL: none (tests) */
+	void *series_arg;
 };
 
 struct cp_api;

@@ -171,8 +171,8 @@ json_t *cp_diff(const json_t *from, const json_t *to);
 	X(list_nodes) X(get_node) X(delete_node) X(drain_node)                                                     \
 	X(list_revisions) X(get_revision) X(diff_revisions) X(rollback) X(get_config) X(apply_config)              \
 	X(list_requests) X(get_request) X(get_request_prompts)                                                     \
-	X(list_audit) X(verify_audit) X(get_audit) X(get_usage) X(get_overview)                                    \
-	X(get_version) X(get_openapi) X(backup) X(healthz) X(readyz)
+	X(list_audit) X(verify_audit) X(get_audit) X(get_usage) X(get_overview) X(get_metrics_series)              \
+	X(get_version) X(get_openapi) X(backup) X(healthz) X(readyz) X(get_metrics)
 #define X(id) cp_handler cp_api_##id;
 CP_HANDLER_TABLE(X)
 #undef X

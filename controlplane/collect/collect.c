@@ -4,6 +4,7 @@
 #include "collect/collect.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -11,9 +12,12 @@
 #include "base/map.h"
 #include "base/str.h"
 #include "base/time.h"
+#include "snapshot.h"
+#include "store/series_store.h"
 #include "store/usage_store.h"
 #include "usage.h"
 
+#define CP_MAX_SETTINGS (1u << 20)
 #define COLLECT_MAGIC  0x6370636fu
 #define RETRY_MS       1000
 #define TRIM_EVERY_MS  (10 * 60 * 1000)
@@ -24,8 +28,10 @@ struct batch {
 	struct gw_node on;
 	uint64_t connection;
 	char *node, *boot_id;
-	json_t *records;
+	json_t *records;        /* of usage, or rows of series */
 	size_t n;
+	bool is_series;
+	int64_t seq, at_ms;     /* of series */
 };
 
 struct node_wait { /* a worker row that waits to be written */
@@ -43,6 +49,7 @@ struct cp_collect {
 	struct gw_node batches, nodes;
 	size_t records;         /* in all batches */
 	bool stop;
+	_Atomic int64_t series_rows;
 };
 
 static void batch_free(struct batch *b)
@@ -64,25 +71,44 @@ static struct gw_str copy(struct gw_arena *a, struct gw_str s)
 	return s.p ? gw_arena_copy(a, s) : GW_STR_NONE;
 }
 
-bool cp_collect_usage(struct cp_collect *c, uint64_t connection, struct gw_str node, struct gw_str boot_id,
-    json_t *records)
+static bool take(struct cp_collect *c, struct batch b, struct gw_str node, struct gw_str boot_id)
 {
-	GW_CHECK(c, COLLECT_MAGIC);
-	size_t n = json_array_size(records);
-	struct batch *b = gw_alloc(sizeof *b);
-	*b = (struct batch){ .connection = connection, .records = records, .n = n,
-		.node = gw_strdup_n(node.p, node.n), .boot_id = gw_strdup_n(boot_id.p, boot_id.n) };
+	struct batch *own = gw_alloc(sizeof *own);
+	*own = b;
+	own->n = json_array_size(b.records);
+	own->node = gw_strdup_n(node.p, node.n);
+	own->boot_id = gw_strdup_n(boot_id.p, boot_id.n);
 	pthread_mutex_lock(&c->lock);
-	bool fits = c->records + n <= c->o.max_records;
+	bool fits = c->records + own->n <= c->o.max_records;
 	if (fits) {
-		c->records += n;
-		gw_list_add_tail(&c->batches, &b->on);
+		c->records += own->n;
+		gw_list_add_tail(&c->batches, &own->on);
 		pthread_cond_signal(&c->wake);
 	}
 	pthread_mutex_unlock(&c->lock);
 	if (!fits)
-		batch_free(b);
+		batch_free(own);
 	return fits;
+}
+
+bool cp_collect_usage(struct cp_collect *c, uint64_t connection, struct gw_str node, struct gw_str boot_id,
+    json_t *records)
+{
+	GW_CHECK(c, COLLECT_MAGIC);
+	return take(c, (struct batch){ .connection = connection, .records = records }, node, boot_id);
+}
+
+bool cp_collect_series(struct cp_collect *c, uint64_t connection, struct gw_str node, struct gw_str boot_id, int64_t seq,
+    int64_t at_ms, json_t *rows)
+{
+	GW_CHECK(c, COLLECT_MAGIC);
+	return take(c, (struct batch){ .connection = connection, .records = rows, .is_series = true, .seq = seq, .at_ms = at_ms },
+	    node, boot_id);
+}
+
+int64_t cp_collect_series_rows(const struct cp_collect *c)
+{
+	return atomic_load(&((struct cp_collect *)(uintptr_t)c)->series_rows);
 }
 
 void cp_collect_node(struct cp_collect *c, const struct cp_node_row *row)
@@ -153,6 +179,20 @@ static bool store_batch(struct cp_collect *c, const struct batch *b)
 	return rc == GW_OK;
 }
 
+static bool store_series(struct cp_collect *c, const struct batch *b)
+{
+	struct gw_error err = { 0 };
+	struct cp_series_message m = { gw_str_c(b->node), gw_str_c(b->boot_id), b->seq, b->at_ms, b->records };
+	size_t stored = 0;
+	if (cp_series_insert(c->o.store, &m, &stored, &err) != GW_OK) {
+		gw_log(GW_LOG_ERROR, "node", gw_str_c(b->node), "series cannot be stored, trying again", "%s", err.text);
+		return false;
+	}
+	atomic_fetch_add(&c->series_rows, (int64_t)stored);
+	c->o.series_stored(c->o.arg, b->connection, gw_str_c(b->boot_id), b->seq);
+	return true;
+}
+
 static void store_node(struct cp_collect *c, const struct cp_node_row *row)
 {
 	struct gw_error err = { 0 };
@@ -160,10 +200,47 @@ static void store_node(struct cp_collect *c, const struct cp_node_row *row)
 		gw_log(GW_LOG_WARN, "node", row->name, "state of the worker cannot be stored", "%s", err.text);
 }
 
+/* As the settings say; what an earlier release stored has no such member and gets the defaults. */
+static void read_retention(struct cp_collect *c, int64_t keep_ms[CP_SERIES_RESOLUTIONS])
+{
+	static const char *const names[CP_SERIES_RESOLUTIONS] = { "series_10s", "series_1m", "series_1h" };
+	struct gw_dp_settings normal;
+	struct cp_txn *t = NULL;
+	struct cp_record r;
+	struct gw_arena *a = gw_arena_open(0);
+	json_t *spec = NULL;
+	gw_fields_defaults(gw_retention_fields, &normal);
+	keep_ms[0] = normal.keep_series_10s_ms;
+	keep_ms[1] = normal.keep_series_1m_ms;
+	keep_ms[2] = normal.keep_series_1h_ms;
+	if (cp_txn_begin(&t, c->o.store, NULL) == GW_OK &&
+	    cp_get(t, GW_KIND_SETTINGS, GW_STR("settings"), a, &r, NULL) == GW_OK)
+		spec = gw_json_parse(&spec, r.spec, CP_MAX_SETTINGS, NULL) == GW_OK ? spec : NULL;
+	for (size_t i = 0; i < CP_SERIES_RESOLUTIONS; i++)
+		gw_duration_parse(gw_json_str(json_object_get(json_object_get(spec, "retention"), names[i])), &keep_ms[i]);
+	json_decref(spec);
+	cp_txn_end(&t);
+	gw_arena_close(&a);
+}
+
+static void trim_series(struct cp_collect *c)
+{
+	struct gw_error err = { 0 };
+	int64_t keep_ms[CP_SERIES_RESOLUTIONS];
+	bool more = true;
+	read_retention(c, keep_ms);
+	while (more)
+		if (cp_series_trim(c->o.store, keep_ms, gw_now_ms(), &more, &err) != GW_OK) {
+			gw_log(GW_LOG_WARN, NULL, GW_STR_NONE, "old series cannot be removed", "%s", err.text);
+			return;
+		}
+}
+
 static void trim(struct cp_collect *c)
 {
 	struct gw_error err = { 0 };
 	bool more = true;
+	trim_series(c);
 	if (c->o.keep_usage_ms <= 0)
 		return;
 	while (more)
@@ -211,7 +288,7 @@ static bool work_batch(struct cp_collect *c)
 {
 	struct batch *b = GW_CONTAINER(c->batches.next, struct batch, on);
 	pthread_mutex_unlock(&c->lock);
-	bool done = store_batch(c, b);
+	bool done = b->is_series ? store_series(c, b) : store_batch(c, b);
 	pthread_mutex_lock(&c->lock);
 	if (done) {
 		gw_list_del(&b->on);

@@ -6,6 +6,8 @@
  * the head and is tried again, so that an acknowledgement never covers a record that is not stored.  The queue is
  * bounded; when it is full the channel drops the worker, which keeps its records and sends them again.
  *
+ * Series go the same way, in a queue of their own order; how long they are kept stands in the settings (`retention`).
+ *
  * Rows about workers are written here too: only the newest state of each, since they change with every message.
  */
 #ifndef CP_COLLECT_COLLECT_H
@@ -20,8 +22,9 @@ struct cp_collect_options {
 	struct cp_store *store;      /* borrowed */
 	size_t max_records;          /* ceiling of the queue */
 	int64_t keep_usage_ms;       /* ledger rows older than this are trimmed; 0: never */
-	/* Everything of this boot up to `seq` is stored.  Called on the collector's thread. */
+	/* Everything of this boot up to `seq` is stored, of usage or of series.  Called on the collector's thread. */
 	void (*stored)(void *arg, uint64_t connection, struct gw_str boot_id, int64_t seq);
+	void (*series_stored)(void *arg, uint64_t connection, struct gw_str boot_id, int64_t seq);
 	void *arg;
 };
 
@@ -35,6 +38,10 @@ void cp_collect_close(struct cp_collect **c);
  */
 bool cp_collect_usage(struct cp_collect *c, uint64_t connection, struct gw_str node, struct gw_str boot_id,
                       json_t *records);
+/* The same for a message of series, whose span lies around `at_ms`; `rows` is consumed. */
+bool cp_collect_series(struct cp_collect *c, uint64_t connection, struct gw_str node, struct gw_str boot_id, int64_t seq,
+                       int64_t at_ms, json_t *rows);
+int64_t cp_collect_series_rows(const struct cp_collect *c);   /* taken since the start */
 /* Copied; replaces a row of the same id that is still waiting. */
 void cp_collect_node(struct cp_collect *c, const struct cp_node_row *row);
 

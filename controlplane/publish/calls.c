@@ -224,11 +224,21 @@ struct cp_workers cp_hub_workers(struct cp_hub *h)
 		.kick_token = hub_kick_token };
 }
 
-void cp_hub_usage_stored(struct cp_hub *h, uint64_t connection, struct gw_str boot_id, int64_t seq)
+static void acknowledge(struct cp_hub *h, enum gw_wire_type type, uint64_t connection, struct gw_str boot_id, int64_t seq)
 {
 	GW_CHECK(h, CP_HUB_MAGIC);
-	json_t *m = gw_wire_new(GW_WIRE_USAGE_ACK);
+	json_t *m = gw_wire_new(type);
 	gw_json_set_str(m, "boot_id", boot_id);
 	json_object_set_new(m, "seq", json_integer(seq));
 	cp_hub_write(h, connection, m);
+}
+
+void cp_hub_usage_stored(struct cp_hub *h, uint64_t connection, struct gw_str boot_id, int64_t seq)
+{
+	acknowledge(h, GW_WIRE_USAGE_ACK, connection, boot_id, seq);
+}
+
+void cp_hub_series_stored(struct cp_hub *h, uint64_t connection, struct gw_str boot_id, int64_t seq)
+{
+	acknowledge(h, GW_WIRE_SERIES_ACK, connection, boot_id, seq);
 }

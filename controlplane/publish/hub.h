@@ -27,6 +27,8 @@ struct cp_hub_options {
 	int64_t heartbeat_ms;            /* told to workers; three missed ones end the connection */
 	/* A `usage` message; records is consumed.  false: no room, the worker is dropped and sends them again. */
 	bool (*usage)(void *arg, uint64_t connection, struct gw_str node, struct gw_str boot_id, json_t *records);
+	/* A `series` message, whose span lies around `at_ms`; the same. */
+	bool (*series)(void *arg, uint64_t connection, struct gw_str node, struct gw_str boot_id, int64_t seq, int64_t at_ms, json_t *rows);
 	/* What is worth remembering of a worker changed. */
 	void (*node)(void *arg, const struct cp_node_row *row);
 	void *arg;
@@ -44,6 +46,7 @@ void cp_hub_close(struct cp_hub **h);                            /* consumed; NU
 void cp_hub_committed(void *hub, uint64_t revision);
 /* Tell a worker that its records up to `seq` are stored. */
 void cp_hub_usage_stored(struct cp_hub *h, uint64_t connection, struct gw_str boot_id, int64_t seq);
+void cp_hub_series_stored(struct cp_hub *h, uint64_t connection, struct gw_str boot_id, int64_t seq);
 
 struct cp_workers cp_hub_workers(struct cp_hub *h);              /* borrows h */
 

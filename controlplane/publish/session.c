@@ -11,11 +11,13 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "base/time.h"
+#include "metric.h"
 #include "publish/hub.h"
 #include "publish/session.h"
 
 #define SEEN_TOKEN_MS 10000
 #define PAUSE_MS      1000
+#define MAX_AGO_MS    (7LL * 24 * 3600 * 1000)
 
 static void set_text(char *out, size_t size, struct gw_str s)
 {
@@ -102,6 +104,7 @@ static void send_welcome(struct cp_hub *h, const struct cp_session *s)
 	json_object_set_new(m, "heartbeat_ms", json_integer(h->o.heartbeat_ms));
 	gw_json_set_str(m, "snapshot_key", gw_str_c(key));
 	gw_json_set_str(m, "control_version", GW_STR(TIDEGATE_VERSION));
+	json_object_set_new(m, "series", json_true());
 	cp_hub_write(h, s->connection, m);
 	gw_secret_wipe(key, sizeof key);
 }
@@ -232,6 +235,17 @@ static void on_usage(struct cp_hub *h, struct cp_session *s, const struct gw_wir
 		dismiss(h, s, "usage records cannot be stored fast enough; keep them and come back");
 }
 
+/* A worker whose rows have another layout is heard and not understood: it must not send them for ever. */
+static void on_series(struct cp_hub *h, struct cp_session *s, const struct gw_wire *w)
+{
+	int64_t ago = w->ago_ms < MAX_AGO_MS ? w->ago_ms : MAX_AGO_MS, half = (w->span_ms < MAX_AGO_MS ? w->span_ms : MAX_AGO_MS) / 2;
+	json_t *rows = w->layout == GW_METRIC_LAYOUT ? json_incref(w->records) : json_array();
+	if (w->layout != GW_METRIC_LAYOUT)
+		gw_log(GW_LOG_WARN, "node", who(s), "series of another release are not kept", "layout=%lld", (long long)w->layout);
+	if (!h->o.series(h->o.arg, s->connection, gw_str_c(s->id), w->boot_id, w->seq, gw_now_ms() - ago - half, rows))
+		dismiss(h, s, "series cannot be stored fast enough; keep them and come back");
+}
+
 static void on_message(struct cp_hub *h, struct cp_session *s, const struct gw_wire *w)
 {
 	if (!s->greeted && w->type != GW_WIRE_HELLO) {
@@ -244,6 +258,7 @@ static void on_message(struct cp_hub *h, struct cp_session *s, const struct gw_w
 	case GW_WIRE_NACK: on_nack(h, s, w); break;
 	case GW_WIRE_HEARTBEAT: on_heartbeat(s, w); break;
 	case GW_WIRE_USAGE: on_usage(h, s, w); break;
+	case GW_WIRE_SERIES: on_series(h, s, w); break;
 	case GW_WIRE_RESULT: cp_calls_result(h, s->connection, w); break;
 	case GW_WIRE_BYE:
 		set_text(s->goodbye, sizeof s->goodbye, w->reason.n ? w->reason : GW_STR("the worker said bye"));

@@ -10,6 +10,7 @@
 #include "apply/calls.h"
 #include "apply/link.h"
 #include "apply/state.h"
+#include "apply/telemetry.h"
 #include "apply/tryon.h"
 #include "base/bytes.h"
 #include "base/file.h"
@@ -31,6 +32,7 @@ struct dp_channel {
 	struct dp_state state;
 	struct dp_link *link;
 	struct dp_caller caller;
+	struct dp_telemetry *telemetry;
 	char admin[DP_ADDR_TEXT];
 	struct gw_join_token join;   /* borrowed from token */
 	char token[520], boot_id[33], catalog_digest[GW_HEX_LEN(32)];
@@ -41,7 +43,8 @@ struct dp_channel {
 	uint8_t snapshot_key[32];
 	int64_t heartbeat_ms, next_heartbeat_ms, welcome_ms, sent_seq, acked_seq;
 	unsigned ahead;
-	bool bye_sent;
+	bool wants_series;           /* the control plane takes them */
+	bool last_cut, bye_sent;
 	char last_why[200];
 
 	_Atomic bool up, draining, closing, urgent;
@@ -264,6 +267,27 @@ static void take_usage_ack(struct dp_channel *c, const struct gw_wire *w)
 	send_usage(c);
 }
 
+/* ---- series ---- */
+
+static void send_text(void *arg, struct gw_str text)
+{
+	dp_link_send(((struct dp_channel *)arg)->link, text);
+}
+
+static void send_series(struct dp_channel *c)
+{
+	if (c->wants_series)
+		dp_telemetry_send(c->telemetry, c->boot_id, send_text, c);
+}
+
+static void take_series_ack(struct dp_channel *c, const struct gw_wire *w)
+{
+	if (!gw_str_is(w->boot_id, c->boot_id))
+		return;
+	dp_telemetry_ack(c->telemetry, w->seq);
+	send_series(c);
+}
+
 /* ---- events of the link ---- */
 
 static void on_up(void *arg)
@@ -272,6 +296,7 @@ static void on_up(void *arg)
 
 	c->welcome = false;
 	c->ahead = 0;
+	dp_telemetry_again(c->telemetry);
 	c->sent_seq = c->acked_seq; /* what was not acknowledged is sent again; the receiver drops what it has */
 	say_hello(c);
 }
@@ -281,12 +306,14 @@ static void take_welcome(struct dp_channel *c, const struct gw_wire *w)
 	memcpy(c->snapshot_key, w->snapshot_key, 32);
 	c->heartbeat_ms = w->heartbeat_ms < 100 ? 100 : w->heartbeat_ms > 60000 ? 60000 : w->heartbeat_ms;
 	c->welcome = true;
+	c->wants_series = w->series;
 	c->welcome_ms = gw_mono_ms();
 	atomic_store(&c->up, true);
 	c->last_why[0] = '\0';
 	gw_log(GW_LOG_INFO, "channel", gw_str_c(c->s.settings->control), "connected", "control_version=%.*s", GW_FMT(w->control_version));
 	heartbeat(c);
 	send_usage(c);
+	send_series(c);
 }
 
 static void on_text(void *arg, struct gw_str text)
@@ -303,6 +330,8 @@ static void on_text(void *arg, struct gw_str text)
 		take_welcome(c, &w);
 	else if (w.type == GW_WIRE_USAGE_ACK)
 		take_usage_ack(c, &w);
+	else if (w.type == GW_WIRE_SERIES_ACK)
+		take_series_ack(c, &w);
 	else if (w.type == GW_WIRE_CALL && !atomic_load(&c->draining)) /* else nobody is left to do it */
 		dp_call_run(&c->caller, &w);
 	else if (w.type == GW_WIRE_BYE)
@@ -361,7 +390,15 @@ static void send_answers(struct dp_channel *c)
 
 static void say_bye(struct dp_channel *c)
 {
-	bool settled = !c->welcome || dp_ledger_queued(c->s.ledger) == 0;
+	bool settled;
+
+	if (!c->last_cut) {
+		dp_telemetry_last(c->telemetry);
+		c->last_cut = true;
+		if (c->welcome)
+			send_series(c);
+	}
+	settled = !c->welcome || (dp_ledger_queued(c->s.ledger) == 0 && (!c->wants_series || dp_telemetry_settled(c->telemetry)));
 
 	if (settled && c->welcome && !c->bye_sent) {
 		json_t *m = gw_wire_new(GW_WIRE_BYE);
@@ -383,8 +420,10 @@ static void on_tick(void *arg)
 	struct dp_channel *c = arg;
 
 	send_answers(c);
+	dp_telemetry_tick(c->telemetry);
 	if (c->welcome) {
 		send_usage(c);
+		send_series(c);
 		if (gw_mono_ms() - c->welcome_ms >= STEADY_MS)
 			dp_link_steady(c->link);
 		if (gw_mono_ms() >= c->next_heartbeat_ms || atomic_exchange(&c->urgent, false))
@@ -500,6 +539,7 @@ enum gw_rc dp_channel_open(struct dp_channel **out, const struct dp_channel_setu
 	pthread_cond_init(&c->farewell, NULL);
 	gw_random(boot, sizeof boot);
 	gw_hex(c->boot_id, boot, sizeof boot);
+	c->telemetry = dp_telemetry_open(setup->fleet, setup->ledger);
 	c->caller = (struct dp_caller){ setup->fleet, setup->drain, setup->arg, take_answer, c };
 	rc = read_token(c, &c->join, err);
 	if (rc == GW_OK)
@@ -538,6 +578,7 @@ void dp_channel_close(struct dp_channel **cp)
 		dp_fleet_cut(c->s.fleet); /* a call that came at the last moment is under way there, and answers here */
 		dp_link_close(&c->link);
 	}
+	dp_telemetry_close(&c->telemetry);
 	while (c->answers) {
 		struct answer *a = c->answers;
 

@@ -121,6 +121,19 @@ void dp_fleet_on(struct dp_fleet *f, size_t i, void (*fn)(struct dp_shard *s, vo
 	run_on(f, i, i + 1, fn, arg);
 }
 
+/* The moment at which it was sent is the message itself. */
+static void answer_ping(struct dp_loop *l, void *arg)
+{
+	dp_metrics_loop_delay(dp_shard_metrics(dp_loop_get(l)), gw_mono_us() - (int64_t)(intptr_t)arg);
+}
+
+void dp_fleet_ping(struct dp_fleet *f)
+{
+	for (size_t i = 0; i < f->n; i++)
+		if (f->m[i].started)
+			dp_loop_post(f->m[i].loop, answer_ping, (void *)(intptr_t)gw_mono_us());
+}
+
 /* ---- configuration ---- */
 
 static void swap_one(struct dp_shard *s, void *arg)

@@ -36,6 +36,8 @@ struct dp_shard *dp_fleet_shard(struct dp_fleet *f, size_t i);
 size_t dp_fleet_busy(struct dp_fleet *f);                /* requests in flight */
 int64_t dp_fleet_requests(struct dp_fleet *f);
 int64_t dp_fleet_errors(struct dp_fleet *f);
+/* Ask every loop for a sign of life, without waiting for it: how late it comes is counted (dp_metrics_loop_delay). */
+void dp_fleet_ping(struct dp_fleet *f);
 /* Run fn on a loop and wait until it has run. */
 void dp_fleet_on(struct dp_fleet *f, size_t i, void (*fn)(struct dp_shard *s, void *arg), void *arg);
 

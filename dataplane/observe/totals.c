@@ -27,7 +27,8 @@ static struct dp_total *add_total(struct dp_totals *t, const struct dp_row *r, u
 	total->slot = (uint64_t *)(void *)block;
 	for (size_t i = 0; i < GW_METRIC_LABELS; i++)
 		total->label[i] = keep >> i & 1 ? r->label[i] : GW_STR_NONE;
-	gw_map_put(t->index, (struct gw_str){ block + slots, key.n }, total);
+	total->key = (struct gw_str){ block + slots, key.n };
+	gw_map_put(t->index, total->key, total);
 	return total;
 }
 

@@ -12,6 +12,7 @@ struct dp_total {
 	enum gw_metric_set set;
 	struct gw_str label[GW_METRIC_LABELS];
 	uint64_t *slot;                    /* as many as the set has */
+	struct gw_str key;                 /* of set and labels, in the index */
 };
 struct dp_totals { struct dp_total *v; size_t n; struct gw_map *index; };
 

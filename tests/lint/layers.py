@@ -18,7 +18,7 @@ LEVELS = {
     "proto": 1,
     "controlplane/store": 11, "controlplane/httpd": 11, "controlplane/ws": 11,
     "controlplane/auth": 12, "controlplane/validate": 12,
-    "controlplane/compile": 13,
+    "controlplane/compile": 13, "controlplane/series": 13,
     "controlplane/api": 14, "controlplane/publish": 14, "controlplane/collect": 14, "controlplane/ui": 14,
     "controlplane/cli": 15,
     "controlplane": 15,
