@@ -17,6 +17,7 @@
 	X(PROVIDER,      "providers",      1)    \
 	X(GROUP,         "groups",         1)    \
 	X(CONSUMER,      "consumers",      1)    \
+	X(JWT_ISSUER,    "jwt-issuers",    1)    \
 	X(ROUTE,         "routes",         1)    \
 	X(GLOBAL_PLUGIN, "global-plugins", 1)    \
 	X(CREDENTIAL,    "credentials",    0)    \

@@ -62,6 +62,28 @@ void gw_sha256(uint8_t out[32], struct gw_str s)
 	gw_sha256_2(out, s, GW_STR_NONE);
 }
 
+struct gw_sha256_run *gw_sha256_begin(void)
+{
+	EVP_MD_CTX *x = EVP_MD_CTX_new();
+	pthread_once(&once, fetch);
+	must(x != NULL);
+	must(EVP_DigestInit_ex(x, sha256, NULL));
+	return (struct gw_sha256_run *)x;
+}
+
+void gw_sha256_add(struct gw_sha256_run *r, struct gw_str s)
+{
+	must(EVP_DigestUpdate((EVP_MD_CTX *)r, s.p, s.n));
+}
+
+void gw_sha256_end(struct gw_sha256_run **r, uint8_t *out)
+{
+	if (*r && out)
+		must(EVP_DigestFinal_ex((EVP_MD_CTX *)*r, out, NULL));
+	EVP_MD_CTX_free((EVP_MD_CTX *)*r);
+	*r = NULL;
+}
+
 void gw_hmac_sha256(uint8_t out[32], struct gw_str key, struct gw_str s)
 {
 	/* RFC 2104 by hand over our own digest: HMAC() would look its algorithm up every time. */

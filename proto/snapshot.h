@@ -10,7 +10,8 @@
  *    "providers":{…},"routes":{…},"settings":{"settings":{…}}},"pepper":{"sealed":"…"},"revision":12}
  *
  * Each object is what the admin API shows, without `name` and the read-only members, defaults left out or in; a
- * consumer carries "keys":[{"id","hash":"<hex sha256(pepper|key)>","enabled","expires_at"}]; a provider's
+ * consumer carries "keys":[{"id","hash":"<hex>","type","enabled","expires_at","secret":{"sealed":…}}], its credentials
+ * of all types: the hash of a key is sha256(pepper|key), of others gw_credential_ident(); a provider's
  * "api_keys":[{"name","value":{"sealed":…},"weight"}].  Objects with "enabled":false do travel: a disabled route
  * must not match, a disabled consumer's key must be refused with the right reason.
  *
@@ -22,6 +23,7 @@
 #define GW_PROTO_SNAPSHOT_H
 
 #include "field.h"
+#include "jwk.h"
 #include "kind.h"
 #include "observe.h"
 
@@ -176,12 +178,58 @@ struct gw_consumer {
 	struct gw_bindings inherited;        /* its own and, where it has none, those of its groups; disabled ones too */
 };
 
+/* By what a consumer is recognised; X(NAME, word). */
+#define GW_CREDENTIAL_TABLE(X) X(KEY, "key") X(JWT, "jwt") X(HMAC, "hmac") X(MTLS, "mtls")
+enum gw_credential {
+#define X(name, text) GW_CREDENTIAL_##name,
+	GW_CREDENTIAL_TABLE(X)
+#undef X
+	GW_CREDENTIAL_COUNT
+};
+
+/* One credential of a consumer, whatever its type. */
 struct gw_consumer_key {
 	struct gw_str id;
+	enum gw_credential type;
 	uint8_t hash[32];
+	struct gw_str secret;                /* HMAC only */
 	bool enabled;
 	int64_t expires_at_ms;               /* 0: never */
 	const struct gw_consumer *consumer;
+};
+
+/* X(NAME, word): how tokens are signed.  HS with the issuer's secret, the others with one of its public keys. */
+#define GW_JWT_ALG_TABLE(X) \
+	X(RS256) X(RS384) X(RS512) X(PS256) X(PS384) X(PS512) X(ES256) X(ES384) X(ES512) X(EdDSA) X(HS256) X(HS384) X(HS512)
+enum gw_jwt_alg {
+#define X(name) GW_JWT_##name,
+	GW_JWT_ALG_TABLE(X)
+#undef X
+	GW_JWT_ALG_COUNT
+};
+const char *gw_jwt_alg_name(enum gw_jwt_alg a);      /* "RS256"; static */
+static inline bool gw_jwt_alg_shared(enum gw_jwt_alg a) { return a >= GW_JWT_HS256; } /* needs a shared secret */
+
+/* Who may issue tokens (RFC 7519) by which consumers are recognised. */
+struct gw_jwt_issuer {
+	struct gw_str name;
+	bool enabled;
+	struct gw_str issuer;                /* the exact `iss` */
+	struct gw_strv audiences;            /* one must stand in `aud`; empty: any */
+	uint32_t algs;                       /* bits by enum gw_jwt_alg */
+	struct gw_jwks jwks;                 /* inline public keys; none: those of jwks_url */
+	struct gw_str jwks_url, ca_pem;
+	int64_t jwks_refresh_ms;
+	bool allow_private;                  /* jwks_url may lead to a private address */
+	struct gw_str secret;                /* for HS algorithms */
+	int64_t clock_skew_ms;
+	bool require_expiry;
+	struct gw_str consumer_claim;        /* its text names the credential; "a.b" looks inside an object */
+	bool claim_is_consumer;              /* ... or the consumer itself */
+	struct gw_str default_consumer;      /* for tokens that name nobody; absent: they are refused */
+	struct gw_str groups_claim;          /* absent: tokens bring no groups */
+	const struct gw_pair *group_map;     /* the claim's value → our group */
+	size_t n_group_map;
 };
 
 /* settings.data_plane; the table gw_dp_fields is in settings.c and feeds openapi, manual and console. */
@@ -232,8 +280,7 @@ void gw_builder_drop(struct gw_builder **b);                  /* consumed; NULL 
 /*
  * Legal but surely not meant: {"path","code","message"} each, the path in the whole document ("/routes/a/targets").
  * Codes: shadowed_route zero_weight unreachable_fallback duplicate_target disabled_reference secret_missing no_auth
- * insecure_tls unused_consumer undefined_group
- * prompts_off.
+ * insecure_tls unused_consumer undefined_group any_audience prompts_off.
  */
 json_t *gw_snapshot_warnings(const struct gw_snapshot *s);    /* owned array */
 
@@ -277,6 +324,18 @@ const struct gw_binding *gw_snapshot_global_plugin(const struct gw_snapshot *s, 
  * constant-time compare.  NULL: nobody's.  Whether it is enabled, unexpired and its consumer enabled is the caller's.
  */
 const struct gw_consumer_key *gw_snapshot_key(const struct gw_snapshot *s, struct gw_str secret);
+/*
+ * The credential of another type by what it recognises: a JWT by the issuer object's name and the claim's text, an HMAC
+ * key by its id ("" and id), a certificate by what is compared ("subject", "san" or "fingerprint") and its text.
+ */
+const struct gw_consumer_key *gw_snapshot_credential(const struct gw_snapshot *s, enum gw_credential type,
+                                                     struct gw_str a, struct gw_str b);
+void gw_credential_ident(uint8_t out[32], enum gw_credential type, struct gw_str a, struct gw_str b);
+const struct gw_jwt_issuer *gw_snapshot_jwt_issuers(const struct gw_snapshot *s, size_t *n);
+const struct gw_jwt_issuer *gw_snapshot_jwt_issuer(const struct gw_snapshot *s, struct gw_str iss); /* enabled ones */
+/* This consumer in further groups, for one request: those of `groups` that exist as objects.  Arena. */
+const struct gw_consumer *gw_consumer_in_groups(const struct gw_snapshot *s, const struct gw_consumer *c,
+                                                const struct gw_str *groups, size_t n, struct gw_arena *a);
 /* The plugins in force for route and consumer (either NULL): consumer's, else its groups', route's, global; by rank. */
 /* One that is not enabled switches the less specific ones off and is left out itself. */
 struct gw_bindings gw_snapshot_bindings(const struct gw_snapshot *s, const struct gw_route *r,

@@ -30,7 +30,7 @@ struct gw_builder {
 	struct gw_spec spec;
 	uint64_t revision;
 	struct gw_str epoch, pepper;
-	struct vec providers, groups, consumers, routes, globals;
+	struct vec providers, groups, issuers, consumers, routes, globals;
 	struct gw_map *names[GW_KIND_COUNT]; /* of the objects added so far */
 	struct gw_dp_settings settings;
 	size_t n_keys;
@@ -82,6 +82,7 @@ static void release(struct gw_builder *b)
 {
 	free(b->providers.v);
 	free(b->groups.v);
+	free(b->issuers.v);
 	free(b->consumers.v);
 	free(b->routes.v);
 	free(b->globals.v);
@@ -156,6 +157,7 @@ static enum gw_rc add_object(struct gw_builder *b, enum gw_kind k, struct gw_str
 	struct gw_dp_settings settings = { 0 };
 	struct gw_provider *p;
 	struct gw_group *g;
+	struct gw_jwt_issuer *i;
 	struct draft_consumer *c;
 	struct gw_spec_route *r;
 	enum gw_rc rc;
@@ -176,6 +178,12 @@ static enum gw_rc add_object(struct gw_builder *b, enum gw_kind k, struct gw_str
 		g->name = name;
 		rc = gw_spec_group(&b->spec, spec, g, err);
 		b->groups.n -= rc != GW_OK;
+		return rc;
+	case GW_KIND_JWT_ISSUER:
+		i = push(&b->issuers, sizeof *i);
+		i->name = name;
+		rc = gw_spec_jwt_issuer(&b->spec, spec, i, err);
+		b->issuers.n -= rc != GW_OK;
 		return rc;
 	case GW_KIND_CONSUMER:
 		c = push(&b->consumers, sizeof *c);
@@ -225,6 +233,7 @@ static int by_name(const void *a, const void *b)
 }
 
 static_assert(offsetof(struct gw_provider, name) == 0, "sorted by the first member");
+static_assert(offsetof(struct gw_jwt_issuer, name) == 0, "sorted by the first member");
 static_assert(offsetof(struct gw_group, name) == 0, "sorted by the first member");
 static_assert(offsetof(struct gw_consumer, name) == 0, "sorted by the first member");
 static_assert(offsetof(struct draft_consumer, consumer) == 0, "sorted by the first member");
@@ -255,48 +264,6 @@ static void seal_groups(struct gw_builder *b, struct gw_snapshot *s)
 		gw_map_put(s->group_by_name, s->groups[i].name, &s->groups[i]);
 }
 
-static bool binds(const struct gw_binding *v, size_t n, struct gw_str plugin)
-{
-	for (size_t i = 0; i < n; i++)
-		if (gw_str_eq(v[i].plugin, plugin))
-			return true;
-	return false;
-}
-
-/*
- * Which of its groups are objects, and the plugins that it has from them.  Done once here, so that a request merges
- * three lists whatever the number of groups.  Nearly every consumer shares a list instead of having a copy.
- */
-static void inherit(struct gw_snapshot *s, struct gw_consumer *c)
-{
-	const struct gw_group **in = c->groups.n ? gw_arena_array(s->arena, c->groups.n, sizeof *in) : NULL;
-	struct gw_bindings only = c->plugins;
-	size_t sum = c->plugins.n, n = 0, lists = c->plugins.n > 0;
-	for (size_t i = 0; i < c->groups.n; i++) {
-		const struct gw_group *g = gw_map_get(s->group_by_name, c->groups.v[i]);
-		if (!g)
-			continue;
-		in[c->n_in++] = g;
-		sum += g->plugins.n;
-		lists += g->plugins.n > 0;
-		if (g->plugins.n)
-			only = g->plugins;
-	}
-	c->in = in;
-	c->inherited = c->plugins.n ? c->plugins : only;
-	if (lists <= 1)
-		return;
-	struct gw_binding *v = gw_arena_array(s->arena, sum, sizeof *v);
-	for (n = 0; n < c->plugins.n; n++)
-		v[n] = c->plugins.v[n];
-	for (size_t i = 0; i < c->n_in; i++)
-		for (size_t k = 0; k < c->in[i]->plugins.n; k++)
-			if (!binds(v, n, c->in[i]->plugins.v[k].plugin))
-				v[n++] = c->in[i]->plugins.v[k];
-	qsort(v, n, sizeof *v, gw_binding_cmp);
-	c->inherited = (struct gw_bindings){ v, n };
-}
-
 static enum gw_rc seal_consumers(struct gw_builder *b, struct gw_snapshot *s, struct gw_error *err)
 {
 	struct draft_consumer *drafts = b->consumers.v;
@@ -308,7 +275,7 @@ static enum gw_rc seal_consumers(struct gw_builder *b, struct gw_snapshot *s, st
 	for (size_t i = 0; i < n; i++) {
 		struct gw_consumer *c = &s->consumers[i];
 		*c = drafts[i].consumer;
-		inherit(s, c);
+		gw_consumer_inherit(s, c, s->arena);
 		gw_map_put(s->consumer_by_name, c->name, c);
 		for (size_t k = 0; k < drafts[i].n_keys; k++) {
 			struct gw_consumer_key *key = &drafts[i].keys[k];
@@ -320,10 +287,38 @@ static enum gw_rc seal_consumers(struct gw_builder *b, struct gw_snapshot *s, st
 				snprintf(path, sizeof path, "/consumers/%.*s/keys/%zu/hash",
 				    GW_FMT(c->name), k);
 				return gw_fail(err, GW_INVALID, path,
-				    "this key and one of the consumer `%.*s` are the same",
+				    "this credential and one of the consumer `%.*s` are the same",
 				    GW_FMT(other->consumer->name));
 			}
 		}
+	}
+	return GW_OK;
+}
+
+/* Tokens name their issuer, so no two may answer to one name; the consumer for everybody else must be there. */
+static enum gw_rc seal_issuers(struct gw_builder *b, struct gw_snapshot *s, struct gw_error *err)
+{
+	size_t n = b->issuers.n;
+	s->issuers = gw_arena_array(s->arena, n, sizeof *s->issuers);
+	s->n_issuers = n;
+	if (n) {
+		memcpy(s->issuers, b->issuers.v, n * sizeof *s->issuers);
+		qsort(s->issuers, n, sizeof *s->issuers, by_name);
+	}
+	for (size_t i = 0; i < n; i++) {
+		struct gw_jwt_issuer *one = &s->issuers[i];
+		char path[160];
+		if (one->default_consumer.p && !gw_map_get(s->consumer_by_name, one->default_consumer)) {
+			snprintf(path, sizeof path, "/jwt-issuers/%.*s/default_consumer", GW_FMT(one->name));
+			return gw_fail(err, GW_INVALID, path, "there is no consumer `%.*s`",
+			    GW_FMT(one->default_consumer));
+		}
+		if (one->enabled && gw_map_get(s->issuer_by_iss, one->issuer)) {
+			snprintf(path, sizeof path, "/jwt-issuers/%.*s/issuer", GW_FMT(one->name));
+			return gw_fail(err, GW_INVALID, path, "another enabled JWT issuer has this `issuer`");
+		}
+		if (one->enabled)
+			gw_map_put(s->issuer_by_iss, one->issuer, one);
 	}
 	return GW_OK;
 }
@@ -409,12 +404,15 @@ enum gw_rc gw_builder_seal(struct gw_builder **bp, struct gw_snapshot **out, str
 	s->settings = b->settings;
 	s->provider_by_name = gw_map_open(b->providers.n);
 	s->group_by_name = gw_map_open(b->groups.n);
+	s->issuer_by_iss = gw_map_open(b->issuers.n);
 	s->consumer_by_name = gw_map_open(b->consumers.n);
 	s->keys = gw_map_open(b->n_keys);
 	seal_providers(b, s);
 	seal_globals(b, s);
 	seal_groups(b, s);
 	enum gw_rc rc = seal_consumers(b, s, err);
+	if (rc == GW_OK)
+		rc = seal_issuers(b, s, err);
 	if (rc == GW_OK)
 		rc = seal_routes(b, s, err);
 	release(b);

@@ -29,6 +29,9 @@ struct gw_snapshot {
 	size_t n_providers;
 	struct gw_group *groups;           /* sorted by name */
 	size_t n_groups;
+	struct gw_jwt_issuer *issuers;     /* sorted by name */
+	size_t n_issuers;
+	struct gw_map *issuer_by_iss;      /* enabled ones */
 	struct gw_consumer *consumers;     /* sorted by name */
 	size_t n_consumers;
 	struct gw_route *routes;           /* sorted by the index */
@@ -41,6 +44,9 @@ struct gw_snapshot {
 };
 
 struct gw_match_index *gw_snapshot_index(const struct gw_snapshot *s);
+
+/* The groups of `c` that are objects, and what it inherits from them. */
+void gw_consumer_inherit(const struct gw_snapshot *s, struct gw_consumer *c, struct gw_arena *a);
 
 /* What decoding adds to the builder's door: a key that opens sealed secrets (borrowed), and the pepper (copied). */
 void gw_builder_set_unseal(struct gw_builder *b, const struct gw_unseal *unseal);

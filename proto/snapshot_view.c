@@ -29,6 +29,7 @@ void gw_snapshot_unref(struct gw_snapshot **sp)
 	gw_map_close(&s->provider_by_name);
 	gw_map_close(&s->consumer_by_name);
 	gw_map_close(&s->group_by_name);
+	gw_map_close(&s->issuer_by_iss);
 	gw_map_close(&s->keys);
 	gw_arena_close(&s->arena);
 	s->magic = 0;
@@ -126,6 +127,16 @@ const struct gw_binding *gw_snapshot_global_plugin(const struct gw_snapshot *s, 
 	return NULL;
 }
 
+/* The hash has led to a place in the table; whether it is the same one is compared in constant time. */
+static const struct gw_consumer_key *lookup(const struct gw_snapshot *s, const uint8_t hash[32], enum gw_credential type)
+{
+	struct gw_str want = { (const char *)hash, 32 };
+	const struct gw_consumer_key *key = gw_map_get(s->keys, want);
+	if (!key || key->type != type || !gw_secret_eq(want, (struct gw_str){ (const char *)key->hash, sizeof key->hash }))
+		return NULL;
+	return key;
+}
+
 const struct gw_consumer_key *gw_snapshot_key(const struct gw_snapshot *s, struct gw_str secret)
 {
 	GW_CHECK(s, GW_SNAPSHOT_MAGIC);
@@ -133,11 +144,29 @@ const struct gw_consumer_key *gw_snapshot_key(const struct gw_snapshot *s, struc
 	if (!secret.n)
 		return NULL;
 	gw_sha256_2(hash, s->pepper, secret);
-	struct gw_str want = { (const char *)hash, sizeof hash };
-	const struct gw_consumer_key *key = gw_map_get(s->keys, want);
-	if (!key || !gw_secret_eq(want, (struct gw_str){ (const char *)key->hash, sizeof key->hash }))
-		return NULL;
-	return key;
+	return lookup(s, hash, GW_CREDENTIAL_KEY);
+}
+
+const struct gw_consumer_key *gw_snapshot_credential(const struct gw_snapshot *s, enum gw_credential type,
+    struct gw_str a, struct gw_str b)
+{
+	GW_CHECK(s, GW_SNAPSHOT_MAGIC);
+	uint8_t hash[32];
+	gw_credential_ident(hash, type, a, b);
+	return lookup(s, hash, type);
+}
+
+const struct gw_jwt_issuer *gw_snapshot_jwt_issuers(const struct gw_snapshot *s, size_t *n)
+{
+	GW_CHECK(s, GW_SNAPSHOT_MAGIC);
+	*n = s->n_issuers;
+	return s->issuers;
+}
+
+const struct gw_jwt_issuer *gw_snapshot_jwt_issuer(const struct gw_snapshot *s, struct gw_str iss)
+{
+	GW_CHECK(s, GW_SNAPSHOT_MAGIC);
+	return gw_map_get(s->issuer_by_iss, iss);
 }
 
 static bool all_enabled(struct gw_bindings b)

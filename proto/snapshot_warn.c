@@ -270,6 +270,10 @@ json_t *gw_snapshot_warnings(const struct gw_snapshot *s)
 	}
 	warn_consumers(&out, s, a);
 	warn_groups(&out, s, a);
+	for (size_t i = 0; i < s->n_issuers; i++)
+		if (s->issuers[i].enabled && s->issuers[i].audiences.n == 0)
+			warn(&out, "any_audience", gw_arena_printf(a, "/jwt-issuers/%.*s/audiences", GW_FMT(s->issuers[i].name)),
+			    "tokens that were issued for any other application are accepted too");
 	for (size_t i = 0; i < s->n_consumers; i++)
 		if (s->consumers[i].models.n == 0 && s->consumers[i].enabled)
 			warn(&out, "unused_consumer",

@@ -2,6 +2,7 @@
  * spec.c - pieces that the parsers of all kinds share: members, lists, words, addresses, plugins.
  */
 #include "spec.h"
+#include "seal.h"
 #include "base/map.h"
 #include "base/str.h"
 #include "base/time.h"
@@ -120,6 +121,26 @@ enum gw_rc gw_spec_word(const json_t *o, const char *name, const char *const *wo
 			n = sizeof all - 1;
 	}
 	return wrong(err, name, "must be one of: %s", all);
+}
+
+enum gw_rc gw_spec_secret(struct gw_spec *s, const json_t *o, const char *name, struct gw_str *out, struct gw_error *err)
+{
+	json_t *v = member(o, name);
+	if (!v)
+		return GW_OK;
+	struct gw_str plain = gw_json_str(v);
+	if (gw_is_sealed(v) && s->unseal) {
+		enum gw_rc rc = gw_unseal_value(s->unseal->key, v, s->arena, out, err);
+		if (rc != GW_OK)
+			gw_error_prefix(err, "/%s", name);
+		return rc;
+	}
+	if (gw_is_sealed(v))
+		plain = gw_json_str(json_object_get(v, "sealed"));
+	if (!plain.n)
+		return wrong(err, name, "must be a text that is not empty");
+	*out = gw_secret_copy(s->arena, plain);
+	return GW_OK;
 }
 
 static enum gw_rc read_labels(const json_t *o, struct gw_error *err)

@@ -32,6 +32,7 @@ struct gw_spec_route {
 
 enum gw_rc gw_spec_provider(struct gw_spec *s, const json_t *o, struct gw_provider *out, struct gw_error *err);
 enum gw_rc gw_spec_route(struct gw_spec *s, const json_t *o, struct gw_spec_route *out, struct gw_error *err);
+enum gw_rc gw_spec_jwt_issuer(struct gw_spec *s, const json_t *o, struct gw_jwt_issuer *out, struct gw_error *err);
 enum gw_rc gw_spec_group(struct gw_spec *s, const json_t *o, struct gw_group *out, struct gw_error *err);
 /* *keys is arena; their `consumer` is not set yet. */
 enum gw_rc gw_spec_consumer(struct gw_spec *s, const json_t *o, struct gw_consumer *out,
@@ -67,6 +68,8 @@ enum gw_rc gw_spec_duration(const json_t *o, const char *name, int64_t min_ms, i
 /* A member that is itself a flat object with a field table; its defaults when it is absent. */
 enum gw_rc gw_spec_fields(struct gw_spec *s, const json_t *o, const char *name, const struct gw_field *fields, void *conf,
                           struct gw_error *err);
+/* A secret: its text, or as long as it stays sealed its sealed form; *out stays when the member is absent. */
+enum gw_rc gw_spec_secret(struct gw_spec *s, const json_t *o, const char *name, struct gw_str *out, struct gw_error *err);
 /* The index of the member's word in the NULL-terminated list; *out stays when the member is absent. */
 enum gw_rc gw_spec_word(const json_t *o, const char *name, const char *const *words, int *out, struct gw_error *err);
 

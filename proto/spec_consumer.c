@@ -16,7 +16,14 @@ static const struct gw_spec_list models = { "models", 256, 256, gw_models_entry_
 static enum gw_rc read_key(struct gw_spec *s, const json_t *o, struct gw_consumer_key *out,
     struct gw_error *err)
 {
-	static const char *const names[] = { "id", "hash", "enabled", "expires_at", NULL };
+	static const char *const names[] = { "id", "hash", "type", "secret", "enabled", "expires_at", NULL };
+	static const char *const types[] = {
+#define X(name, text) text,
+		GW_CREDENTIAL_TABLE(X)
+#undef X
+		NULL
+	};
+	int type = GW_CREDENTIAL_KEY;
 	struct gw_str id = GW_STR_NONE, hash = GW_STR_NONE, expires = GW_STR_NONE;
 	*out = (struct gw_consumer_key){ .enabled = true };
 	if (!json_is_object(o))
@@ -26,6 +33,10 @@ static enum gw_rc read_key(struct gw_spec *s, const json_t *o, struct gw_consume
 		rc = gw_spec_text(o, "id", 1, 128, &id, err);
 	if (rc == GW_OK)
 		rc = gw_spec_text(o, "hash", 1, 64, &hash, err);
+	if (rc == GW_OK)
+		rc = gw_spec_word(o, "type", types, &type, err);
+	if (rc == GW_OK)
+		rc = gw_spec_secret(s, o, "secret", &out->secret, err);
 	if (rc == GW_OK)
 		rc = gw_json_bool(o, "enabled", &out->enabled, err);
 	if (rc == GW_OK)
@@ -43,6 +54,7 @@ static enum gw_rc read_key(struct gw_spec *s, const json_t *o, struct gw_consume
 	if (expires.p && out->expires_at_ms <= 0)
 		out->expires_at_ms = 1;
 	out->id = gw_arena_copy(s->arena, id);
+	out->type = (enum gw_credential)type;
 	return GW_OK;
 }
 

@@ -20,7 +20,7 @@ struct apply {
 };
 
 static const struct { enum gw_kind kind; const char *member; } lists[] = {
-	{ GW_KIND_PROVIDER, "providers" }, { GW_KIND_GROUP, "groups" }, { GW_KIND_CONSUMER, "consumers" }, { GW_KIND_ROUTE, "routes" },
+	{ GW_KIND_PROVIDER, "providers" }, { GW_KIND_GROUP, "groups" }, { GW_KIND_JWT_ISSUER, "jwt_issuers" }, { GW_KIND_CONSUMER, "consumers" }, { GW_KIND_ROUTE, "routes" },
 };
 
 void cp_api_get_config(struct cp_ctx *x)
@@ -141,6 +141,8 @@ void cp_apply_pointer(const json_t *document, char *path, size_t size)
 	}
 	char list[32];
 	snprintf(list, sizeof list, "%.*s", (int)(member.n < 31 ? member.n : 31), member.p ? member.p : "");
+	if (strcmp(list, "jwt-issuers") == 0)
+		list[3] = '_';
 	json_array_foreach(json_object_get(document, list), i, o) {
 		if (name.p != NULL && gw_str_eq(gw_json_str(json_object_get(o, "name")), name)) {
 			snprintf(path, size, "/%s/%zu%s%s", list, i, copy[0] ? "/" : "", copy);
@@ -177,14 +179,16 @@ static size_t count_named(const json_t *keys, size_t n, const json_t *name)
 	return out;
 }
 
-/* The stored key of this consumer that is the `nth` of its name: a rotated key and its successor share one.  NULL: none. */
-static const char *key_id(const struct apply *a, const char *consumer, const json_t *name, size_t nth, const json_t **key)
+/* The stored key (or other credential) of this consumer that is the `nth` of its name: a rotated key and its successor
+ * share one.  NULL: none. */
+static const char *key_id(const struct apply *a, const char *consumer, bool keys, const json_t *name, size_t nth,
+			  const json_t **key)
 {
 	const char *id;
 	json_t *o;
 	json_object_foreach(json_object_get(a->before, gw_kind_path(GW_KIND_CREDENTIAL)), id, o) {
 		if (!gw_str_is(gw_json_str(json_object_get(o, "owner")), consumer) ||
-		    !json_equal(json_object_get(json_object_get(o, "spec"), "name"), (json_t *)name))
+		    cp_is_key(json_object_get(o, "spec")) != keys || !json_equal(json_object_get(json_object_get(o, "spec"), "name"), (json_t *)name))
 			continue;
 		if (nth-- == 0) {
 			*key = o;
@@ -209,7 +213,7 @@ static enum gw_rc put_key(struct apply *a, const char *consumer, const json_t *w
 	char hash[65], random[GW_HEX_LEN(8)];
 	uint8_t raw[8];
 	struct gw_str value = gw_json_str(json_object_get(wanted, "value"));
-	const char *id = key_id(a, consumer, json_object_get(wanted, "name"), nth, &old);
+	const char *id = key_id(a, consumer, true, json_object_get(wanted, "name"), nth, &old);
 	if (!is_printable(value)) {
 		cp_fault_add(x->faults, path, "bad_format", "value must be one line of printable ASCII characters");
 		return GW_OK;
@@ -243,28 +247,54 @@ static enum gw_rc put_key(struct apply *a, const char *consumer, const json_t *w
 	return rc;
 }
 
-/* Exactly the listed keys remain.  Those that go are deleted first, so that a value may move to another name. */
-static enum gw_rc put_keys(struct apply *a, const char *consumer, const json_t *keys, size_t at)
+/* Those that are not listed go, so that afterwards a value may move to another name. */
+static enum gw_rc del_keys(struct apply *a, const char *consumer, bool is_key, const json_t *keys)
 {
 	const char *id;
-	json_t *o, *key;
-	size_t i;
+	json_t *o;
 	enum gw_rc rc = GW_OK;
 	json_t *seen = json_array();
 	json_object_foreach(json_object_get(a->before, gw_kind_path(GW_KIND_CREDENTIAL)), id, o) {
 		json_t *spec = json_object_get(o, "spec"), *name = json_object_get(spec, "name");
-		if (rc != GW_OK || !gw_str_is(gw_json_str(json_object_get(o, "owner")), consumer))
+		if (rc != GW_OK || cp_is_key(spec) != is_key || !gw_str_is(gw_json_str(json_object_get(o, "owner")), consumer))
 			continue;
 		json_array_append(seen, spec);
 		if (count_named(seen, SIZE_MAX, name) > count_named(keys, SIZE_MAX, name))
 			rc = cp_del(a->c, GW_KIND_CREDENTIAL, gw_str_c(id), CP_ANY, a->err);
 	}
 	json_decref(seen);
+	return rc;
+}
+
+/* Exactly the listed keys remain. */
+static enum gw_rc put_keys(struct apply *a, const char *consumer, const json_t *keys, size_t at)
+{
+	json_t *key;
+	size_t i;
+	enum gw_rc rc = del_keys(a, consumer, true, keys);
 	json_array_foreach((json_t *)keys, i, key) {
 		char path[128];
 		snprintf(path, sizeof path, "/consumers/%zu/keys/%zu/value", at, i);
 		if (rc == GW_OK)
 			rc = put_key(a, consumer, key, count_named(keys, i, json_object_get(key, "name")), path);
+	}
+	return rc;
+}
+
+/* Exactly the listed credentials of other types remain. */
+static enum gw_rc put_credentials(struct apply *a, const char *consumer, const json_t *list, size_t at)
+{
+	json_t *wanted;
+	size_t i;
+	enum gw_rc rc = del_keys(a, consumer, false, list);
+	json_array_foreach((json_t *)list, i, wanted) {
+		char path[128];
+		const json_t *old = NULL, *name = json_object_get(wanted, "name");
+		const char *id = key_id(a, consumer, false, name, count_named(list, i, name), &old);
+		snprintf(path, sizeof path, "/consumers/%zu/credentials/%zu", at, i);
+		if (rc == GW_OK)
+			rc = cp_credential_put(a->x, a->c, gw_str_c(consumer), id != NULL ? gw_str_c(id) : cp_credential_new_id(a->x),
+					       wanted, old != NULL ? json_object_get(old, "spec") : NULL, path, a->err);
 	}
 	return rc;
 }
@@ -280,9 +310,11 @@ static enum gw_rc put_list(struct apply *a, enum gw_kind k, const char *member, 
 		const char *name = json_string_value(json_object_get(item, "name"));
 		const json_t *old = stored(a, k, name);
 		json_t *spec = json_deep_copy(item), *keys = json_object_get(item, "keys");
+		json_t *credentials = json_object_get(item, "credentials");
 		snprintf(path, sizeof path, "/%s/%zu", member, i);
 		json_object_del(spec, "name");
 		json_object_del(spec, "keys");
+		json_object_del(spec, "credentials");
 		if (api->seal != NULL)
 			api->seal(a->x, spec, old != NULL ? json_object_get(old, "spec") : NULL, path);
 		if (json_array_size(a->x->faults) == 0)
@@ -292,6 +324,8 @@ static enum gw_rc put_list(struct apply *a, enum gw_kind k, const char *member, 
 		json_decref(spec);
 		if (rc == GW_OK && k == GW_KIND_CONSUMER && keys != NULL && json_array_size(a->x->faults) == 0)
 			rc = put_keys(a, name, keys, i);
+		if (rc == GW_OK && k == GW_KIND_CONSUMER && credentials != NULL && json_array_size(a->x->faults) == 0)
+			rc = put_credentials(a, name, credentials, i);
 		if (rc != GW_OK)
 			return rc;
 	}

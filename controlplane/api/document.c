@@ -5,17 +5,19 @@
  */
 #include "api/internal.h"
 
-static const enum gw_kind order[] = { GW_KIND_SETTINGS, GW_KIND_PROVIDER, GW_KIND_GROUP, GW_KIND_CONSUMER, GW_KIND_ROUTE, GW_KIND_GLOBAL_PLUGIN };
+static const enum gw_kind order[] = { GW_KIND_SETTINGS, GW_KIND_PROVIDER, GW_KIND_GROUP, GW_KIND_CONSUMER, GW_KIND_JWT_ISSUER, GW_KIND_ROUTE, GW_KIND_GLOBAL_PLUGIN };
 
-/* The keys of one consumer, in the form of a document; owned. */
-static json_t *keys_of(const json_t *config, const char *consumer, bool with_hash)
+/* The keys of one consumer, or its credentials of other types, in the form of a document; owned. */
+static json_t *keys_of(const json_t *config, const char *consumer, bool keys, bool with_hash)
 {
 	json_t *out = json_array(), *o;
 	const char *id;
 	json_object_foreach(json_object_get(config, gw_kind_path(GW_KIND_CREDENTIAL)), id, o) {
 		if (!gw_str_is(gw_json_str(json_object_get(o, "owner")), consumer))
 			continue;
-		json_t *key = cp_masked(json_object_get(o, "spec"));
+		if (cp_is_key(json_object_get(o, "spec")) != keys)
+			continue;
+		json_t *key = keys ? cp_masked(json_object_get(o, "spec")) : cp_credential_shown(json_object_get(o, "spec"));
 		if (with_hash)
 			json_object_set(key, "ident", json_object_get(o, "ident"));
 		json_array_append_new(out, key);
@@ -31,15 +33,17 @@ static json_t *object_json(const json_t *config, enum gw_kind k, const char *nam
 		json_object_set_new(o, "name", json_string(name));
 	json_object_update(o, body);
 	json_decref(body);
-	if (k == GW_KIND_CONSUMER)
-		json_object_set_new(o, "keys", keys_of(config, name, false));
+	if (k == GW_KIND_CONSUMER) {
+		json_object_set_new(o, "keys", keys_of(config, name, true, false));
+		json_object_set_new(o, "credentials", keys_of(config, name, false, false));
+	}
 	return o;
 }
 
 json_t *cp_document(const json_t *config, uint64_t revision)
 {
 	static const struct { enum gw_kind kind; const char *member; } lists[] = {
-		{ GW_KIND_PROVIDER, "providers" }, { GW_KIND_ROUTE, "routes" }, { GW_KIND_CONSUMER, "consumers" }, { GW_KIND_GROUP, "groups" },
+		{ GW_KIND_PROVIDER, "providers" }, { GW_KIND_ROUTE, "routes" }, { GW_KIND_CONSUMER, "consumers" }, { GW_KIND_GROUP, "groups" }, { GW_KIND_JWT_ISSUER, "jwt_issuers" },
 	};
 	const char *name;
 	json_t *doc = json_object(), *o, *plugins = json_object();
@@ -66,11 +70,15 @@ static bool differs(const json_t *from, const json_t *to, enum gw_kind k, const 
 		return true;
 	if (k != GW_KIND_CONSUMER)
 		return false;
-	json_t *x = keys_of(from, name, true), *y = keys_of(to, name, true);
-	bool out = !json_equal(x, y);
-	json_decref(x);
-	json_decref(y);
-	return out;
+	for (int keys = 0; keys < 2; keys++) {
+		json_t *x = keys_of(from, name, keys, true), *y = keys_of(to, name, keys, true);
+		bool out = !json_equal(x, y);
+		json_decref(x);
+		json_decref(y);
+		if (out)
+			return true;
+	}
+	return false;
 }
 
 static void add_change(json_t *out, const json_t *from, const json_t *to, enum gw_kind k, const char *name)

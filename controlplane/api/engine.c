@@ -61,6 +61,10 @@ static bool lists(const json_t *list, struct gw_str name)
 static bool refers(const struct referrers *f, enum gw_kind k, const json_t *spec)
 {
 	const json_t *auth = json_object_get(spec, "auth");
+	if (k == GW_KIND_CREDENTIAL)
+		return gw_str_eq(gw_json_str(json_object_get(spec, "issuer")), f->name);
+	if (k == GW_KIND_JWT_ISSUER)
+		return gw_str_eq(gw_json_str(json_object_get(spec, "default_consumer")), f->name);
 	if (k == GW_KIND_CONSUMER)
 		return f->kind == GW_KIND_GROUP && lists(json_object_get(spec, "groups"), f->name);
 	if (f->kind == GW_KIND_PROVIDER)
@@ -77,20 +81,27 @@ static bool check_referrer(void *arg, const struct cp_record *r)
 	json_decref(spec);
 	if (!found)
 		return true;
-	cp_fault_add(f->out, "", "referenced", "%s \"%.*s\" refers to it", cp_kind_singular(r->kind), GW_FMT(r->name));
+	/* A credential is shown as its consumer, which is where it can be changed. */
+	enum gw_kind shown = r->kind == GW_KIND_CREDENTIAL ? GW_KIND_CONSUMER : r->kind;
+	struct gw_str name = r->kind == GW_KIND_CREDENTIAL ? r->owner : r->name;
+	cp_fault_add(f->out, "", "referenced", "%s \"%.*s\" refers to it", cp_kind_singular(shown), GW_FMT(name));
 	json_t *last = json_array_get(f->out, json_array_size(f->out) - 1);
-	gw_json_set_str(last, "url", gw_arena_printf(f->x->a, "/api/v1/%s/%.*s", gw_kind_path(r->kind), GW_FMT(r->name)));
+	gw_json_set_str(last, "url", gw_arena_printf(f->x->a, "/api/v1/%s/%.*s", gw_kind_path(shown), GW_FMT(name)));
 	return json_array_size(f->out) < 100;
 }
+
+static const struct { enum gw_kind of, by; } who[] = {
+	{ GW_KIND_PROVIDER, GW_KIND_ROUTE }, { GW_KIND_CONSUMER, GW_KIND_ROUTE }, { GW_KIND_CONSUMER, GW_KIND_JWT_ISSUER },
+	{ GW_KIND_GROUP, GW_KIND_ROUTE }, { GW_KIND_GROUP, GW_KIND_CONSUMER }, { GW_KIND_JWT_ISSUER, GW_KIND_CREDENTIAL },
+};
 
 json_t *cp_referrers(struct cp_ctx *x, struct cp_txn *t, enum gw_kind k, struct gw_str name, struct gw_error *err)
 {
 	struct referrers f = { x, k, name, json_array() };
-	if (k != GW_KIND_PROVIDER && k != GW_KIND_CONSUMER && k != GW_KIND_GROUP)
-		return f.out;
-	enum gw_rc rc = cp_each(t, GW_KIND_ROUTE, GW_STR_NONE, check_referrer, &f, err);
-	if (rc == GW_OK && k == GW_KIND_GROUP && json_array_size(f.out) < 100)
-		rc = cp_each(t, GW_KIND_CONSUMER, GW_STR_NONE, check_referrer, &f, err);
+	enum gw_rc rc = GW_OK;
+	for (size_t i = 0; i < GW_COUNT(who) && rc == GW_OK && json_array_size(f.out) < 100; i++)
+		if (who[i].of == k)
+			rc = cp_each(t, who[i].by, GW_STR_NONE, check_referrer, &f, err);
 	if (rc == GW_OK)
 		return f.out;
 	json_decref(f.out);
@@ -402,7 +413,7 @@ void cp_remove(struct cp_ctx *x, enum gw_kind k, struct gw_str name)
 		return;
 	}
 	if (json_array_size(referrers) > 0) {
-		bool routes = k != GW_KIND_GROUP;
+		bool routes = k == GW_KIND_PROVIDER;
 		cp_change_abort(&c);
 		cp_problem(x, 409, "in-use", referrers, "%zu %s%s refer%s to %s \"%.*s\": change or delete %s first",
 			   json_array_size(referrers), routes ? "route" : "object", json_array_size(referrers) == 1 ? "" : "s",
@@ -437,6 +448,7 @@ COLLECTION(GW_KIND_PROVIDER, provider, providers)
 COLLECTION(GW_KIND_ROUTE, route, routes)
 COLLECTION(GW_KIND_CONSUMER, consumer, consumers)
 COLLECTION(GW_KIND_GROUP, group, groups)
+COLLECTION(GW_KIND_JWT_ISSUER, jwt_issuer, jwt_issuers)
 
 #define SETTINGS GW_KIND_SETTINGS, GW_STR("settings")
 void cp_api_get_settings(struct cp_ctx *x) { cp_read(x, SETTINGS); }

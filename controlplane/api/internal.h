@@ -145,6 +145,19 @@ json_t *cp_key_view(struct cp_txn *t, const struct cp_record *r);               
 /* {"name","enabled","expires_at","prefix","last4"} of a key with this value; owned. */
 json_t *cp_key_spec(struct gw_str name, struct gw_str value, bool enabled, json_t *expires_at);
 
+/* ---- credentials of other types (credentials.c) ---- */
+
+bool cp_is_key(const json_t *spec);                                /* a credential of type key has no "type" */
+json_t *cp_credential_shown(const json_t *spec);                   /* without what must not be seen; owned */
+json_t *cp_credential_view(struct cp_txn *t, const struct cp_record *r);  /* owned */
+/*
+ * Put one made from `wanted` (checked against the contract) under `id`; `old` is the stored specification or NULL.  A
+ * secret that has to be made is written into `wanted`.  Faults go to x->faults below `path`.
+ */
+enum gw_rc cp_credential_put(struct cp_ctx *x, struct cp_change *c, struct gw_str consumer, struct gw_str id, json_t *wanted,
+                             const json_t *old, const char *path, struct gw_error *err) GW_MUST_CHECK;
+struct gw_str cp_credential_new_id(struct cp_ctx *x);
+
 /* ---- documents (document.c) ---- */
 
 /* ConfigDocument of what cp_config_at() gave; borrowed in, owned out. */
@@ -167,6 +180,8 @@ json_t *cp_diff(const json_t *from, const json_t *to);
 	X(list_consumers) X(create_consumer) X(get_consumer) X(replace_consumer) X(patch_consumer) X(delete_consumer) \
 	X(list_consumer_keys) X(create_consumer_key) X(patch_consumer_key) X(delete_consumer_key) X(rotate_consumer_key) \
 	X(list_groups) X(create_group) X(get_group) X(replace_group) X(patch_group) X(delete_group)                \
+	X(list_jwt_issuers) X(create_jwt_issuer) X(get_jwt_issuer) X(replace_jwt_issuer) X(patch_jwt_issuer) X(delete_jwt_issuer) \
+	X(list_consumer_credentials) X(create_consumer_credential) X(patch_consumer_credential) X(delete_consumer_credential) \
 	X(list_global_plugins) X(get_global_plugin) X(put_global_plugin) X(delete_global_plugin)                   \
 	X(list_nodes) X(get_node) X(delete_node) X(drain_node)                                                     \
 	X(list_revisions) X(get_revision) X(diff_revisions) X(rollback) X(get_config) X(apply_config)              \

@@ -48,7 +48,10 @@ static enum gw_rc find_key(struct cp_ctx *x, struct cp_txn *t, struct cp_record 
 	if (rc != GW_OK || key == NULL)
 		return rc;
 	rc = cp_get(t, GW_KIND_CREDENTIAL, x->param[1], x->a, key, err);
-	if (rc == GW_NOTFOUND || (rc == GW_OK && !gw_str_eq(key->owner, x->param[0])))
+	json_t *spec = rc == GW_OK ? cp_spec_parse(key->spec) : NULL;
+	bool is_key = spec != NULL && cp_is_key(spec);
+	json_decref(spec);
+	if (rc == GW_NOTFOUND || (rc == GW_OK && (!is_key || !gw_str_eq(key->owner, x->param[0]))))
 		return gw_fail(err, GW_NOTFOUND, NULL, "consumer \"%.*s\" has no key %.*s", GW_FMT(x->param[0]),
 			       GW_FMT(x->param[1]));
 	return rc;
@@ -59,7 +62,10 @@ struct listing { struct cp_txn *t; json_t *items; };
 static bool add(void *arg, const struct cp_record *r)
 {
 	struct listing *l = arg;
-	json_array_append_new(l->items, cp_key_view(l->t, r));
+	json_t *spec = cp_spec_parse(r->spec);
+	if (cp_is_key(spec))
+		json_array_append_new(l->items, cp_key_view(l->t, r));
+	json_decref(spec);
 	return true;
 }
 

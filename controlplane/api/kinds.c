@@ -156,6 +156,13 @@ static void seal_settings(struct cp_ctx *x, json_t *body, const json_t *old, con
 	seal_tracing(x, body, old, path);
 }
 
+static void seal_jwt_issuer(struct cp_ctx *x, json_t *body, const json_t *old, const char *path)
+{
+	char where[512];
+	snprintf(where, sizeof where, "%s/secret", path);
+	seal_member(x, body, "secret", old, where);
+}
+
 /* The plugin is the one named in the path; the settings stand below `config` in the request. */
 static void seal_global_plugin(struct cp_ctx *x, json_t *body, const json_t *old, const char *path)
 {
@@ -169,17 +176,23 @@ static void seal_global_plugin(struct cp_ctx *x, json_t *body, const json_t *old
 
 static bool add_key_view(void *arg, const struct cp_record *r)
 {
-	struct { struct cp_txn *t; json_t *keys; } *w = arg;
-	json_array_append_new(w->keys, cp_key_view(w->t, r));
+	struct { struct cp_txn *t; json_t *keys, *credentials; } *w = arg;
+	json_t *spec = cp_spec_parse(r->spec);
+	if (cp_is_key(spec))
+		json_array_append_new(w->keys, cp_key_view(w->t, r));
+	else
+		json_array_append_new(w->credentials, cp_credential_view(w->t, r));
+	json_decref(spec);
 	return true;
 }
 
 static enum gw_rc view_consumer(struct cp_ctx *x, struct cp_txn *t, const struct cp_record *r, json_t *o,
 				struct gw_error *err)
 {
-	struct { struct cp_txn *t; json_t *keys; } w = { t, json_array() };
+	struct { struct cp_txn *t; json_t *keys, *credentials; } w = { t, json_array(), json_array() };
 	(void)x;
 	json_object_set_new(o, "keys", w.keys);
+	json_object_set_new(o, "credentials", w.credentials);
 	return cp_each(t, GW_KIND_CREDENTIAL, r->name, add_key_view, &w, err);
 }
 
@@ -248,6 +261,7 @@ static const struct cp_kind_api kinds[GW_KIND_COUNT] = {
 	[GW_KIND_PROVIDER] = { GW_KIND_PROVIDER, "ProviderWrite", "name", NULL, seal_provider },
 	[GW_KIND_ROUTE] = { GW_KIND_ROUTE, "RouteWrite", "name", NULL, seal_plugins },
 	[GW_KIND_GROUP] = { GW_KIND_GROUP, "GroupWrite", "name", NULL, seal_plugins },
+	[GW_KIND_JWT_ISSUER] = { GW_KIND_JWT_ISSUER, "JwtIssuerWrite", "name", NULL, seal_jwt_issuer },
 	[GW_KIND_CONSUMER] = { GW_KIND_CONSUMER, "ConsumerWrite", "name", view_consumer, seal_plugins },
 	[GW_KIND_GLOBAL_PLUGIN] = { GW_KIND_GLOBAL_PLUGIN, NULL, "name", view_global_plugin, seal_global_plugin },
 	[GW_KIND_USER] = { GW_KIND_USER, NULL, "username", view_user, NULL },

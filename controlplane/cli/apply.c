@@ -165,6 +165,7 @@ static int apply(const char *dir, json_t *doc, bool dry_run, bool prune)
 		keep_list(doc, now, "providers");
 		keep_list(doc, now, "routes");
 		keep_list(doc, now, "groups");
+		keep_list(doc, now, "jwt_issuers");
 		keep_list(doc, now, "consumers");
 		keep_plugins(doc, now);
 		json_decref(now);

@@ -58,6 +58,8 @@ static bool gather_key(void *arg, const struct cp_record *r)
 	}
 	gw_json_set_str(key, "id", r->name);
 	gw_json_set_str(key, "hash", r->ident);
+	json_object_set(key, "type", json_object_get(spec, "type")); /* a key has none */
+	json_object_set(key, "secret", json_object_get(spec, "secret"));
 	json_object_set(key, "enabled", json_object_get(spec, "enabled"));
 	json_object_set(key, "expires_at", json_object_get(spec, "expires_at"));
 	json_array_append_new(list, key);
@@ -117,7 +119,7 @@ static enum gw_rc encode_one(struct walk *w, enum gw_kind k, struct gw_str name,
 }
 
 /* The kinds in the order of their names, which is that of canonical JSON.  Names come sorted from the store. */
-static const enum gw_kind canonical[] = { GW_KIND_CONSUMER, GW_KIND_GLOBAL_PLUGIN, GW_KIND_GROUP, GW_KIND_PROVIDER, GW_KIND_ROUTE, GW_KIND_SETTINGS };
+static const enum gw_kind canonical[] = { GW_KIND_CONSUMER, GW_KIND_GLOBAL_PLUGIN, GW_KIND_GROUP, GW_KIND_JWT_ISSUER, GW_KIND_PROVIDER, GW_KIND_ROUTE, GW_KIND_SETTINGS };
 
 static enum gw_rc encode(struct walk *w, struct cp_txn *t, const char *epoch)
 {

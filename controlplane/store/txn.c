@@ -22,7 +22,7 @@ const char *cp_actor_name(enum cp_actor_type t)
 const char *cp_kind_singular(enum gw_kind k)
 {
 	static const char *const names[GW_KIND_COUNT] = {
-		[GW_KIND_SETTINGS] = "settings", [GW_KIND_PROVIDER] = "provider", [GW_KIND_CONSUMER] = "consumer", [GW_KIND_GROUP] = "group",
+		[GW_KIND_SETTINGS] = "settings", [GW_KIND_PROVIDER] = "provider", [GW_KIND_CONSUMER] = "consumer", [GW_KIND_GROUP] = "group", [GW_KIND_JWT_ISSUER] = "jwt-issuer",
 		[GW_KIND_ROUTE] = "route", [GW_KIND_GLOBAL_PLUGIN] = "global-plugin",
 		[GW_KIND_CREDENTIAL] = "consumer-key", [GW_KIND_USER] = "user", [GW_KIND_TOKEN] = "token",
 		[GW_KIND_JOIN_TOKEN] = "join-token", [GW_KIND_NODE] = "node",

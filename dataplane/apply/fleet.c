@@ -1,5 +1,6 @@
 /* fleet.c - messages to all loops. */
 #include "apply/fleet.h"
+#include "services/signature.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -38,6 +39,7 @@ struct dp_fleet *dp_fleet_open(size_t loops, const struct dp_shared *watch)
 	f->shared.counters = dp_counters_open();
 	f->shared.pins = dp_pins_open();
 	f->shared.loops = loops;
+	f->shared.nonces = dp_nonces_open();
 	pthread_mutex_init(&f->lock, NULL);
 	for (size_t i = 0; i < loops; i++) {
 		f->m[i].loop = dp_loop_open((unsigned)i);
@@ -248,6 +250,7 @@ void dp_fleet_close(struct dp_fleet **fp)
 	gw_snapshot_unref(&f->current);
 	dp_counters_close(&f->shared.counters);
 	dp_pins_close(&f->shared.pins);
+	dp_nonces_close(&f->shared.nonces);
 	pthread_mutex_destroy(&f->lock);
 	free(f->m);
 	free(f);

@@ -1,4 +1,5 @@
 /* body.c - the request's body: scanned while it arrives, kept in one run, because every attempt sends it afresh. */
+#include "base/bytes.h"
 #include "base/str.h"
 #include "base/time.h"
 #include "exchange/impl.h"
@@ -6,6 +7,8 @@
 void dp_x_body(struct dp_exchange *x, struct gw_str slice)
 {
 	x->request_bytes += (int64_t)slice.n;
+	if (x->auth.digest)
+		gw_sha256_add(x->auth.digest, slice);
 	if (x->refused || x->ended || x->head_sent || !x->reader)
 		return;
 	if (!gw_buf_add(&x->body, slice)) {
@@ -38,8 +41,6 @@ void dp_x_plugins_done(struct dp_exchange *x, enum dp_hook hook, enum dp_verdict
 
 void dp_x_whole(struct dp_exchange *x)
 {
-	struct gw_bindings bound;
-
 	x->whole = true;
 	if (x->ended || x->head_sent)
 		return;
@@ -48,10 +49,16 @@ void dp_x_whole(struct dp_exchange *x)
 		dp_answer_refusal(x, &x->refusal);
 		return;
 	}
-	if (gw_str_is(x->head->method, "OPTIONS")) {
+	if (gw_str_is(x->head->method, "OPTIONS"))
 		dp_x_preflight(x);
-		return;
-	}
+	else if (dp_x_authn_whole(x))
+		dp_x_known(x);
+}
+
+void dp_x_known(struct dp_exchange *x)
+{
+	struct gw_bindings bound;
+
 	if (x->op->kind == DP_OP_MODELS) {
 		dp_x_models(x);
 		return;

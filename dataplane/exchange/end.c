@@ -4,6 +4,7 @@
  * A request that reached a provider is never free: what the provider did not tell is estimated, from the prompt and
  * from the text that had passed by then.
  */
+#include "base/bytes.h"
 #include "base/str.h"
 #include "base/time.h"
 #include "exchange/impl.h"
@@ -133,6 +134,7 @@ static void free_exchange(struct dp_deferred *d)
 	struct dp_exchange *x = GW_CONTAINER(d, struct dp_exchange, deferred);
 	struct gw_arena *a = x->a;
 
+	gw_sha256_end(&x->auth.digest, NULL);
 	gw_buf_fini(&x->body);
 	gw_buf_fini(&x->failure_body);
 	gw_buf_fini(&x->at.error);
@@ -173,6 +175,7 @@ void dp_x_end(struct dp_exchange *x, enum gw_end_reason why)
 		return;
 	x->ended = true;
 	dp_timer_stop(&x->timer);
+	dp_jwks_cancel(&x->auth.wait);
 	record(x, why);
 	x->step = DP_STEP_DONE;
 	dp_attempt_drop(x, false);

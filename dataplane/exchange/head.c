@@ -119,38 +119,6 @@ struct gw_str dp_x_cors_origin(const struct dp_exchange *x)
 	return GW_STR_NONE;
 }
 
-static bool authenticate(struct dp_exchange *x, struct dp_refusal *why)
-{
-	bool conflict = false;
-	struct gw_str secret = dp_credential(x->head->headers, x->head->n_headers, &conflict);
-
-	if (conflict)
-		return dp_refuse(why, DP_E_BAD_KEY, "The request carries two different API keys; send one.");
-	if (!secret.p) {
-		if (x->shard->any_open_route)
-			return true; /* whether this route wants a key is known when the model is */
-		return dp_refuse(why, DP_E_NO_KEY,
-		                 "No API key was given. Send it as 'Authorization: Bearer <key>'; keys are issued in the console under Consumers.");
-	}
-	x->key = gw_snapshot_key(x->snapshot, secret);
-	if (!x->key) {
-		if (x->shard->any_open_route)
-			return true; /* OpenAI's SDKs cannot be told to send none; a route that wants a key says so later */
-		return dp_refuse(why, DP_E_BAD_KEY, "The API key is not known here. Check it, or issue a new one in the console under Consumers.");
-	}
-	if (!x->key->enabled)
-		dp_refuse(why, DP_E_BAD_KEY, "This API key is disabled.");
-	else if (x->key->expires_at_ms && x->key->expires_at_ms <= x->wall_ms)
-		dp_refuse(why, DP_E_BAD_KEY, "This API key has expired.");
-	else if (!x->key->consumer->enabled)
-		dp_refuse(why, DP_E_BAD_KEY, "The consumer that this API key belongs to is disabled.");
-	else {
-		x->consumer = x->key->consumer;
-		return true;
-	}
-	return false;
-}
-
 /* ---- what for ---- */
 
 static struct gw_str method_for_lookup(struct dp_exchange *x)
@@ -178,7 +146,7 @@ static bool judge(struct dp_exchange *x, struct dp_refusal *why)
 	if (!x->op)
 		return false;
 	x->dialect = x->op->dialect ? x->op->dialect : x->dialect;
-	if (!authenticate(x, why))
+	if (!dp_x_authenticate(x, why))
 		return false;
 	if (x->op->kind == DP_OP_MODELS)
 		return true;
@@ -191,10 +159,27 @@ static bool judge(struct dp_exchange *x, struct dp_refusal *why)
 	return true;
 }
 
-void dp_x_head(struct dp_exchange *x, const struct dp_head *h)
+/* "Send your body": only when who asks is known, which may still be found out. */
+void dp_x_continue(struct dp_exchange *x)
 {
 	static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+	struct gw_str s = { go_on, sizeof go_on - 1 };
 
+	x->auth.continue_after = x->auth.waiting;
+	if (!x->auth.waiting)
+		dp_conn_write(x->client->conn, &s, 1);
+}
+
+/* A refusal waits until the body has passed if that is small; else it is answered now, and the connection closes. */
+bool dp_x_refuse_now(const struct dp_exchange *x)
+{
+	const struct dp_head *h = x->head;
+
+	return h->has_body && (h->expect_continue || h->content_length < 0 || h->content_length > SWALLOW_MAX);
+}
+
+void dp_x_head(struct dp_exchange *x, const struct dp_head *h)
+{
 	x->head = h;
 	x->head_only = gw_str_is(h->method, "HEAD");
 	choose_id(x);
@@ -203,15 +188,12 @@ void dp_x_head(struct dp_exchange *x, const struct dp_head *h)
 		x->close_after = true;
 	x->refused = !judge(x, &x->refusal);
 	x->step = DP_STEP_BODY;
-	if (x->refused && h->has_body && (h->expect_continue || h->content_length < 0 || h->content_length > SWALLOW_MAX)) {
+	if (x->refused && dp_x_refuse_now(x)) {
 		dp_answer_refusal(x, &x->refusal);
 		return;
 	}
-	if (h->expect_continue && h->has_body) {
-		struct gw_str s = { go_on, sizeof go_on - 1 };
-
-		dp_conn_write(x->client->conn, &s, 1);
-	}
+	if (h->expect_continue && h->has_body)
+		dp_x_continue(x);
 	if (!x->refused && h->content_length > 0)
 		(void)gw_buf_reserve(&x->body, (size_t)h->content_length < 1u << 20 ? (size_t)h->content_length : 1u << 20);
 	if (h->has_body)

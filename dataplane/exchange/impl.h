@@ -2,7 +2,8 @@
  * impl.h - the request in flight, as the files of this folder see it.
  *
  *   client.c   a client's connection: bytes to messages, one request after another
- *   head.c     the head: who asks, what for
+ *   head.c     the head: what for
+ *   authn.c    who asks
  *   body.c     the body: read, scanned, kept
  *   route.c    which route, and whether this consumer may
  *   plan.c     which target next
@@ -36,6 +37,9 @@
 #include "net/crash.h"
 #include "plugin_host.h"
 #include "provider.h"
+#include "services/jwks.h"
+#include "services/jwt.h"
+#include "services/signature.h"
 #include "stream.h"
 #include "upstream/pins.h"
 
@@ -56,6 +60,7 @@ struct dp_shard {
 	struct gw_snapshot *snapshot;
 	bool any_open_route;          /* some enabled route asks for no key */
 	struct dp_pools *pools;
+	struct dp_jwks *jwks;
 	struct dp_desk *desk;
 	struct dp_metrics *metrics;
 	struct dp_access_ring *ring;  /* NULL: nobody keeps an access log */
@@ -73,6 +78,7 @@ struct dp_shard {
 #define DP_STEP_TABLE(X)                                                              \
 	X(HEAD,    "head")     /* being judged                                     */ \
 	X(BODY,    "body")     /* the body is arriving                             */ \
+	X(AUTH,    "auth")     /* the keys of a token's issuer are being fetched   */ \
 	X(PLUGINS, "plugins")  /* a plugin waits for something                     */ \
 	X(CONNECT, "connect")  /* in the queue, looking up, connecting, handshake  */ \
 	X(BACKOFF, "backoff")  /* a pause before the same provider is asked again  */ \
@@ -146,6 +152,17 @@ struct dp_attempt {
 	struct dp_stream *chain;
 };
 
+/* Who asks, as far as that is not settled by the head alone. */
+struct dp_asker {
+	struct dp_jwt token;               /* while waiting */
+	const struct gw_jwt_issuer *issuer;
+	struct dp_jwks_wait wait;
+	bool waiting;                      /* for the issuer's keys */
+	bool continue_after;               /* the client waits for 100 */
+	struct dp_signed sign;
+	struct gw_sha256_run *digest;      /* of the body, as it arrives; NULL: it is not signed */
+};
+
 struct dp_exchange {
 	unsigned magic;
 #define DP_EXCHANGE_MAGIC 0xe8c4a46eu
@@ -162,6 +179,7 @@ struct dp_exchange {
 	const struct dp_operation *op;
 	struct gw_str rest;                /* behind the operation's path */
 	const struct dp_dialect *dialect;
+	struct dp_asker auth;
 	const struct gw_consumer_key *key;
 	const struct gw_consumer *consumer;
 	const struct gw_route *route;
@@ -251,9 +269,16 @@ void dp_client_settings(struct dp_client *c);          /* parser limits of the c
 struct dp_exchange *dp_x_open(struct dp_client *c);
 void dp_x_head(struct dp_exchange *x, const struct dp_head *h);
 void dp_x_preflight(struct dp_exchange *x);
+void dp_x_continue(struct dp_exchange *x);
+bool dp_x_refuse_now(const struct dp_exchange *x);
 struct gw_str dp_x_client_ip(struct dp_exchange *x);   /* seen through trusted proxies; computed once */
 struct gw_str dp_x_cors_origin(const struct dp_exchange *x); /* the Origin, if this configuration answers it; else absent */
+/* authn.c */
+bool dp_x_authenticate(struct dp_exchange *x, struct dp_refusal *why); /* true: known, anonymous, or auth.waiting */
+bool dp_x_authn_whole(struct dp_exchange *x);          /* the body is here; false: refused (answered), or waiting */
+void dp_x_refuse_anonymous(struct dp_exchange *x);     /* the route wants somebody to be known */
 /* body.c */
+void dp_x_known(struct dp_exchange *x);                /* whole, and who asks is settled: go on */
 void dp_x_body(struct dp_exchange *x, struct gw_str slice);
 void dp_x_whole(struct dp_exchange *x);
 void dp_x_plugins_done(struct dp_exchange *x, enum dp_hook hook, enum dp_verdict v);

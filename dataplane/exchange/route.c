@@ -166,16 +166,6 @@ static void refuse_model(struct dp_exchange *x, enum dp_code code, const char *h
 		dp_answer_error(x, code, "The model `%.*s` %s, and your key may use no model at all yet.", GW_FMT(model), how);
 }
 
-static void refuse_anonymous(struct dp_exchange *x)
-{
-	bool conflict;
-
-	if (dp_credential(x->head->headers, x->head->n_headers, &conflict).p)
-		dp_answer_error(x, DP_E_BAD_KEY, "The API key is not known here. Check it, or issue a new one in the console under Consumers.");
-	else
-		dp_answer_error(x, DP_E_NO_KEY, "No API key was given. Send it as 'Authorization: Bearer <key>'.");
-}
-
 bool dp_x_route(struct dp_exchange *x)
 {
 	struct gw_match_input in = {
@@ -192,7 +182,7 @@ bool dp_x_route(struct dp_exchange *x)
 		return false;
 	}
 	if (!x->consumer && x->route->auth.required) {
-		refuse_anonymous(x);
+		dp_x_refuse_anonymous(x);
 		return false;
 	}
 	if (!gw_route_allows(x->route, x->consumer)) {

@@ -30,6 +30,7 @@ struct dp_shard *dp_shard_open(struct dp_loop *l, const struct dp_shared *shared
 	dp_crash_describe(describe);
 	s->shared = *shared;
 	s->pools = dp_pools_open(l, shared->loops);
+	s->jwks = dp_jwks_open(l);
 	s->metrics = dp_metrics_open();
 	s->desk = dp_desk_open(s->shared.counters, l);
 	s->ring = shared->access_log ? dp_access_log_ring(shared->access_log, dp_loop_index(l)) : NULL;
@@ -51,6 +52,7 @@ void dp_shard_close(struct dp_shard **sp)
 	*sp = NULL;
 	GW_CHECK(s, DP_SHARD_MAGIC);
 	dp_pools_close(&s->pools);
+	dp_jwks_close(&s->jwks);
 	gw_snapshot_unref(&s->snapshot);
 	dp_metrics_close(&s->metrics);
 	dp_desk_close(&s->desk);
@@ -84,6 +86,7 @@ void dp_shard_swap(struct dp_shard *s, struct gw_snapshot *next)
 	for (size_t i = 0; i < n; i++)
 		s->any_open_route |= r[i].enabled && !r[i].auth.required;
 	dp_pools_keep(s->pools, next);
+	dp_jwks_keep(s->jwks, next);
 }
 
 #define UNREAD_MS 150
@@ -122,6 +125,7 @@ void dp_shard_cut(struct dp_shard *s)
 {
 	GW_CHECK(s, DP_SHARD_MAGIC);
 	dp_probes_cut(s);
+	dp_jwks_stop(s->jwks);
 	while (!gw_list_empty(&s->clients)) {
 		struct dp_client *c = GW_CONTAINER(s->clients.next, struct dp_client, node);
 

@@ -22,6 +22,7 @@ struct dp_shard;
 struct dp_shared {
 	struct dp_ledger *ledger;              /* NULL: records go nowhere */
 	struct dp_counters *counters;
+	struct dp_nonces *nonces;              /* of signed requests */
 	struct dp_access_log *access_log;      /* NULL: none is kept */
 	struct dp_pins *pins;
 	size_t loops;                          /* how many share the worker's limits */

@@ -9,12 +9,15 @@
 #include "exchange/impl.h"
 
 #define PLUGIN_LIMIT_MS 60000
+#define AUTH_LIMIT_MS 10000 /* the fetch has a shorter one of its own */
 
 static void expire_body(struct dp_exchange *x);
+static void expire_auth(struct dp_exchange *x);
 static void expire_plugins(struct dp_exchange *x);
 static void expire_upstream(struct dp_exchange *x);
 static int64_t backoff_due(const struct dp_exchange *x);
 static int64_t body_due(const struct dp_exchange *x);
+static int64_t auth_due(const struct dp_exchange *x);
 static int64_t plugins_due(const struct dp_exchange *x);
 static int64_t send_due(const struct dp_exchange *x);
 static int64_t wait_due(const struct dp_exchange *x);
@@ -28,6 +31,7 @@ static const struct {
 } steps[] = {
 	[DP_STEP_HEAD]    = { "head", NULL, NULL },
 	[DP_STEP_BODY]    = { "body", body_due, expire_body },
+	[DP_STEP_AUTH]    = { "auth", auth_due, expire_auth },
 	[DP_STEP_PLUGINS] = { "plugins", plugins_due, expire_plugins },
 	[DP_STEP_CONNECT] = { "connect", NULL, NULL },
 	[DP_STEP_BACKOFF] = { "backoff", backoff_due, dp_attempt_go_on },
@@ -51,6 +55,8 @@ static int64_t body_due(const struct dp_exchange *x)
 
 	return from + (x->settings ? x->settings->body_timeout_ms : 60000);
 }
+
+static int64_t auth_due(const struct dp_exchange *x) { return x->step_ms + AUTH_LIMIT_MS; }
 
 static int64_t plugins_due(const struct dp_exchange *x) { return x->step_ms + PLUGIN_LIMIT_MS; }
 
@@ -116,6 +122,11 @@ static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
 static void expire_body(struct dp_exchange *x)
 {
 	dp_answer_error(x, DP_E_REQUEST_TIMEOUT, "The request's body did not arrive in time.");
+}
+
+static void expire_auth(struct dp_exchange *x)
+{
+	dp_answer_error(x, DP_E_AUTH_UNAVAILABLE, "The keys of the token's issuer could not be fetched in time; try again.");
 }
 
 static void expire_plugins(struct dp_exchange *x)

@@ -26,6 +26,11 @@ void gw_secret_wipe(void *p, size_t n);                  /* explicit_bzero */
 
 void gw_sha256(uint8_t out[32], struct gw_str s);
 void gw_sha256_2(uint8_t out[32], struct gw_str a, struct gw_str b); /* of a followed by b */
+/* In pieces: begin, add…, end.  The end consumes it; `out` NULL only lets it go. */
+struct gw_sha256_run;
+struct gw_sha256_run *gw_sha256_begin(void);
+void gw_sha256_add(struct gw_sha256_run *r, struct gw_str s);
+void gw_sha256_end(struct gw_sha256_run **r, uint8_t *out);
 void gw_hmac_sha256(uint8_t out[32], struct gw_str key, struct gw_str s);
 
 #endif

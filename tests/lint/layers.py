@@ -45,8 +45,9 @@ PURE = ("dataplane/codec", "dataplane/http", "dataplane/llm")
 # Library headers and the only places where they may stand.
 LIBRARIES = {
     r"uv\.h": ("dataplane/net/",),
-    r"openssl/ssl\.h|openssl/err\.h|openssl/x509.*\.h|openssl/bio\.h": ("dataplane/net/", "controlplane/ws/", "controlplane/auth/"),
-    r"openssl/.*": ("dataplane/net/", "dataplane/providers/sign/", "dataplane/services/crypto.c", "controlplane/auth/",
+    r"openssl/ssl\.h|openssl/err\.h|openssl/x509.*\.h|openssl/bio\.h": ("dataplane/net/", "controlplane/ws/", "controlplane/auth/",
+                                                                        "proto/jwk.c", "dataplane/services/jwt.c"),
+    r"openssl/.*": ("dataplane/net/", "dataplane/providers/sign/", "dataplane/services/crypto.c", "dataplane/services/jwt.c", "controlplane/auth/",
                     "controlplane/ws/", "proto/"),
     r"llhttp\.h": ("dataplane/http/h1_parse.c",),
     r"sqlite3\.h": ("controlplane/store/",),

@@ -1,0 +1,212 @@
+/*
+ * authn.c - who asks: an API key, a JSON Web Token, a signed request or a client certificate.
+ *
+ * What stands in the headers counts before the certificate of the connection, and only one of them may stand there.
+ * Nearly always the head decides.  Two things can come later: the keys of a token's issuer, if they have to be fetched,
+ * and the body of a signed request, whose digest is compared when it is whole.
+ *
+ * On routes that want no key an unknown one is ignored, since OpenAI's SDKs cannot be told to send none; a token of a
+ * known issuer or a signature that is wrong is refused everywhere.
+ */
+#include "base/bytes.h"
+#include "base/str.h"
+#include "exchange/impl.h"
+
+static const char unknown_key[] = "The API key is not known here. Check it, or issue a new one in the console under Consumers.";
+static const char no_key[] = "No API key was given. Send it as 'Authorization: Bearer <key>'; keys are issued in the console under "
+                             "Consumers.";
+
+/* The credential is right; may it be used, and may its consumer? */
+static bool admit(struct dp_exchange *x, const struct gw_consumer_key *key, enum dp_code code, const char *what, struct dp_refusal *why)
+{
+	x->key = key;
+	if (!key->enabled)
+		return dp_refuse(why, code, "This %s is disabled.", what);
+	if (key->expires_at_ms && key->expires_at_ms <= x->wall_ms)
+		return dp_refuse(why, code, "This %s has expired.", what);
+	if (!key->consumer->enabled)
+		return dp_refuse(why, code, "The consumer that this %s belongs to is disabled.", what);
+	x->consumer = key->consumer;
+	return true;
+}
+
+/* ---- tokens ---- */
+
+/* Which consumer stands behind a token that is right. */
+static bool stand_behind(struct dp_exchange *x, const struct dp_jwt_identity *id, struct dp_refusal *why)
+{
+	const struct gw_jwt_issuer *issuer = x->auth.issuer;
+	const struct gw_consumer_key *key =
+		id->who.p ? gw_snapshot_credential(x->snapshot, GW_CREDENTIAL_JWT, issuer->name, id->who) : NULL;
+	const struct gw_consumer *c = NULL;
+
+	if (key) {
+		if (!admit(x, key, DP_E_TOKEN_SUBJECT, "credential", why))
+			return false;
+	} else {
+		if (id->who.p && issuer->claim_is_consumer)
+			c = gw_snapshot_consumer(x->snapshot, id->who);
+		if (!c && issuer->default_consumer.p)
+			c = gw_snapshot_consumer(x->snapshot, issuer->default_consumer);
+		if (!c)
+			return dp_refuse(why, DP_E_TOKEN_SUBJECT, "The token is valid, but its `%.*s` belongs to no consumer here.",
+			                 GW_FMT(issuer->consumer_claim));
+		if (!c->enabled)
+			return dp_refuse(why, DP_E_TOKEN_SUBJECT, "The consumer that this token belongs to is disabled.");
+		x->consumer = c;
+	}
+	if (id->n_groups)
+		x->consumer = gw_consumer_in_groups(x->snapshot, x->consumer, id->groups, id->n_groups, x->a);
+	return true;
+}
+
+static bool check_token(struct dp_exchange *x, bool may_wait, struct dp_refusal *why)
+{
+	struct dp_jwt_identity id;
+	bool fresh;
+	struct gw_jwks keys = dp_jwks_get(x->shard->jwks, x->auth.issuer, &fresh);
+
+	if (dp_jwt_check(&x->auth.token, x->auth.issuer, &keys, x->wall_ms, x->a, &id, why))
+		return stand_behind(x, &id, why);
+	if (why->code != DP_E_TOKEN_KEY)
+		return false;
+	if (may_wait && fresh) {
+		x->auth.waiting = true;
+		return true;
+	}
+	if (keys.n == 0)
+		dp_refuse(why, DP_E_AUTH_UNAVAILABLE, "The keys of the token's issuer `%.*s` could not be fetched; try again.",
+		          GW_FMT(x->auth.issuer->name));
+	return false;
+}
+
+/* The answer that the client was promised, now that it is known who asks; or the refusal. */
+static void decide_late(struct dp_exchange *x)
+{
+	if (x->refused) {
+		if (x->whole || dp_x_refuse_now(x))
+			dp_answer_refusal(x, &x->refusal);
+		return;
+	}
+	if (x->auth.continue_after)
+		dp_x_continue(x);
+	if (x->whole && dp_x_authn_whole(x))
+		dp_x_known(x);
+}
+
+static void keys_came(struct dp_jwks_wait *w)
+{
+	struct dp_exchange *x = GW_CONTAINER(w, struct dp_exchange, auth.wait);
+
+	GW_CHECK(x, DP_EXCHANGE_MAGIC);
+	x->auth.waiting = false;
+	if (x->ended || x->head_sent || x->refused)
+		return;
+	x->refused = !check_token(x, false, &x->refusal);
+	decide_late(x);
+}
+
+static bool by_token(struct dp_exchange *x, struct gw_str text, struct dp_refusal *why)
+{
+	if (!dp_jwt_open(&x->auth.token, text, x->a, why))
+		return false;
+	x->auth.issuer = x->auth.token.iss.p ? gw_snapshot_jwt_issuer(x->snapshot, x->auth.token.iss) : NULL;
+	if (!x->auth.issuer && x->shard->any_open_route)
+		return true;
+	if (!x->auth.issuer)
+		return dp_refuse(why, DP_E_TOKEN_ISSUER, "The token's issuer (`iss`) is not known here.");
+	if (!check_token(x, true, why))
+		return false;
+	if (x->auth.waiting) {
+		x->auth.wait.done = keys_came;
+		dp_jwks_ask(x->shard->jwks, x->auth.issuer, &x->auth.wait);
+	}
+	return true;
+}
+
+/* ---- signed requests ---- */
+
+static bool by_signature(struct dp_exchange *x, struct dp_refusal *why)
+{
+	struct dp_signed *s = &x->auth.sign;
+	const struct gw_consumer_key *key;
+	bool conflict, full;
+
+	if (dp_credential(x->head->headers, x->head->n_headers, &conflict).p)
+		return dp_refuse(why, DP_E_BAD_KEY, "The request is signed and carries an API key as well; send one.");
+	if (!dp_sign_read(s, x->head, x->wall_ms, why))
+		return false;
+	key = gw_snapshot_credential(x->snapshot, GW_CREDENTIAL_HMAC, GW_STR(""), s->key_id);
+	if (!key)
+		return dp_refuse(why, DP_E_SIGN_KEY, "The signing key is not known here.");
+	if (!dp_sign_ok(s, x->head, key->secret))
+		return dp_refuse(why, DP_E_SIGN_MISMATCH, "The signature is not right: compare the text that was signed with the one in the manual.");
+	if (!admit(x, key, DP_E_SIGN_KEY, "signing key", why))
+		return false;
+	if (!dp_nonce_first(x->shard->shared.nonces, s->key_id, s->nonce, x->wall_ms, &full))
+		return full ? dp_refuse(why, DP_E_OVERLOADED, "Too many signed requests within the last minutes; try again.")
+		            : dp_refuse(why, DP_E_SIGN_REPLAYED, "This signed request was sent before: every one needs a nonce of its own.");
+	x->auth.digest = gw_sha256_begin();
+	return true;
+}
+
+/* ---- all of them ---- */
+
+static bool by_key(struct dp_exchange *x, struct gw_str secret, struct dp_refusal *why)
+{
+	const struct gw_consumer_key *key = gw_snapshot_key(x->snapshot, secret);
+	size_t issuers;
+
+	if (key)
+		return admit(x, key, DP_E_BAD_KEY, "API key", why);
+	(void)gw_snapshot_jwt_issuers(x->snapshot, &issuers);
+	if (issuers && dp_jwt_looks_like(secret))
+		return by_token(x, secret, why);
+	if (x->shard->any_open_route)
+		return true; /* a route that wants a key says so later */
+	return dp_refuse(why, DP_E_BAD_KEY, "%s", unknown_key);
+}
+
+bool dp_x_authenticate(struct dp_exchange *x, struct dp_refusal *why)
+{
+	bool conflict = false;
+	struct gw_str secret;
+
+	if (dp_sign_present(x->head))
+		return by_signature(x, why);
+	secret = dp_credential(x->head->headers, x->head->n_headers, &conflict);
+	if (conflict)
+		return dp_refuse(why, DP_E_BAD_KEY, "The request carries two different API keys; send one.");
+	if (secret.p)
+		return by_key(x, secret, why);
+	if (x->shard->any_open_route)
+		return true; /* whether this route wants a key is known when the model is */
+	return dp_refuse(why, DP_E_NO_KEY, "%s", no_key);
+}
+
+bool dp_x_authn_whole(struct dp_exchange *x)
+{
+	uint8_t digest[32];
+
+	if (x->auth.waiting) {
+		dp_x_step(x, DP_STEP_AUTH);
+		return false;
+	}
+	if (!x->auth.digest)
+		return true;
+	gw_sha256_end(&x->auth.digest, digest);
+	if (memcmp(digest, x->auth.sign.body, sizeof digest) == 0) /* neither is a secret */
+		return true;
+	dp_answer_error(x, DP_E_SIGN_BODY, "The body's digest is not the one that was signed.");
+	return false;
+}
+
+void dp_x_refuse_anonymous(struct dp_exchange *x)
+{
+	bool conflict;
+
+	if (dp_credential(x->head->headers, x->head->n_headers, &conflict).p)
+		dp_answer_error(x, DP_E_BAD_KEY, "%s", unknown_key);
+	else
+		dp_answer_error(x, DP_E_NO_KEY, "%s", no_key);
+}
