@@ -175,7 +175,6 @@ void dp_relay_break(struct dp_exchange *x, enum dp_code code, const char *text)
 	x->cut = x->sink_failed; /* else only whole events have been sent, an event too large included */
 	if (x->at.tap && x->at.tap->error_seen && x->at.tap->error_text[0])
 		text = x->at.tap->error_text;
-	dp_up_return(&x->at.up, false);
 	if (!x->sse || x->cut) { /* a length or a last chunk that never comes is the only honest way to say it */
 		flush(x, false);
 		x->cut = true;
@@ -187,6 +186,7 @@ void dp_relay_break(struct dp_exchange *x, enum dp_code code, const char *text)
 		dp_error_event(out_of(x), x->dialect, code, gw_str_c(message));
 	}
 	flush(x, true);
+	dp_up_return(&x->at.up, false); /* not before: its head may just have been needed */
 	dp_x_finish(x, why);
 }
 

@@ -61,6 +61,7 @@ class Wire:
         while len(self.rest) < length:
             self._fill()
         body, self.rest = self.rest[:length], self.rest[length:]
+        self.cell = head.split(b"/", 2)[1].decode("latin-1")     # the first segment of its path
         self.upstream.requests.append((head, body))
         return head, body
 
@@ -174,6 +175,7 @@ class Upstream:
 
     def __init__(self, script=answer_plainly, context=None):
         self.script, self.context, self.requests, self.wires, self.errors = script, context, [], [], []
+        self.heard = {}      # of a test whose scripts wait for its clients: {name: threading.Event}
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -211,6 +213,10 @@ class Upstream:
             raw.close()
             if wire:
                 wire._ended("local")
+
+    def client_has_content(self, wire, seconds=20.0):
+        """For scripts whose next act must not overtake the last one: until `heard[first path segment of the request]` is set."""
+        assert self.heard[wire.cell].wait(seconds), "the client of %s got no content" % wire.cell
 
     def open(self):
         """How many connections the worker holds to it."""
