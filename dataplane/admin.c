@@ -91,8 +91,13 @@ static void metrics(struct visitor *v)
 		.snapshot_age_s = s ? (gw_mono_ms() - dp_fleet_applied_ms(f->fleet)) / 1000 : 0,
 		.control_up = f->control_up && f->control_up(f->arg), .log_dropped = (int64_t)gw_log_dropped(),
 	};
+	struct dp_counters_figures counters;
 	struct gw_buf out;
 
+	dp_counters_figures(dp_fleet_counters(f->fleet), &counters);
+	g.reservations = counters.reservations;
+	g.counters = counters.keys;
+	g.limit_refusals = counters.refusals;
 	if (f->ledger) {
 		g.usage_queued = (int64_t)dp_ledger_queued(f->ledger);
 		g.usage_dropped = dp_ledger_dropped(f->ledger);

@@ -32,7 +32,7 @@ enum dp_outage { DP_OUTAGE_DEFAULT, DP_OUTAGE_LOCAL_SHARE, DP_OUTAGE_OPEN, DP_OU
 enum dp_phase { DP_PRIMARY, DP_FALLBACK, DP_PHASES };
 #define DP_NOT_CLAIMED (-1)
 
-#define DP_CLAIMS_MAX 64            /* of one request; the plugins of a request never need more */
+#define DP_CLAIMS_MAX 128           /* of one request; one that needs more is refused */
 #define DP_CLAIM_KEY_MAX 512        /* bytes of a key */
 
 /*
@@ -58,8 +58,9 @@ struct dp_claim {
 	enum dp_outage outage;
 
 	/* For people: who is limited and in what, as live state shows it. */
-	struct gw_str scope, who;    /* "consumer" "app1" */
-	struct gw_str label;         /* "tokens per 1m" */
+	struct gw_str scope, who;    /* whose counter it is: "consumer" "app1", "ip" "203.0.113.9" */
+	struct gw_str owner_scope, owner; /* in whose settings the limit stands: "route" "my-r1", "global" "" */
+	struct gw_str label;         /* a word more, such as which tokens: "prompt" */
 	const char *unit;            /* "tokens" "requests" "calls" "money"; static */
 };
 

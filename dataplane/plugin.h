@@ -15,6 +15,7 @@
 #include "base/str.h"
 #include "claim.h"
 #include "field.h"
+#include "snapshot.h"
 
 #define DP_PLUGIN_ABI 1
 
@@ -135,6 +136,16 @@ struct gw_str dp_header(const struct dp_call *c, const char *name);   /* the cli
 struct gw_str dp_query(const struct dp_call *c, const char *name);    /* decoded */
 struct gw_str dp_cookie(const struct dp_call *c, const char *name);
 int64_t dp_prompt_tokens(const struct dp_call *c);         /* estimated; 0 before BODY */
-int64_t dp_max_tokens(const struct dp_call *c);            /* of all answers asked for; -1: the client did not say */
+/* What all answers asked for may have: max_tokens, or `each` where the client did not say; 0 where no text is made. */
+int64_t dp_answer_tokens(const struct dp_call *c, int64_t each);
+/* Where this plugin's settings stand, and the name of that object ({NULL,0} for GLOBAL). */
+enum gw_scope dp_scope(const struct dp_call *c);
+struct gw_str dp_owner(const struct dp_call *c);
+bool dp_falls_back_when_limited(const struct dp_call *c);  /* the route's fallback acts on rate_limited */
+/*
+ * The key of a counter: `head` followed by `value`, or by a digest of the value when it is long, equal in all workers.
+ * Arena of the request.
+ */
+struct gw_str dp_digest_key(struct dp_call *c, struct gw_str head, struct gw_str value);
 
 #endif

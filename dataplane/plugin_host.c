@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "base/bytes.h"
 #include "base/map.h"
 
 extern const struct dp_plugin *const dp_plugins[];
@@ -10,6 +11,8 @@ extern const struct dp_plugin *const dp_plugins[];
 struct slot {
 	const struct dp_plugin *p;
 	bool fail_open, ran;
+	enum gw_scope scope;
+	struct gw_str owner;
 	struct dp_call call;
 };
 
@@ -24,6 +27,7 @@ struct dp_running {
 	bool waiting, ended, denied;
 	const char *denied_by;    /* name of the plugin */
 	bool admitted;            /* the point between QUOTA and MASK has been passed, or there was nothing to claim */
+	bool too_many;            /* claims */
 	bool admitting;           /* the wait is admit()'s, not a plugin's */
 	struct gw_arena *a;
 	struct dp_claimed *claims;
@@ -77,6 +81,8 @@ struct dp_running *dp_plugins_open(struct gw_arena *a, struct gw_bindings bindin
 		assert(p->abi == DP_PLUGIN_ABI && (r->n == 0 || r->slots[r->n - 1].p->rank <= p->rank));
 		s->p = p;
 		s->fail_open = bindings.v[i].fail_open;
+		s->scope = bindings.v[i].scope;
+		s->owner = bindings.v[i].owner;
 		s->call = (struct dp_call){ .x = x, .conf = bindings.v[i].conf, .running = r };
 		if (p->state_size)
 			s->call.state = gw_arena_alloc(a, p->state_size);
@@ -111,7 +117,7 @@ static enum dp_verdict go_on(struct dp_running *r, enum dp_verdict v)
 			v = broken(r, &r->slots[r->at - 1]);
 		if (v == DP_NEXT && time_to_admit(r)) {
 			r->admitted = true;
-			v = r->host->admit(r->x);
+			v = r->too_many ? broken(r, &r->slots[r->claims[DP_CLAIMS_MAX - 1].slot]) : r->host->admit(r->x);
 			r->admitting = v == DP_WAIT;
 		}
 		if (v != DP_NEXT)
@@ -198,7 +204,11 @@ unsigned dp_claim(struct dp_call *c, const struct dp_claim *claim)
 
 	GW_CHECK(r, RUNNING_MAGIC);
 	assert(r->hook == DP_HOOK_BODY && !r->admitted && &r->slots[slot].call == c && r->slots[slot].p->rank <= DP_RANK_QUOTA);
-	assert(r->n_claims < DP_CLAIMS_MAX && claim->key.n > 0 && claim->key.n <= DP_CLAIM_KEY_MAX);
+	assert(claim->key.n > 0 && claim->key.n <= DP_CLAIM_KEY_MAX);
+	if (r->n_claims == DP_CLAIMS_MAX) {
+		r->too_many = true;
+		return DP_CLAIMS_MAX;
+	}
 	if (r->n_claims == r->cap_claims) {
 		size_t cap = r->cap_claims ? r->cap_claims * 2 : 4;
 		struct dp_claimed *v = gw_arena_array(r->a, cap, sizeof *v);
@@ -215,6 +225,8 @@ unsigned dp_claim(struct dp_call *c, const struct dp_claim *claim)
 	mine->claim.key = gw_arena_copy(r->a, claim->key);
 	mine->claim.scope = gw_arena_copy(r->a, claim->scope);
 	mine->claim.who = gw_arena_copy(r->a, claim->who);
+	mine->claim.owner_scope = gw_arena_copy(r->a, claim->owner_scope);
+	mine->claim.owner = gw_arena_copy(r->a, claim->owner);
 	mine->claim.label = gw_arena_copy(r->a, claim->label);
 	return mine->i;
 }
@@ -327,7 +339,44 @@ int64_t dp_prompt_tokens(const struct dp_call *c)
 	return c->running->host->prompt_tokens(c->x);
 }
 
-int64_t dp_max_tokens(const struct dp_call *c)
+int64_t dp_answer_tokens(const struct dp_call *c, int64_t each)
 {
-	return c->running->host->max_tokens(c->x);
+	return c->running->host->answer_tokens(c->x, each);
+}
+
+bool dp_falls_back_when_limited(const struct dp_call *c)
+{
+	return c->running->host->falls_back_when_limited(c->x);
+}
+
+static const struct slot *slot_of(const struct dp_call *c)
+{
+	return GW_CONTAINER((struct dp_call *)(uintptr_t)c, struct slot, call);
+}
+
+enum gw_scope dp_scope(const struct dp_call *c)
+{
+	return slot_of(c)->scope;
+}
+
+struct gw_str dp_owner(const struct dp_call *c)
+{
+	return slot_of(c)->owner;
+}
+
+#define VALUE_MAX 160
+
+struct gw_str dp_digest_key(struct dp_call *c, struct gw_str head, struct gw_str value)
+{
+	uint8_t sum[32];
+	char hex[GW_HEX_LEN(16)];
+
+	if (value.n > VALUE_MAX) {
+		gw_sha256(sum, value);
+		gw_hex(hex, sum, 16);
+		value = (struct gw_str){ hex, 32 };
+	}
+	if (head.n + value.n > DP_CLAIM_KEY_MAX)
+		head.n = DP_CLAIM_KEY_MAX - value.n;
+	return gw_arena_printf(c->running->a, "%.*s%.*s", GW_FMT(head), GW_FMT(value));
 }

@@ -26,7 +26,8 @@ struct dp_host {
 	struct gw_str (*query)(const struct dp_exchange *x, const char *name);
 	struct gw_str (*cookie)(const struct dp_exchange *x, const char *name);
 	int64_t (*prompt_tokens)(const struct dp_exchange *x);
-	int64_t (*max_tokens)(const struct dp_exchange *x);
+	int64_t (*answer_tokens)(const struct dp_exchange *x, int64_t each);
+	bool (*falls_back_when_limited)(const struct dp_exchange *x);
 	/*
 	 * All claims of this request are known: reserve them.  NEXT: admitted; ANSWERED: refused and answered; WAIT:
 	 * dp_plugins_admitted() will be called.  The host reports states through dp_plugins_decided() before it answers.

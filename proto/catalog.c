@@ -110,7 +110,7 @@ json_t *gw_catalog_json(const struct gw_catalog *c)
 
 static bool type_of(struct gw_str name, enum gw_field_type *out)
 {
-	for (int t = GW_T_END + 1; t <= GW_T_LIST; t++) {
+	for (int t = GW_T_END + 1; t < GW_T_COUNT; t++) {
 		if (gw_str_is(name, gw_field_type_name((enum gw_field_type)t))) {
 			*out = (enum gw_field_type)t;
 			return true;
@@ -139,6 +139,7 @@ static bool default_of(struct gw_field *f, struct gw_arena *a, const json_t *v)
 	case GW_T_MS:
 		return gw_duration_parse(gw_json_str(v), &f->def);
 	case GW_T_TEXT:
+	case GW_T_REGEX:
 		if (json_string_length(v))
 			f->def_text = text_of(a, v);
 		return json_is_string(v);
@@ -152,7 +153,63 @@ static bool default_of(struct gw_field *f, struct gw_arena *a, const json_t *v)
 	}
 }
 
-static enum gw_rc parse_field(struct gw_field *f, struct gw_arena *a, const json_t *v, size_t *offset,
+static size_t size_of(enum gw_field_type t)
+{
+	switch (t) {
+	case GW_T_TEXT:
+	case GW_T_SECRET:
+		return sizeof(struct gw_str);
+	case GW_T_LIST:
+		return sizeof(struct gw_strv);
+	case GW_T_REGEX:
+		return sizeof(struct gw_pattern);
+	case GW_T_NETS:
+		return sizeof(struct gw_netv);
+	case GW_T_OBJECTS:
+		return sizeof(struct gw_objects);
+	default:
+		return sizeof(int64_t);
+	}
+}
+
+/* {"field","values","needed"}; the field it names is looked for when the table is whole. */
+static enum gw_rc parse_when(struct gw_field *f, struct gw_arena *a, const json_t *v, struct gw_error *err)
+{
+	struct gw_str name = gw_json_str(json_object_get(v, "field"));
+	const json_t *values = json_object_get(v, "values");
+	if (!name.n || memchr(name.p, '=', name.n) || json_array_size(values) == 0)
+		return gw_fail(err, GW_INVALID, "/when", "`when` must have `field` and `values`");
+	struct gw_str text = gw_arena_printf(a, "%.*s=", GW_FMT(name));
+	for (size_t i = 0; i < json_array_size(values); i++) {
+		struct gw_str word = gw_json_str(json_array_get(values, i));
+		if (!word.n || memchr(word.p, '|', word.n) || i == 64)
+			return gw_fail(err, GW_INVALID, "/when/values", "`values` must be words");
+		text = gw_arena_printf(a, "%.*s%s%.*s", GW_FMT(text), i ? "|" : "", GW_FMT(word));
+	}
+	f->when = text.p;
+	if (json_is_true(json_object_get(v, "needed")))
+		f->flags |= GW_F_NEEDED;
+	return GW_OK;
+}
+
+/* Every condition names an enum of its own table. */
+static bool conditions_hold(const struct gw_field *fields)
+{
+	for (const struct gw_field *f = fields; f->type != GW_T_END; f++) {
+		bool found = !f->when;
+		for (const struct gw_field *d = fields; d->type != GW_T_END && !found; d++)
+			found = d->type == GW_T_ENUM && strncmp(f->when, d->name, strlen(d->name)) == 0 &&
+			    f->when[strlen(d->name)] == '=';
+		if (!found)
+			return false;
+	}
+	return true;
+}
+
+static enum gw_rc parse_fields(struct gw_arena *a, const json_t *list, bool nested, struct gw_field **out,
+    size_t *size, struct gw_error *err);
+
+static enum gw_rc parse_field(struct gw_field *f, struct gw_arena *a, const json_t *v, bool nested, size_t *offset,
     struct gw_error *err)
 {
 	struct gw_str name = GW_STR_NONE, type = GW_STR_NONE;
@@ -188,10 +245,41 @@ static enum gw_rc parse_field(struct gw_field *f, struct gw_arena *a, const json
 	f->doc = text_of(a, json_object_get(doc, "en"));
 	f->doc_zh = text_of(a, json_object_get(doc, "zh"));
 	f->offset = *offset;
-	*offset += f->type == GW_T_TEXT || f->type == GW_T_SECRET ? sizeof(struct gw_str) :
-	    f->type == GW_T_LIST ? sizeof(struct gw_strv) : sizeof(int64_t);
+	*offset += size_of(f->type);
+	if (nested && (f->type == GW_T_SECRET || f->type == GW_T_OBJECTS))
+		return gw_fail(err, GW_INVALID, "/type", "an entry of a list has neither secrets nor lists of objects");
+	if (json_object_get(v, "when"))
+		rc = parse_when(f, a, json_object_get(v, "when"), err);
+	if (rc == GW_OK && f->type == GW_T_OBJECTS) {
+		struct gw_field *fields;
+		rc = parse_fields(a, json_object_get(v, "fields"), true, &fields, &f->item_size, err);
+		f->fields = fields;
+	}
+	if (rc != GW_OK)
+		return rc;
 	if (!default_of(f, a, json_object_get(v, "default")))
 		return gw_fail(err, GW_INVALID, "/default", "the default is not a value of this field");
+	return GW_OK;
+}
+
+static enum gw_rc parse_fields(struct gw_arena *a, const json_t *list, bool nested, struct gw_field **out,
+    size_t *size, struct gw_error *err)
+{
+	if (!json_is_array(list))
+		return gw_fail(err, GW_INVALID, "/fields", "`fields` must be a list");
+	size_t n = json_array_size(list);
+	struct gw_field *fields = *out = gw_arena_array(a, n + 1, sizeof *fields);
+	*size = 0;
+	for (size_t i = 0; i < n; i++) {
+		enum gw_rc rc = parse_field(&fields[i], a, json_array_get(list, i), nested, size, err);
+		if (rc != GW_OK) {
+			gw_error_prefix(err, "/fields/%zu", i);
+			return rc;
+		}
+	}
+	if (!conditions_hold(fields))
+		return gw_fail(err, GW_INVALID, "/fields", "a condition must name an enum of the same table");
+	*size = *size ? *size : 1;
 	return GW_OK;
 }
 
@@ -204,21 +292,15 @@ static enum gw_rc parse_module(struct gw_catalog *c, enum gw_catalog_set set, co
 		return gw_fail(err, GW_INVALID, "/name", "a module must have a name");
 	if (gw_catalog_find(c, set, name))
 		return gw_fail(err, GW_INVALID, "/name", "a module of this name stands there twice");
-	if (!json_is_array(list))
-		return gw_fail(err, GW_INVALID, "/fields", "`fields` must be a list");
-	size_t n = json_array_size(list), size = 0;
-	struct gw_field *fields = gw_arena_array(c->arena, n + 1, sizeof *fields);
-	for (size_t i = 0; i < n; i++) {
-		enum gw_rc rc = parse_field(&fields[i], c->arena, json_array_get(list, i), &size, err);
-		if (rc != GW_OK) {
-			gw_error_prefix(err, "/fields/%zu", i);
-			return rc;
-		}
-	}
+	struct gw_field *fields;
+	size_t size;
+	enum gw_rc rc = parse_fields(c->arena, list, false, &fields, &size, err);
+	if (rc != GW_OK)
+		return rc;
 	json_t *about = json_deep_copy(v);
 	json_object_del(about, "name");
 	json_object_del(about, "fields");
-	struct gw_module m = { gw_arena_c(c->arena, name), fields, size ? size : 1, NULL, about };
+	struct gw_module m = { gw_arena_c(c->arena, name), fields, size, NULL, about };
 	gw_catalog_add(c, set, &m);
 	return GW_OK;
 }

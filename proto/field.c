@@ -1,9 +1,10 @@
 /*
- * field.c - reading a flat JSON object through a field table, and the table as JSON.
+ * field.c - reading a JSON object through a field table, and the table as JSON.
  */
 #include "field.h"
 #include "base/str.h"
 #include "base/time.h"
+#include "match.h"
 #include "seal.h"
 
 #include <stdio.h>
@@ -147,9 +148,90 @@ static enum gw_rc read_list(const struct gw_field *f, const json_t *v, struct gw
 	return GW_OK;
 }
 
-static enum gw_rc read_one(const struct gw_field *f, const json_t *v, const struct gw_unseal *unseal,
-    struct gw_arena *a, void *at, struct gw_error *err)
+struct compiled {
+	const void *regex;
+};
+
+static void drop_regex(void *arg)
 {
+	gw_regex_free(&((struct compiled *)arg)->regex);
+}
+
+static enum gw_rc read_regex(const struct gw_field *f, const json_t *v, struct gw_arena *a,
+    struct gw_pattern *out, struct gw_error *err)
+{
+	enum gw_rc rc = read_text(f, v, a, &out->text, err);
+	if (rc != GW_OK || !out->text.n)
+		return rc;
+	struct gw_error why = { .text = "" };
+	struct compiled *c = gw_arena_alloc(a, sizeof *c);
+	if (gw_regex_compile(&c->regex, out->text, false, &why) != GW_OK)
+		return refuse(err, f, "is no regular expression: %.120s", why.text);
+	gw_arena_defer(a, drop_regex, c);
+	out->compiled = c->regex;
+	return GW_OK;
+}
+
+static enum gw_rc read_nets(const struct gw_field *f, const json_t *v, struct gw_arena *a,
+    struct gw_netv *out, struct gw_error *err)
+{
+	struct gw_strv texts = { NULL, 0 };
+	enum gw_rc rc = read_list(f, v, a, &texts, err);
+	if (rc != GW_OK)
+		return rc;
+	struct gw_net *list = gw_arena_array(a, texts.n, sizeof *list);
+	for (size_t i = 0; i < texts.n; i++) {
+		struct gw_str s = texts.v[i];
+		if (!gw_net_parse(s, &list[i])) {
+			char path[GW_POINTER_LEN + 32];
+			snprintf(path, sizeof path, "/%s/%zu", f->name, i);
+			return gw_fail(err, GW_INVALID, path, "'%.*s' is not an address or network (like 10.0.0.0/8)",
+			    (int)(s.n < 60 ? s.n : 60), s.p);
+		}
+	}
+	*out = (struct gw_netv){ list, texts.n };
+	return GW_OK;
+}
+
+/* How a list of objects is read; an entry's own lists would be one level too deep, its secrets nobody would mask. */
+struct reading {
+	bool strict;
+	struct gw_arena *a;
+	size_t *unknown;
+};
+
+static enum gw_rc read_objects(const struct gw_field *f, const json_t *v, const struct reading *how,
+    struct gw_objects *out, struct gw_error *err)
+{
+	size_t n = json_array_size(v), i;
+	json_t *item;
+	if (!json_is_array(v) || (f->max > 0 && n > (uint64_t)f->max))
+		return refuse(err, f, "must be a list of at most %lld objects", (long long)f->max);
+	if (n == 0 && f->flags & GW_F_REQUIRED)
+		return refuse(err, f, "must not be empty");
+	char *list = gw_arena_array(how->a, n, f->item_size);
+	json_array_foreach(v, i, item) {
+		enum gw_rc rc = json_is_object(item) ?
+		    gw_fields_read(f->fields, item, how->strict, NULL, how->a, list + i * f->item_size, how->unknown, err) :
+		    gw_fail(err, GW_INVALID, NULL, "each entry of `%s` must be an object", f->name);
+		if (rc != GW_OK) {
+			gw_error_prefix(err, "/%s/%zu", f->name, i);
+			return rc;
+		}
+	}
+	*out = (struct gw_objects){ list, n };
+	return GW_OK;
+}
+
+bool gw_pattern_matches(const struct gw_pattern *p, struct gw_str s)
+{
+	return p->compiled && gw_regex_matches(p->compiled, s);
+}
+
+static enum gw_rc read_one(const struct gw_field *f, const json_t *v, const struct gw_unseal *unseal,
+    const struct reading *how, void *at, struct gw_error *err)
+{
+	struct gw_arena *a = how->a;
 	switch (f->type) {
 	case GW_T_BOOL:
 		if (!json_is_boolean(v))
@@ -168,7 +250,14 @@ static enum gw_rc read_one(const struct gw_field *f, const json_t *v, const stru
 		return read_secret(f, v, unseal, a, at, err);
 	case GW_T_LIST:
 		return read_list(f, v, a, at, err);
+	case GW_T_REGEX:
+		return read_regex(f, v, a, at, err);
+	case GW_T_NETS:
+		return read_nets(f, v, a, at, err);
+	case GW_T_OBJECTS:
+		return read_objects(f, v, how, at, err);
 	case GW_T_END:
+	case GW_T_COUNT:
 		break;
 	}
 	abort();
@@ -188,6 +277,15 @@ void gw_fields_defaults(const struct gw_field *fields, void *conf)
 		case GW_T_LIST:
 			*(struct gw_strv *)at = (struct gw_strv){ NULL, 0 };
 			break;
+		case GW_T_REGEX:
+			*(struct gw_pattern *)at = (struct gw_pattern){ GW_STR(""), NULL };
+			break;
+		case GW_T_NETS:
+			*(struct gw_netv *)at = (struct gw_netv){ NULL, 0 };
+			break;
+		case GW_T_OBJECTS:
+			*(struct gw_objects *)at = (struct gw_objects){ NULL, 0 };
+			break;
 		default:
 			*(int64_t *)at = f->def;
 		}
@@ -202,6 +300,52 @@ static bool known(const struct gw_field *fields, const char *name)
 	return false;
 }
 
+/* ---- fields that matter only sometimes ---- */
+
+/* "limit_by=header|query" taken apart: the enum, and the words behind '='. */
+static const struct gw_field *decider(const struct gw_field *fields, const struct gw_field *f, struct gw_str *words)
+{
+	*words = gw_str_c(f->when);
+	struct gw_str name = gw_str_cut(words, '=');
+	for (const struct gw_field *d = fields; d->type != GW_T_END; d++)
+		if (gw_str_is(name, d->name) && d->type == GW_T_ENUM)
+			return d;
+	abort(); /* the table itself is wrong */
+}
+
+static bool is_empty(const struct gw_field *f, const void *at)
+{
+	switch (f->type) {
+	case GW_T_TEXT:
+	case GW_T_SECRET:
+		return ((const struct gw_str *)at)->n == 0;
+	case GW_T_REGEX:
+		return ((const struct gw_pattern *)at)->text.n == 0;
+	case GW_T_LIST:
+	case GW_T_NETS:
+	case GW_T_OBJECTS: /* the three have their count in the same place */
+		return ((const struct gw_strv *)at)->n == 0;
+	default:
+		return false;
+	}
+}
+
+static enum gw_rc check_needed(const struct gw_field *fields, const void *conf, struct gw_error *err)
+{
+	for (const struct gw_field *f = fields; f->type != GW_T_END; f++) {
+		if (!f->when || !(f->flags & GW_F_NEEDED) || !is_empty(f, (const char *)conf + f->offset))
+			continue;
+		struct gw_str words;
+		const struct gw_field *d = decider(fields, f, &words);
+		const char *now = d->options[*(const int64_t *)(const void *)((const char *)conf + d->offset)];
+		while (words.p) {
+			if (gw_str_is(gw_str_cut(&words, '|'), now))
+				return refuse(err, f, "is required when `%s` is %s", d->name, now);
+		}
+	}
+	return GW_OK;
+}
+
 enum gw_rc gw_fields_read(const struct gw_field *fields, const json_t *object, bool strict,
     const struct gw_unseal *unseal, struct gw_arena *a, void *conf, size_t *unknown,
     struct gw_error *err)
@@ -210,6 +354,7 @@ enum gw_rc gw_fields_read(const struct gw_field *fields, const json_t *object, b
 	if (object && !json_is_object(object))
 		return gw_fail(err, GW_INVALID, NULL, "this must be an object");
 	size_t used = 0;
+	const struct reading how = { strict, a, unknown };
 	for (const struct gw_field *f = fields; f->type != GW_T_END; f++) {
 		const json_t *v = json_object_get(object, f->name);
 		used += v != NULL;
@@ -218,10 +363,13 @@ enum gw_rc gw_fields_read(const struct gw_field *fields, const json_t *object, b
 				return refuse(err, f, "is required");
 			continue;
 		}
-		enum gw_rc rc = read_one(f, v, unseal, a, (char *)conf + f->offset, err);
+		enum gw_rc rc = read_one(f, v, unseal, &how, (char *)conf + f->offset, err);
 		if (rc != GW_OK)
 			return rc;
 	}
+	enum gw_rc needed = check_needed(fields, conf, err);
+	if (needed != GW_OK)
+		return needed;
 	if (used == json_object_size(object))
 		return GW_OK;
 	const char *name;
@@ -256,11 +404,29 @@ static json_t *default_json(const struct gw_field *f)
 		return json_string(f->def_text ? f->def_text : "");
 	case GW_T_ENUM:
 		return json_string(f->options[f->def]);
+	case GW_T_REGEX:
+		return json_string("");
 	case GW_T_LIST:
+	case GW_T_NETS:
+	case GW_T_OBJECTS:
 		return json_array();
 	default:
 		return json_null();
 	}
+}
+
+static json_t *when_json(const struct gw_field *f)
+{
+	struct gw_str words = gw_str_c(f->when), name = gw_str_cut(&words, '=');
+	json_t *o = json_object(), *values = json_array();
+	while (words.p) {
+		struct gw_str word = gw_str_cut(&words, '|');
+		json_array_append_new(values, json_stringn(word.p, word.n));
+	}
+	gw_json_set_str(o, "field", name);
+	json_object_set_new(o, "values", values);
+	json_object_set_new(o, "needed", json_boolean(f->flags & GW_F_NEEDED));
+	return o;
 }
 
 static json_t *field_json(const struct gw_field *f)
@@ -281,6 +447,10 @@ static json_t *field_json(const struct gw_field *f)
 	json_object_set_new(doc, "en", json_string(f->doc ? f->doc : ""));
 	json_object_set_new(doc, "zh", json_string(f->doc_zh ? f->doc_zh : ""));
 	json_object_set_new(o, "doc", doc);
+	if (f->when)
+		json_object_set_new(o, "when", when_json(f));
+	if (f->type == GW_T_OBJECTS)
+		json_object_set_new(o, "fields", gw_fields_json(f->fields));
 	return o;
 }
 

@@ -11,14 +11,19 @@
  *           GW_FIELD_END
  *   };
  *
- * In JSON a field is a member of one flat object: durations are strings ("30s"), enumerations their words, a secret
- * a string or its sealed form (seal.h), a list an array of strings.
+ * In JSON a field is a member of an object: durations are strings ("30s"), enumerations their words, a secret a string
+ * or its sealed form (seal.h), a list an array of strings.  A list of objects has a table of its own for its entries,
+ * one level deep and without secrets.
+ *
+ * What can be said in a table is checked by both planes; a module's `check` only runs where the module is linked, so a
+ * rule that a table can express (a network, a regex, "needed when that is this") belongs into the table.
  */
 #ifndef GW_PROTO_FIELD_H
 #define GW_PROTO_FIELD_H
 
 #include "base/arena.h"
 #include "base/gw.h"
+#include "base/ipnet.h"
 #include "json.h"
 
 #define GW_FIELD_TYPE_TABLE(X)                                               \
@@ -28,17 +33,29 @@
 	X(TEXT,   "text",      "struct gw_str, at most max bytes")           \
 	X(SECRET, "secret",    "struct gw_str, never logged or echoed")      \
 	X(ENUM,   "enum",      "int64_t index into options")                 \
-	X(LIST,   "text_list", "struct gw_strv, at most max entries")
+	X(LIST,   "text_list", "struct gw_strv, at most max entries")        \
+	X(REGEX,  "regex",     "struct gw_pattern, at most max bytes")       \
+	X(NETS,   "network_list", "struct gw_netv, at most max entries")     \
+	X(OBJECTS, "object_list", "struct gw_objects, at most max entries")
 enum gw_field_type {
 	GW_T_END = 0,
 #define X(name, text, c) GW_T_##name,
 	GW_FIELD_TYPE_TABLE(X)
 #undef X
+	GW_T_COUNT
 };
 
 #define GW_F_REQUIRED 0x1u
+#define GW_F_NEEDED   0x2u          /* must not be empty when `when` holds */
 
 struct gw_strv { const struct gw_str *v; size_t n; };
+struct gw_netv { const struct gw_net *v; size_t n; };
+/* A regular expression, anchored at both ends; text absent or empty: none. */
+struct gw_pattern { struct gw_str text; const void *compiled; };
+/* n structs of the field's item_size. */
+struct gw_objects { const void *v; size_t n; };
+/* Does it match all of `s`?  One that runs into the limits of the matcher does not.  false when there is none. */
+bool gw_pattern_matches(const struct gw_pattern *p, struct gw_str s);
 
 struct gw_field {
 	const char *name;           /* kebab-case for plugins, snake_case in API objects; stable for ever */
@@ -49,26 +66,42 @@ struct gw_field {
 	const char *def_text;       /* GW_T_TEXT: default, or NULL for "" */
 	const char *const *options; /* GW_T_ENUM: NULL-terminated */
 	const char *doc, *doc_zh;   /* end up in the console and the manual */
+	/* "limit_by=header|query": matters only when that enum of the same table has one of these values; else NULL. */
+	const char *when;
+	const struct gw_field *fields; /* GW_T_OBJECTS: the table of an entry, and the size of its struct */
+	size_t item_size;
 };
 
 /* offsetof() that refuses to compile when the member has another C type. */
 #define GW_OFF(S, m, T) _Generic(&((S *)0)->m, T *: offsetof(S, m))
 
 #define GW_FIELD_BOOL(S, m, nm, df, en, zh) \
-	{ nm, GW_T_BOOL, 0, GW_OFF(S, m, int64_t), 0, 1, df, NULL, NULL, en, zh }
+	{ nm, GW_T_BOOL, 0, GW_OFF(S, m, int64_t), 0, 1, df, NULL, NULL, en, zh, NULL, NULL, 0 }
 #define GW_FIELD_INT(S, m, nm, lo, hi, df, en, zh) \
-	{ nm, GW_T_INT, 0, GW_OFF(S, m, int64_t), lo, hi, df, NULL, NULL, en, zh }
+	{ nm, GW_T_INT, 0, GW_OFF(S, m, int64_t), lo, hi, df, NULL, NULL, en, zh, NULL, NULL, 0 }
 #define GW_FIELD_MS(S, m, nm, lo, hi, df, en, zh) \
-	{ nm, GW_T_MS, 0, GW_OFF(S, m, int64_t), lo, hi, df, NULL, NULL, en, zh }
+	{ nm, GW_T_MS, 0, GW_OFF(S, m, int64_t), lo, hi, df, NULL, NULL, en, zh, NULL, NULL, 0 }
 #define GW_FIELD_TEXT(S, m, nm, fl, hi, df, en, zh) \
-	{ nm, GW_T_TEXT, fl, GW_OFF(S, m, struct gw_str), 0, hi, 0, df, NULL, en, zh }
+	{ nm, GW_T_TEXT, fl, GW_OFF(S, m, struct gw_str), 0, hi, 0, df, NULL, en, zh, NULL, NULL, 0 }
 #define GW_FIELD_SECRET(S, m, nm, fl, hi, en, zh) \
-	{ nm, GW_T_SECRET, fl, GW_OFF(S, m, struct gw_str), 0, hi, 0, NULL, NULL, en, zh }
+	{ nm, GW_T_SECRET, fl, GW_OFF(S, m, struct gw_str), 0, hi, 0, NULL, NULL, en, zh, NULL, NULL, 0 }
 #define GW_FIELD_ENUM(S, m, nm, opts, df, en, zh) \
-	{ nm, GW_T_ENUM, 0, GW_OFF(S, m, int64_t), 0, 0, df, NULL, opts, en, zh }
+	{ nm, GW_T_ENUM, 0, GW_OFF(S, m, int64_t), 0, 0, df, NULL, opts, en, zh, NULL, NULL, 0 }
 #define GW_FIELD_LIST(S, m, nm, fl, hi, en, zh) \
-	{ nm, GW_T_LIST, fl, GW_OFF(S, m, struct gw_strv), 0, hi, 0, NULL, NULL, en, zh }
-#define GW_FIELD_END { NULL, GW_T_END, 0, 0, 0, 0, 0, NULL, NULL, NULL, NULL }
+	{ nm, GW_T_LIST, fl, GW_OFF(S, m, struct gw_strv), 0, hi, 0, NULL, NULL, en, zh, NULL, NULL, 0 }
+#define GW_FIELD_REGEX(S, m, nm, hi, en, zh) \
+	{ nm, GW_T_REGEX, 0, GW_OFF(S, m, struct gw_pattern), 0, hi, 0, NULL, NULL, en, zh, NULL, NULL, 0 }
+#define GW_FIELD_NETS(S, m, nm, fl, hi, en, zh) \
+	{ nm, GW_T_NETS, fl, GW_OFF(S, m, struct gw_netv), 0, hi, 0, NULL, NULL, en, zh, NULL, NULL, 0 }
+/* Entries are structs `Item`, read through `table`. */
+#define GW_FIELD_OBJECTS(S, m, nm, hi, Item, table, en, zh) \
+	{ nm, GW_T_OBJECTS, 0, GW_OFF(S, m, struct gw_objects), 0, hi, 0, NULL, NULL, en, zh, NULL, table, sizeof(Item) }
+/* The same with a condition, "limit_by=header|query". */
+#define GW_FIELD_TEXT_WHEN(S, m, nm, fl, hi, cond, en, zh) \
+	{ nm, GW_T_TEXT, fl, GW_OFF(S, m, struct gw_str), 0, hi, 0, NULL, NULL, en, zh, cond, NULL, 0 }
+#define GW_FIELD_NETS_WHEN(S, m, nm, fl, hi, cond, en, zh) \
+	{ nm, GW_T_NETS, fl, GW_OFF(S, m, struct gw_netv), 0, hi, 0, NULL, NULL, en, zh, cond, NULL, 0 }
+#define GW_FIELD_END { NULL, GW_T_END, 0, 0, 0, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, 0 }
 
 /*
  * Turns a sealed secret into its text (arena, wiped when the arena closes).  NULL means: secrets stay as they are, only
@@ -88,7 +121,10 @@ enum gw_rc gw_fields_read(const struct gw_field *fields, const json_t *object, b
                           size_t *unknown, struct gw_error *err) GW_MUST_CHECK;
 void gw_fields_defaults(const struct gw_field *fields, void *conf);
 const char *gw_field_type_name(enum gw_field_type t); /* "duration"; static */
-/* The table as it stands in catalog.json: [{"name","type","required","min","max","default","options","doc":{en,zh}}]. */
+/*
+ * The table as it stands in catalog.json: [{"name","type","required","min","max","default","options","doc":{en,zh}}],
+ * with "when":{"field","values","needed"} and "fields":[…] where it has them.
+ */
 json_t *gw_fields_json(const struct gw_field *fields); /* owned: json_decref */
 
 /*

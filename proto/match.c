@@ -98,6 +98,18 @@ void gw_regex_free(const void **regex)
 	*regex = NULL;
 }
 
+/* PCRE2's answer: 0 and above for a match, below for none or an error. */
+static int regex_run(const void *regex, struct gw_str s)
+{
+	struct scratch *t = get_scratch();
+	return pcre2_match(regex, (PCRE2_SPTR)(s.p ? s.p : ""), s.n, 0, 0, t->data, t->limits);
+}
+
+bool gw_regex_matches(const void *regex, struct gw_str s)
+{
+	return regex_run(regex, s) >= 0;
+}
+
 struct gw_match_index {
 	unsigned magic;
 	struct gw_arena *arena;
@@ -109,8 +121,7 @@ struct gw_match_index {
 
 static bool regex_matches(struct gw_match_index *ix, const void *regex, struct gw_str s)
 {
-	struct scratch *t = get_scratch();
-	int rc = pcre2_match(regex, (PCRE2_SPTR)(s.p ? s.p : ""), s.n, 0, 0, t->data, t->limits);
+	int rc = regex_run(regex, s);
 	if (rc == PCRE2_ERROR_MATCHLIMIT || rc == PCRE2_ERROR_DEPTHLIMIT || rc == PCRE2_ERROR_HEAPLIMIT ||
 	    rc == PCRE2_ERROR_JIT_STACKLIMIT)
 		atomic_fetch_add_explicit(&ix->limited, 1, memory_order_relaxed);

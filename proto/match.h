@@ -40,6 +40,7 @@ const char *gw_match_fail_name(enum gw_match_fail f);
 struct gw_match_index;
 enum gw_rc gw_regex_compile(const void **out, struct gw_str pattern, bool ignore_case, struct gw_error *err) GW_MUST_CHECK;
 void gw_regex_free(const void **regex);
+bool gw_regex_matches(const void *regex, struct gw_str s); /* all of s; false also when a limit was met */
 struct gw_match_index *gw_match_index_open(struct gw_route *routes, size_t n); /* sorts routes; owned */
 void gw_match_index_close(struct gw_match_index **ix);
 

@@ -259,6 +259,7 @@ void dp_fleet_close(struct dp_fleet **fp)
 /* ---- figures ---- */
 
 size_t dp_fleet_size(const struct dp_fleet *f) { return f->n; }
+struct dp_counters *dp_fleet_counters(struct dp_fleet *f) { return f->shared.counters; }
 struct dp_shard *dp_fleet_shard(struct dp_fleet *f, size_t i) { return f->m[i].shard; }
 
 size_t dp_fleet_busy(struct dp_fleet *f)

@@ -33,6 +33,7 @@ void dp_fleet_cut(struct dp_fleet *f);
 
 size_t dp_fleet_size(const struct dp_fleet *f);
 struct dp_shard *dp_fleet_shard(struct dp_fleet *f, size_t i);
+struct dp_counters *dp_fleet_counters(struct dp_fleet *f); /* borrowed */
 size_t dp_fleet_busy(struct dp_fleet *f);                /* requests in flight */
 int64_t dp_fleet_requests(struct dp_fleet *f);
 int64_t dp_fleet_errors(struct dp_fleet *f);

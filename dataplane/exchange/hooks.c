@@ -111,13 +111,20 @@ static struct gw_str cookie(const struct dp_exchange *x, const char *name)
 
 static int64_t prompt_tokens(const struct dp_exchange *x) { return x->req.prompt_estimate; }
 
-static int64_t max_tokens(const struct dp_exchange *x)
+static int64_t answer_tokens(const struct dp_exchange *x, int64_t each)
 {
-	int64_t each = x->req.max_tokens, n = x->req.n < 1 ? 1 : x->req.n, all;
+	int64_t n = x->req.n < 1 ? 1 : x->req.n, all;
 
-	if (each < 0)
-		return -1;
-	return __builtin_mul_overflow(each, n, &all) ? INT64_MAX : all;
+	if (x->op->kind != DP_OP_CHAT && x->op->kind != DP_OP_GENERATE)
+		return 0;
+	if (x->req.max_tokens >= 0)
+		each = x->req.max_tokens;
+	return __builtin_mul_overflow(each, n, &all) ? DP_AMOUNT_MAX : all;
+}
+
+static bool falls_back_when_limited(const struct dp_exchange *x)
+{
+	return x->route->fallback.enabled && gw_on_has(&x->route->fallback.on, GW_ON_BIT_RATE_LIMITED);
 }
 
 static void resumed(struct dp_exchange *x, enum dp_hook hook, enum dp_verdict verdict)
@@ -135,5 +142,6 @@ static void broke(struct dp_exchange *x, const char *plugin, bool fail_open)
 const struct dp_host dp_exchange_host = {
 	.deny = deny, .reply_header = reply_header, .consumer = consumer, .route = route, .model = model,
 	.client_ip = client_ip, .api_key = api_key, .groups = groups, .header = header, .query = query, .cookie = cookie,
-	.prompt_tokens = prompt_tokens, .max_tokens = max_tokens, .admit = dp_x_admit, .resumed = resumed, .broke = broke,
+	.prompt_tokens = prompt_tokens, .answer_tokens = answer_tokens,
+	.falls_back_when_limited = falls_back_when_limited, .admit = dp_x_admit, .resumed = resumed, .broke = broke,
 };

@@ -1,79 +1,84 @@
 /*
- * request-ratelimit: so many requests per window, for each consumer, address or for the whole route.
+ * request-ratelimit: so many requests per window.
  *
  * A refused request takes nothing.  The answer always says how much is left (x-ratelimit-*-requests).
  */
 #include <stdio.h>
 
-#include "plugin.h"
+#include "plugins/limits/rules.h"
 
-enum by { BY_CONSUMER, BY_IP, BY_ROUTE };
-static const char *const by_words[] = { "consumer", "ip", "route", NULL };
+#define NAME "request-ratelimit"
 
-struct conf { int64_t limit_by, requests, window; };
+struct conf { struct dp_limits limits; };
+struct state { struct dp_limit_hit hits[DP_LIMIT_HITS_MAX]; };
 
-static const struct gw_field fields[] = {
-	GW_FIELD_ENUM(struct conf, limit_by, "limit_by", by_words, BY_CONSUMER,
-	              "Who has a window of their own: each consumer, each client address, or the route as a whole.",
-	              "限流维度：每个消费者、每个客户端地址，或整条路由。"),
-	GW_FIELD_INT(struct conf, requests, "requests", 1, 1000000000, 60, "Requests per window.", "每个窗口允许的请求数。"),
-	GW_FIELD_MS(struct conf, window, "window", 1000, 86400000, 60000, "Length of the window.", "窗口长度。"),
+static const struct gw_field rule_fields[] = {
+	DP_LIMIT_BY_FIELD(struct dp_limit, ),
+	DP_LIMIT_NAME_FIELD(struct dp_limit, ),
+	DP_LIMIT_WHOM_FIELDS,
+	GW_FIELD_INT(struct dp_limit, amount, "requests", 1, 1000000000, 60, "Requests per window.", "每个窗口允许的请求数。"),
+	GW_FIELD_MS(struct dp_limit, window, "window", 1000, 2678400000, 60000, "Length of the window.", "窗口长度。"),
+	GW_FIELD_ENUM(struct dp_limit, algorithm, "algorithm", dp_limit_algorithm_words, 1,
+	              "sliding_window: never more in any window. token_bucket: refills evenly, a burst may be as large as the limit.",
+	              "sliding_window：任意窗口内都不超过；token_bucket：匀速补充，突发最多为一个限额。"),
 	GW_FIELD_END
 };
 
-/* Two limits of one plugin on different routes must not share a window, so the route is part of the key. */
-static struct gw_str key_of(struct dp_call *c, const struct conf *cf, char *buf, size_t cap)
-{
-	struct gw_str who = cf->limit_by == BY_CONSUMER ? dp_consumer(c) : cf->limit_by == BY_IP ? dp_client_ip(c) : GW_STR("");
-	struct gw_str route = dp_route(c);
-	int n;
-
-	/* Anonymous callers of a route without keys are told apart by address, or one would use up everybody's share. */
-	if (cf->limit_by == BY_CONSUMER && !who.p)
-		who = dp_client_ip(c);
-	n = snprintf(buf, cap, "rr/%s/%.*s/%.*s", by_words[cf->limit_by], (int)route.n, route.p ? route.p : "", (int)who.n,
-	             who.p ? who.p : "");
-	return (struct gw_str){ buf, (size_t)n < cap ? (size_t)n : cap - 1 };
-}
-
-static void show(struct dp_call *c, const char *name, int64_t value)
-{
-	char text[24];
-	int n = snprintf(text, sizeof text, "%lld", (long long)value);
-
-	dp_reply_header(c, name, (struct gw_str){ text, (size_t)n });
-}
+static const struct gw_field fields[] = {
+	DP_LIMIT_BY_FIELD(struct conf, limits.base.),
+	DP_LIMIT_NAME_FIELD(struct conf, limits.base.),
+	GW_FIELD_INT(struct conf, limits.base.amount, "requests", 0, 1000000000, 60,
+	             "Requests that each may make per window; 0: only the rules below count.", "每个对象在每个窗口内允许的请求数；0 表示仅按下面的规则。"),
+	GW_FIELD_MS(struct conf, limits.base.window, "window", 1000, 2678400000, 60000, "Length of the window.", "窗口长度。"),
+	GW_FIELD_ENUM(struct conf, limits.base.algorithm, "algorithm", dp_limit_algorithm_words, 1,
+	              "sliding_window: never more in any window. token_bucket: refills evenly, a burst may be as large as the limit.",
+	              "sliding_window：任意窗口内都不超过；token_bucket：匀速补充，突发最多为一个限额。"),
+	GW_FIELD_OBJECTS(struct conf, limits.rules, "rules", DP_LIMIT_RULES_MAX, struct dp_limit, rule_fields,
+	                 "Further limits, and exceptions for certain values. Rules of the same limit_by, name and window replace each "
+	                 "other, the most exact first; others add up.",
+	                 "更多限制，以及针对某些值的例外。维度与窗口相同的规则以更精确者为准，其余同时生效。"),
+	DP_LIMIT_COMMON_FIELDS(struct conf, limits.),
+	GW_FIELD_END
+};
 
 static enum dp_verdict on_body(struct dp_call *c)
 {
 	const struct conf *cf = c->conf;
-	char key[256];
+	struct state *st = c->state;
+	size_t n = dp_limits_find(c, &cf->limits, st->hits);
 
-	dp_claim(c, &(struct dp_claim){
-		.key = key_of(c, cf, key, sizeof key), .kind = DP_CLAIM_BUCKET, .limit = cf->requests, .window_ms = cf->window,
-		.amount = { 1, 1 }, .keeps = true, .scope = gw_str_c(by_words[cf->limit_by]), .label = GW_STR("requests"), .unit = "requests",
-	});
+	if (n > DP_LIMIT_HITS_MAX)
+		return DP_BROKEN;
+	for (size_t i = 0; i < n; i++) {
+		char text[DP_LIMIT_TEXT];
+		struct dp_claim claim;
+
+		dp_limit_claim(c, NAME, &cf->limits, &st->hits[i], 1, &claim, text);
+		claim.keeps = true;
+		claim.unit = "requests";
+		dp_claim(c, &claim);
+	}
 	return DP_NEXT;
 }
 
 static void on_admission(struct dp_call *c, const struct dp_claim_state *v, size_t n, const struct dp_claim_state *refused)
 {
-	const struct conf *cf = c->conf;
+	const struct state *st = c->state;
+	char words[256];
 
-	(void)n;
-	show(c, "x-ratelimit-limit-requests", cf->requests);
-	show(c, "x-ratelimit-remaining-requests", v->left);
-	if (refused)
-		dp_deny(c, 429, "rate_limit_error", "rate_limit_exceeded", refused->wait_ms,
-		        "request rate limit reached: %lld requests per %lld s; try again in %lld s", (long long)cf->requests,
-		        (long long)(cf->window / 1000), (long long)((refused->wait_ms + 999) / 1000));
+	dp_limit_headers(c, "requests", v, n);
+	if (!refused)
+		return;
+	dp_limit_words(&st->hits[refused - v], "requests", words, sizeof words);
+	dp_deny(c, 429, "rate_limit_error", "rate_limit_exceeded", refused->wait_ms, "request rate limit reached: %s; try again in %lld s",
+	        words, dp_limit_seconds(refused->wait_ms));
 }
 
 extern const struct dp_plugin dp_plugin_request_ratelimit;
 const struct dp_plugin dp_plugin_request_ratelimit = {
-	.abi = DP_PLUGIN_ABI, .name = "request-ratelimit", .label = "Request rate limit", .label_zh = "请求限流",
+	.abi = DP_PLUGIN_ABI, .name = NAME, .label = "Request rate limit", .label_zh = "请求限流",
 	.rank = DP_RANK_LIMIT, .doc = "Limits how many requests come through per window.",
 	.doc_zh = "限制单位时间内的请求数。",
-	.fields = fields, .conf_size = sizeof(struct conf), .on = { [DP_HOOK_BODY] = on_body },
-	.on_admission = on_admission,
+	.fields = fields, .conf_size = sizeof(struct conf), .state_size = sizeof(struct state),
+	.on = { [DP_HOOK_BODY] = on_body }, .on_admission = on_admission,
 };

@@ -72,13 +72,13 @@ void dp_counters_put(struct dp_counters *c, const struct dp_claim *claim, int64_
 
 /* One counter as live state shows it; texts borrowed for the visit. */
 struct dp_counter_view {
-	struct gw_str key, scope, who, label;
+	struct gw_str key, scope, who, owner_scope, owner, label;
 	const char *unit;
 	enum dp_claim_kind kind;
 	int64_t limit, window_ms, used, left, open, reset_ms;
 	int64_t refusals, refused_at_ms;   /* since this worker knows it; the last one by the wall clock, 0: never */
 };
-/* Those of one owner ("consumer", "app1"); scope absent: all.  Any thread; the visitor must be quick and calls nothing here. */
+/* Those of or for one object ("consumer", "app1"); scope absent: all.  Any thread; the visitor must be quick and calls nothing here. */
 void dp_counters_visit(struct dp_counters *c, struct gw_str scope, struct gw_str who,
                        void (*visit)(void *arg, const struct dp_counter_view *v), void *arg);
 

@@ -15,7 +15,7 @@ struct dp_held {
 	unsigned pins;
 	struct dp_window w;
 	const char *unit;
-	struct gw_str key, scope, who, label;  /* behind this struct */
+	struct gw_str key, scope, who, owner_scope, owner, label;  /* behind this struct */
 	int64_t refusals, refused_at_ms;
 	char text[];
 };
@@ -79,11 +79,14 @@ static struct gw_str append(struct dp_held *c, size_t *at, struct gw_str s)
 static struct dp_held *make(const struct dp_claim *claim, size_t shard, struct dp_now now)
 {
 	size_t at = 0;
-	struct dp_held *c = gw_alloc(sizeof *c + claim->key.n + claim->scope.n + claim->who.n + claim->label.n);
+	struct dp_held *c = gw_alloc(sizeof *c + claim->key.n + claim->scope.n + claim->who.n + claim->owner_scope.n +
+	                             claim->owner.n + claim->label.n);
 
 	c->key = append(c, &at, claim->key);
 	c->scope = append(c, &at, claim->scope);
 	c->who = append(c, &at, claim->who);
+	c->owner_scope = append(c, &at, claim->owner_scope);
+	c->owner = append(c, &at, claim->owner);
 	c->label = append(c, &at, claim->label);
 	c->unit = claim->unit;
 	c->shard = shard;
@@ -207,7 +210,7 @@ static void view_of(struct dp_held *c, struct dp_now now, struct dp_counter_view
 
 	dp_window_update(&c->w, &same, now);
 	*v = (struct dp_counter_view){
-		.key = c->key, .scope = c->scope, .who = c->who, .label = c->label, .unit = c->unit, .kind = c->w.kind,
+		.key = c->key, .scope = c->scope, .who = c->who, .owner_scope = c->owner_scope, .owner = c->owner, .label = c->label, .unit = c->unit, .kind = c->w.kind,
 		.limit = c->w.limit, .window_ms = c->w.window_ms, .used = dp_window_used(&c->w), .left = dp_window_left(&c->w),
 		.open = c->w.open, .reset_ms = dp_window_reset_ms(&c->w, now), .refusals = c->refusals, .refused_at_ms = c->refused_at_ms,
 	};
@@ -226,7 +229,8 @@ void dp_local_visit(struct dp_local *l, struct gw_str scope, struct gw_str who, 
 		for (size_t at = 0; gw_map_next(s->map, &at, &key, &value);) {
 			struct dp_held *c = value;
 
-			if (scope.p && !(gw_str_eq(c->scope, scope) && gw_str_eq(c->who, who)))
+			if (scope.p && !(gw_str_eq(c->scope, scope) && gw_str_eq(c->who, who)) &&
+			    !(gw_str_eq(c->owner_scope, scope) && gw_str_eq(c->owner, who)))
 				continue;
 			view_of(c, now, &v);
 			visit(arg, &v);

@@ -106,9 +106,9 @@ def bounds(field):
     low, high = field.get("min"), field.get("max")
     if low is None and high is None or field["type"] == "bool":
         return "—"
-    if field["type"] in ("text", "secret"):
+    if field["type"] in ("text", "secret", "regex"):
         return "at most %s bytes" % high
-    if field["type"] == "text_list":
+    if field["type"] in ("text_list", "network_list", "object_list"):
         return "at most %s entries" % high
     if field["type"] == "duration":
         return "%s … %s" % (duration(low), duration(high))
@@ -117,14 +117,25 @@ def bounds(field):
     return "%s … %s" % (low, high)
 
 
+def condition(field):
+    when = field.get("when")
+    if not when:
+        return ""
+    return " %s when %s is %s." % ("Required" if when["needed"] else "Only", code(when["field"]), " or ".join(code(v) for v in when["values"]))
+
+
 def fields_table(fields):
     if not fields:
         return ""
     rows = []
     for field in fields:
         default = "required" if field.get("required") else code(plain(field["default"])) if field.get("default") not in (None, "") else "—"
-        rows.append([code(field["name"]), field["type"].replace("_", " "), default, bounds(field), text_of(field.get("doc"))])
-    return table(["Member", "Type", "Default", "Bounds", "What it does"], rows)
+        rows.append([code(field["name"]), field["type"].replace("_", " "), default, bounds(field), text_of(field.get("doc")) + condition(field)])
+    page = table(["Member", "Type", "Default", "Bounds", "What it does"], rows)
+    for field in fields:
+        if field.get("fields"):
+            page += "\nAn entry of %s:\n\n" % code(field["name"]) + fields_table(field["fields"])
+    return page
 
 
 def plugins_page(sources):

@@ -1,5 +1,6 @@
 /* A form drawn from a field table of the catalogue: one item per field, bounds and defaults included. */
-import { Form, Input, InputNumber } from 'antd';
+import { DeleteOutlined, PlusOutlined } from '@ant-design/icons';
+import { Button, Form, Input, InputNumber } from 'antd';
 import type { ReactNode } from 'react';
 import { useTranslation } from 'react-i18next';
 import type { Schemas } from '../api/client';
@@ -26,9 +27,17 @@ export function partSecrets(fields: Field[], values: Record<string, unknown> | u
 
 /** What is sent: empty inputs are left out, so that they take their default or keep the stored secret. */
 export function withoutEmpty(values: Record<string, unknown> | undefined): Record<string, unknown> {
+  const entry = (value: unknown) => (value !== null && typeof value === 'object' && !Array.isArray(value) ? withoutEmpty(value as Record<string, unknown>) : value);
   return Object.fromEntries(
-    Object.entries(values ?? {}).filter(([, value]) => value !== undefined && value !== null && value !== ''),
+    Object.entries(values ?? {})
+      .filter(([, value]) => value !== undefined && value !== null && value !== '')
+      .map(([name, value]) => [name, Array.isArray(value) ? value.map(entry) : value]),
   );
+}
+
+/** A new entry of a list of objects: what its inputs show before anybody touches them. */
+function defaultsOf(fields: Field[]): Record<string, unknown> {
+  return Object.fromEntries(fields.filter((field) => field.type === 'enum' || field.type === 'bool').map((field) => [field.name, field.default ?? undefined]));
 }
 
 /** "limit_by" and "limit-by" as a person would write it, when the catalogue has no label. */
@@ -37,36 +46,93 @@ export function spell(name: string): string {
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
+type Path = (string | number)[];
+
 interface TableProps {
   fields: Field[];
   /** Where the values stand in the form, such as ["options"] or ["plugins", "token-ratelimit"]. */
-  at: (string | number)[];
+  at: Path;
   stored?: StoredSecrets;
+  /** In a list of objects: where the list stands; `at` then begins behind it. */
+  within?: Path;
 }
 
-export function FieldTable({ fields, at, stored }: TableProps) {
+export function FieldTable({ fields, at, stored, within = [] }: TableProps) {
   return (
     <>
-      {fields.map((field) => (
-        <FieldItem key={field.name} field={field} path={[...at, field.name]} stored={stored?.[field.name]} />
-      ))}
+      {fields.map((field) => {
+        const item = <FieldItem key={field.name} field={field} path={[...at, field.name]} within={within} stored={stored?.[field.name]} />;
+        const decider = field.when && fields.find((other) => other.name === field.when?.field);
+        return decider && field.when ? (
+          <When key={field.name} at={[...within, ...at, decider.name]} values={field.when.values} fallback={decider.default}>
+            {item}
+          </When>
+        ) : (
+          item
+        );
+      })}
     </>
   );
 }
 
-function FieldItem({ field, path, stored }: { field: Field; path: (string | number)[]; stored?: Schemas['SecretInfo'] }) {
+/** Its input is there only while another one has certain values. */
+function When({ at, values, fallback, children }: { at: Path; values: string[]; fallback: unknown; children: ReactNode }) {
+  const form = Form.useFormInstance();
+  const now: unknown = Form.useWatch(at, form);
+  return values.includes(String(now ?? fallback)) ? <>{children}</> : null;
+}
+
+function ObjectList({ field, path, within, label, help }: { field: Field; path: Path; within: Path; label: string; help: ReactNode }) {
+  const { t } = useTranslation();
+  const fields = field.fields ?? [];
+  const testId = `field-${[...within, ...path].join('-')}`;
+  return (
+    <Form.Item label={label} extra={help} style={{ marginBottom: 18 }}>
+      <Form.List name={path}>
+        {(entries, { add, remove }) => (
+          <div data-testid={testId}>
+            {entries.map((entry, index) => (
+              <div className="boxed" key={entry.key} data-testid={`${testId}-${index}`}>
+                <div className="boxed-head">
+                  <span className="grow">{t('form.entry', { label, number: index + 1 })}</span>
+                  <Button
+                    type="text"
+                    size="small"
+                    icon={<DeleteOutlined />}
+                    aria-label={t('form.removeEntry', { number: index + 1 })}
+                    data-testid={`${testId}-${index}-remove`}
+                    onClick={() => remove(entry.name)}
+                  />
+                </div>
+                <FieldTable fields={fields} at={[entry.name]} within={[...within, ...path]} />
+              </div>
+            ))}
+            {entries.length < (field.max ?? Infinity) && (
+              <Button size="small" type="dashed" icon={<PlusOutlined />} onClick={() => add(defaultsOf(fields))} data-testid={`${testId}-add`}>
+                {t('form.addEntry')}
+              </Button>
+            )}
+          </div>
+        )}
+      </Form.List>
+    </Form.Item>
+  );
+}
+
+function FieldItem({ field, path, within, stored }: { field: Field; path: Path; within: Path; stored?: Schemas['SecretInfo'] }) {
   const { t } = useTranslation();
   const local = useLocalText();
   const rules = useRules();
   const label = field.label ? local(field.label) : spell(field.name);
-  const testId = `field-${path.join('-')}`;
-  const must = field.required && !stored ? [rules.required] : [];
+  const testId = `field-${[...within, ...path].join('-')}`;
+  const inList = within.length > 0; // its default came with the entry
+  const must = (field.required || field.when?.needed) && !stored ? [rules.required] : [];
   const help: ReactNode = local(field.doc) || undefined;
   const common = { name: path, label, extra: help } as const;
   switch (field.type) {
     case 'bool':
       return (
-        <SwitchItem name={path} label={label} help={help} initialValue={field.default ?? false} testId={testId} />
+        <SwitchItem name={path} label={label} help={help} initialValue={inList ? undefined : (field.default ?? false)} testId={testId} />
       );
     case 'int':
       return (
@@ -96,7 +162,7 @@ function FieldItem({ field, path, stored }: { field: Field; path: (string | numb
       );
     case 'enum':
       return (
-        <Form.Item {...common} rules={must} initialValue={field.default ?? undefined}>
+        <Form.Item {...common} rules={must} initialValue={inList ? undefined : (field.default ?? undefined)}>
           <FormSelect
             style={{ maxWidth: 320 }}
             options={field.options.map((option) => ({ value: option, label: option }))}
@@ -115,7 +181,10 @@ function FieldItem({ field, path, stored }: { field: Field; path: (string | numb
           />
         </Form.Item>
       );
+    case 'object_list':
+      return <ObjectList field={field} path={path} within={within} label={label} help={help} />;
     case 'text_list':
+    case 'network_list':
       return (
         <Form.Item {...common} rules={must}>
           <FormSelect mode="tags" open={false} suffixIcon={null} tokenSeparators={[',', ' ', '\n']} placeholder={t('form.listHint')} data-testid={testId} />

@@ -10,9 +10,10 @@
 struct dp_exchange {
 	struct gw_str ip, consumer, route;
 	unsigned status;
-	char code[64], text[320], headers[512], key[256];
-	int64_t retry_ms, wait, left;
-	unsigned broke, taken;
+	char code[64], text[320], headers[512], claims[1024], settled[64];
+	int64_t retry_ms, wait, left, primary, fallback;
+	unsigned broke;
+	bool falls;
 	bool fail_open;
 	struct dp_running *running;
 };
@@ -37,19 +38,41 @@ static struct gw_str consumer(const struct dp_exchange *x) { return x->consumer;
 static struct gw_str route(const struct dp_exchange *x) { return x->route; }
 static struct gw_str model(const struct dp_exchange *x) { (void)x; return GW_STR("m"); }
 static struct gw_str client_ip(const struct dp_exchange *x) { return x->ip; }
-static int64_t prompt(const struct dp_exchange *x) { (void)x; return 1; }
+static struct gw_str api_key(const struct dp_exchange *x) { (void)x; return GW_STR("k1"); }
+static int64_t prompt(const struct dp_exchange *x) { (void)x; return 10; }
+static int64_t answer(const struct dp_exchange *x, int64_t each) { (void)x, (void)each; return 100; }
+static bool falls(const struct dp_exchange *x) { return x->falls; }
+
+static struct gw_strv groups(const struct dp_exchange *x)
+{
+	static struct gw_str names[2];
+
+	(void)x;
+	names[0] = GW_STR("design");
+	names[1] = GW_STR("all");
+	return (struct gw_strv){ names, 2 };
+}
+
+static struct gw_str by_name(const struct dp_exchange *x, const char *name)
+{
+	(void)x;
+	return strcmp(name, "x-team") == 0 ? GW_STR("red") : strcmp(name, "q") == 0 ? GW_STR("7") : strcmp(name, "s") == 0 ? GW_STR("abc") : GW_STR_NONE;
+}
 
 /* Grants everything, or refuses the first claim for x->wait. */
 static enum dp_verdict admit(struct dp_exchange *x)
 {
 	struct dp_claim_state states[DP_CLAIMS_MAX] = { { .left = x->left } };
-	size_t n;
+	size_t n, at = 0;
 	const struct dp_claimed *v = dp_plugins_claims(x->running, &n);
 
-	snprintf(x->key, sizeof x->key, "%.*s", GW_FMT(v[0].claim.key));
-	states[0].refused = x->wait > 0;
-	states[0].wait_ms = x->wait;
-	x->taken += x->wait ? 0 : (unsigned)v[0].claim.amount[DP_PRIMARY];
+	for (size_t i = 0; i < n; i++)
+		at += (size_t)snprintf(x->claims + at, sizeof x->claims - at, "%s%.*s=%lld/%lld", i ? " " : "", GW_FMT(v[i].claim.key),
+		                       (long long)v[i].claim.amount[DP_PRIMARY], (long long)v[i].claim.limit);
+	x->primary = v[0].claim.amount[DP_PRIMARY];
+	x->fallback = v[0].claim.amount[DP_FALLBACK];
+	states[0] = (struct dp_claim_state){ .limit = v[0].claim.limit, .used = 1, .left = x->wait ? 0 : x->left, .reset_ms = 2001,
+		.refused = x->wait > 0, .wait_ms = x->wait };
 	dp_plugins_decided(x->running, states, x->wait ? 0 : -1);
 	return x->wait ? DP_ANSWERED : DP_NEXT;
 }
@@ -62,7 +85,8 @@ static void broke(struct dp_exchange *x, const char *plugin, bool fail_open)
 }
 
 static const struct dp_host host = { .deny = deny, .reply_header = reply_header, .consumer = consumer, .route = route, .model = model,
-	.client_ip = client_ip, .prompt_tokens = prompt, .admit = admit, .broke = broke };
+	.client_ip = client_ip, .api_key = api_key, .groups = groups, .header = by_name, .query = by_name, .cookie = by_name,
+	.prompt_tokens = prompt, .answer_tokens = answer, .falls_back_when_limited = falls, .admit = admit, .broke = broke };
 
 /* Run one plugin with these settings; what was said first that is not NEXT. */
 static enum dp_verdict run(const char *plugin, const char *json, bool fail_open, struct dp_exchange *x)
@@ -70,8 +94,10 @@ static enum dp_verdict run(const char *plugin, const char *json, bool fail_open,
 	struct gw_arena *a = gw_arena_open(0);
 	const struct dp_plugin *p = dp_plugin_find(gw_str_c(plugin));
 	struct gw_error err = { .text = "" };
-	struct gw_binding b = { .plugin = gw_str_c(plugin), .fail_open = fail_open };
+	struct gw_binding b = { .plugin = gw_str_c(plugin), .fail_open = fail_open, .scope = GW_SCOPE_ROUTE, .owner = x->route };
 	struct dp_running *r;
+	size_t n, at = 0;
+	const struct dp_claimed *claims;
 	enum dp_verdict v;
 	json_t *o;
 	void *conf;
@@ -85,8 +111,11 @@ static enum dp_verdict run(const char *plugin, const char *json, bool fail_open,
 	v = dp_plugins_run(r, DP_HOOK_HEAD);
 	if (v == DP_NEXT)
 		v = dp_plugins_run(r, DP_HOOK_BODY);
+	dp_plugins_end(r, &(struct dp_outcome){ .status = 200, .prompt = 30, .completion = 70, .tokens = 100 });
 	dp_plugins_end(r, &(struct dp_outcome){ .status = 200 });
-	dp_plugins_end(r, &(struct dp_outcome){ .status = 200 });
+	claims = dp_plugins_claims(r, &n);
+	for (size_t i = 0; i < n && at < sizeof x->settled; i++)
+		at += (size_t)snprintf(x->settled + at, sizeof x->settled - at, "%lld ", (long long)claims[i].actual);
 	json_decref(o);
 	gw_arena_close(&a);
 	return v;
@@ -120,12 +149,15 @@ START_TEST(wrong_networks_are_refused_when_saved)
 	const struct dp_plugin *p = dp_plugin_find(GW_STR("ip-restriction"));
 
 	for (size_t i = 0; i < GW_COUNT(bad); i++) {
-		struct gw_str v[] = { GW_STR("10.0.0.0/8"), gw_str_c(bad[i]) };
-		struct { struct gw_strv allow, deny; struct gw_str message; } conf = { .deny = { v, 2 } };
+		struct gw_arena *a = gw_arena_open(0);
+		void *conf = gw_arena_alloc(a, p->conf_size);
+		json_t *o = json_pack("{s:[s,s]}", "deny", "10.0.0.0/8", bad[i]);
 		struct gw_error err = { .text = "" };
 
-		ck_assert_msg(p->check(&conf, &err) == GW_INVALID, "%s", bad[i]);
+		ck_assert_msg(gw_fields_read(p->fields, o, true, NULL, a, conf, NULL, &err) == GW_INVALID, "%s", bad[i]);
 		ck_assert_str_eq(err.path, "/deny/1");
+		json_decref(o);
+		gw_arena_close(&a);
 	}
 }
 END_TEST
@@ -143,27 +175,100 @@ START_TEST(a_broken_plugin_closes_or_opens)
 }
 END_TEST
 
-START_TEST(requests_are_limited)
-{
-	static const struct { const char *conf, *key; } rows[] = {
-		{ "{}", "rr/consumer/r1/app1" }, { "{\"limit_by\":\"ip\"}", "rr/ip/r1/1.2.3.4" }, { "{\"limit_by\":\"route\"}", "rr/route/r1/" },
-	};
-	struct dp_exchange x;
+/* One row a limit: settings, and the keys that a request of app1 claims, with their amounts. */
+static const struct { const char *plugin, *conf, *claims; } limit_rows[] = {
+	{ "request-ratelimit", "{}", "request-ratelimit/route:r1/consumer/total/bucket/60000/app1=1/60" },
+	{ "request-ratelimit", "{\"limit_by\":\"ip\"}", "request-ratelimit/route:r1/ip/total/bucket/60000/1.2.3.4=1/60" },
+	{ "request-ratelimit", "{\"limit_by\":\"route\",\"requests\":5,\"window\":\"10s\",\"algorithm\":\"sliding_window\"}",
+	  "request-ratelimit/route:r1/route/total/window/10000/r1=1/5" },
+	{ "request-ratelimit", "{\"limit_by\":\"header\",\"name\":\"x-team\"}", "request-ratelimit/route:r1/header:x-team/total/bucket/60000/red=1/60" },
+	{ "request-ratelimit", "{\"limit_by\":\"header\",\"name\":\"x-none\"}", "" },
+	{ "request-ratelimit", "{\"limit_by\":\"query\",\"name\":\"q\"}", "request-ratelimit/route:r1/query:q/total/bucket/60000/7=1/60" },
+	{ "request-ratelimit", "{\"limit_by\":\"cookie\",\"name\":\"s\"}", "request-ratelimit/route:r1/cookie:s/total/bucket/60000/abc=1/60" },
+	{ "request-ratelimit", "{\"limit_by\":\"api_key\"}", "request-ratelimit/route:r1/api_key/total/bucket/60000/k1=1/60" },
+	{ "request-ratelimit", "{\"limit_by\":\"model\"}", "request-ratelimit/route:r1/model/total/bucket/60000/m=1/60" },
+	{ "request-ratelimit", "{\"limit_by\":\"all\"}", "request-ratelimit/route:r1/all/total/bucket/60000/*=1/60" },
+	{ "request-ratelimit", "{\"limit_by\":\"group\"}",
+	  "request-ratelimit/route:r1/group/total/bucket/60000/design=1/60 request-ratelimit/route:r1/group/total/bucket/60000/all=1/60" },
+	{ "token-ratelimit", "{\"limit_by\":\"consumer\",\"tokens\":60000,\"window\":\"1m\"}",
+	  "token-ratelimit/route:r1/consumer/total/window/60000/app1=110/60000" },
+	{ "token-ratelimit", "{\"tokens\":50,\"count\":\"prompt\"}", "token-ratelimit/route:r1/consumer/prompt/window/60000/app1=10/50" },
+	/* several windows and dimensions at once; a rule for this consumer replaces the general one of its own dimension only */
+	{ "token-ratelimit", "{\"tokens\":1000,\"rules\":[{\"tokens\":9000,\"window\":\"1h\"},{\"values\":[\"app2\"],\"tokens\":7},"
+	  "{\"values\":[\"app1\"],\"tokens\":8},{\"limit_by\":\"ip\",\"networks\":[\"1.2.0.0/16\"],\"tokens\":3,\"count\":\"completion\"}]}",
+	  "token-ratelimit/route:r1/consumer/total/window/3600000/app1=110/9000 token-ratelimit/route:r1/consumer/total/window/60000/app1=110/8 "
+	  "token-ratelimit/route:r1/ip/completion/window/60000/1.2.3.4=100/3" },
+	{ "token-ratelimit", "{\"tokens\":0,\"rules\":[{\"limit_by\":\"ip\",\"networks\":[\"10.0.0.0/8\"],\"tokens\":3}]}", "" },
+	{ "token-ratelimit", "{\"tokens\":0,\"rules\":[{\"regex\":\"app[0-9]\",\"shared\":true,\"tokens\":3},{\"tokens\":4}]}",
+	  "token-ratelimit/route:r1/consumer/total/window/60000/rule 1=110/3" },
+	{ "token-ratelimit", "{\"tokens\":0,\"rules\":[{\"regex\":\"app\",\"tokens\":3},{\"tokens\":4}]}",
+	  "token-ratelimit/route:r1/consumer/total/window/60000/app1=110/4" },
+	{ "concurrency", "{\"calls\":2}", "concurrency/route:r1/consumer/total/window/0/app1=1/2" },
+};
 
-	for (size_t i = 0; i < GW_COUNT(rows); i++) {
-		x = (struct dp_exchange){ .ip = GW_STR("1.2.3.4"), .consumer = GW_STR("app1"), .route = GW_STR("r1"), .left = 9 };
-		ck_assert_int_eq(run("request-ratelimit", rows[i].conf, false, &x), DP_NEXT);
-		ck_assert_str_eq(x.key, rows[i].key);
-		ck_assert_uint_eq(x.taken, 1);
-		ck_assert_str_eq(x.headers, "x-ratelimit-limit-requests=60;x-ratelimit-remaining-requests=9;");
+static struct dp_exchange app1(void)
+{
+	return (struct dp_exchange){ .ip = GW_STR("1.2.3.4"), .consumer = GW_STR("app1"), .route = GW_STR("r1"), .left = 9 };
+}
+
+START_TEST(limits_concern_whom_they_say)
+{
+	for (size_t i = 0; i < GW_COUNT(limit_rows); i++) {
+		struct dp_exchange x = app1();
+
+		ck_assert_int_eq(run(limit_rows[i].plugin, limit_rows[i].conf, false, &x), DP_NEXT);
+		ck_assert_msg(strcmp(x.claims, limit_rows[i].claims) == 0, "%s\n got %s\nwant %s", limit_rows[i].conf, x.claims, limit_rows[i].claims);
 	}
-	x = (struct dp_exchange){ .ip = GW_STR("1.2.3.4"), .route = GW_STR("r1"), .wait = 1500 };
+}
+END_TEST
+
+START_TEST(a_refusal_says_what_and_how_long)
+{
+	struct dp_exchange x = { .ip = GW_STR("1.2.3.4"), .route = GW_STR("r1"), .wait = 1500 };
+
 	ck_assert_int_eq(run("request-ratelimit", "{\"requests\":5,\"window\":\"10s\"}", false, &x), DP_ANSWERED);
-	ck_assert_str_eq(x.key, "rr/consumer/r1/1.2.3.4");
+	ck_assert_str_eq(x.claims, "request-ratelimit/route:r1/consumer/total/bucket/10000/1.2.3.4=1/5"); /* anonymous: by address */
 	ck_assert_uint_eq(x.status, 429);
 	ck_assert_int_eq(x.retry_ms, 1500);
-	ck_assert_uint_eq(x.taken, 0);
-	ck_assert_ptr_nonnull(strstr(x.text, "5 requests per 10 s"));
+	ck_assert_str_eq(x.text, "request rate limit reached: 5 requests per 10s for consumer `1.2.3.4`; try again in 2 s");
+	ck_assert_str_eq(x.headers, "x-ratelimit-limit-requests=5;x-ratelimit-remaining-requests=0;x-ratelimit-reset-requests=3s;");
+	x = app1();
+	x.wait = 1;
+	ck_assert_int_eq(run("token-ratelimit", "{\"tokens\":1000,\"count\":\"completion\"}", false, &x), DP_ANSWERED);
+	ck_assert_str_eq(x.text, "token rate limit reached: 1000 completion tokens per 1m for consumer `app1`; 0 are left; try again in 1 s");
+	x = app1();
+	x.wait = 1;
+	ck_assert_int_eq(run("concurrency", "{\"limit_by\":\"all\",\"calls\":3}", false, &x), DP_ANSWERED);
+	ck_assert_str_eq(x.code, "concurrency_limit_exceeded");
+	ck_assert_str_eq(x.text, "too many calls in flight: 3 calls at once; try again when one has ended");
+}
+END_TEST
+
+START_TEST(tokens_are_settled_to_what_was_used)
+{
+	struct dp_exchange x = app1();
+
+	ck_assert_int_eq(run("token-ratelimit", "{\"rules\":[{\"count\":\"prompt\"},{\"count\":\"completion\"}]}", false, &x), DP_NEXT);
+	ck_assert_str_eq(x.settled, "30 70 100 ");
+}
+END_TEST
+
+START_TEST(a_routes_limit_leaves_its_fallback_alone)
+{
+	static const struct { const char *targets; bool falls; int64_t primary, fallback; } rows[] = {
+		{ "auto", false, 1, 1 }, { "auto", true, 1, -1 }, { "all", true, 1, 1 }, { "primary", false, 1, -1 }, { "fallback", true, -1, 1 },
+	};
+
+	for (size_t i = 0; i < GW_COUNT(rows); i++) {
+		struct dp_exchange x = app1();
+		char conf[64];
+
+		snprintf(conf, sizeof conf, "{\"targets\":\"%s\"}", rows[i].targets);
+		x.falls = rows[i].falls;
+		ck_assert_int_eq(run("concurrency", conf, false, &x), DP_NEXT);
+		ck_assert_int_eq(x.primary, rows[i].primary);
+		ck_assert_int_eq(x.fallback, rows[i].fallback);
+	}
 }
 END_TEST
 
@@ -193,5 +298,6 @@ START_TEST(plugins_stand_in_rank_order)
 }
 END_TEST
 
-UNIT_MAIN("plugins", addresses, wrong_networks_are_refused_when_saved, a_broken_plugin_closes_or_opens, requests_are_limited,
+UNIT_MAIN("plugins", addresses, wrong_networks_are_refused_when_saved, a_broken_plugin_closes_or_opens, limits_concern_whom_they_say,
+          a_refusal_says_what_and_how_long, tokens_are_settled_to_what_was_used, a_routes_limit_leaves_its_fallback_alone,
           unknown_plugins_are_skipped, plugins_stand_in_rank_order)

@@ -250,5 +250,116 @@ START_TEST(catalogue_refuses)
 }
 END_TEST
 
-UNIT_MAIN("field", defaults, values, refusals, unknown_members_are_counted_when_lenient, sealed_secrets, required,
+/* ---- lists of objects, regexes, networks, conditions ---- */
+
+struct entry { int64_t by, n; struct gw_str name; struct gw_pattern re; struct gw_netv nets; };
+struct outer { int64_t on; struct gw_objects rules; };
+static const char *const bys[] = { "user", "header", "ip", NULL };
+static const struct gw_field entry_fields[] = {
+	GW_FIELD_ENUM(struct entry, by, "by", bys, 0, "By.", "按。"),
+	GW_FIELD_TEXT_WHEN(struct entry, name, "name", GW_F_NEEDED, 20, "by=header|ip", "Name.", "名。"),
+	GW_FIELD_REGEX(struct entry, re, "regex", 40, "Regex.", "正则。"),
+	GW_FIELD_NETS(struct entry, nets, "nets", 0, 3, "Nets.", "网。"),
+	GW_FIELD_INT(struct entry, n, "n", 1, 9, 5, "N.", "数。"),
+	GW_FIELD_END
+};
+static const struct gw_field outer_fields[] = {
+	GW_FIELD_BOOL(struct outer, on, "on", 1, "On.", "开。"),
+	GW_FIELD_OBJECTS(struct outer, rules, "rules", 2, struct entry, entry_fields, "Rules.", "规则。"),
+	GW_FIELD_END
+};
+
+static enum gw_rc read_outer(const char *text, bool strict, const struct gw_field *f, void *into)
+{
+	json_t *o = json_loads(text, 0, NULL);
+	ck_assert_ptr_nonnull(o);
+	fresh();
+	memset(&e, 0, sizeof e);
+	unknown = 0;
+	enum gw_rc rc = gw_fields_read(f, o, strict, NULL, arena, into, &unknown, &e);
+	json_decref(o);
+	return rc;
+}
+
+START_TEST(lists_of_objects)
+{
+	struct outer o = { 0 };
+	ck_assert_int_eq(read_outer("{\"rules\":[{},{\"by\":\"header\",\"name\":\"x\",\"regex\":\"a+\",\"nets\":[\"10.0.0.0/8\",\"::1\"],\"n\":7}]}", true,
+	    outer_fields, &o), GW_OK);
+	const struct entry *v = o.rules.v;
+	ck_assert(o.rules.n == 2 && v[0].n == 5 && v[0].by == 0 && v[1].n == 7 && v[1].by == 1);
+	ck_assert(gw_pattern_matches(&v[1].re, GW_STR("aaa")) && !gw_pattern_matches(&v[1].re, GW_STR("aab")));
+	ck_assert(!gw_pattern_matches(&v[0].re, GW_STR("")));
+	struct gw_net ip;
+	ck_assert(gw_net_parse(GW_STR("10.9.9.9"), &ip) && gw_net_holds(&v[1].nets.v[0], &ip) && !gw_net_holds(&v[1].nets.v[1], &ip));
+	ck_assert_int_eq(read_outer("{\"rules\":[{\"new\":1}]}", false, outer_fields, &o), GW_OK);
+	ck_assert_uint_eq(unknown, 1);
+}
+END_TEST
+
+START_TEST(faults_in_lists_are_named)
+{
+	static const struct { const char *text, *path, *words; } rows[] = {
+		{ "{\"rules\":{}}", "/rules", "at most 2 objects" }, { "{\"rules\":[{},{},{}]}", "/rules", "at most 2" },
+		{ "{\"rules\":[{},7]}", "/rules/1", "must be an object" }, { "{\"rules\":[{\"n\":10}]}", "/rules/0/n", "from 1 to 9" },
+		{ "{\"rules\":[{\"new\":1}]}", "/rules/0/new", "no member" },
+		{ "{\"rules\":[{},{\"by\":\"header\"}]}", "/rules/1/name", "required when `by` is header" },
+		{ "{\"rules\":[{\"regex\":\"(\"}]}", "/rules/0/regex", "no regular expression" },
+		{ "{\"rules\":[{\"nets\":[\"::1\",\"10.0.0.0/33\"]}]}", "/rules/0/nets/1", "not an address or network" },
+	};
+	for (size_t i = 0; i < GW_COUNT(rows); i++) {
+		struct outer o = { 0 };
+		ck_assert_msg(read_outer(rows[i].text, true, outer_fields, &o) == GW_INVALID, "%s", rows[i].text);
+		ck_assert_msg(strcmp(e.path, rows[i].path) == 0, "%s: %s", rows[i].text, e.path);
+		ck_assert_msg(strstr(e.text, rows[i].words) != NULL, "%s: %s", rows[i].text, e.text);
+	}
+}
+END_TEST
+
+/* What a worker prints, a control plane reads back: it then checks the same things, without the plugin. */
+START_TEST(tables_survive_the_catalogue)
+{
+	struct gw_catalog *c = gw_catalog_open(), *back;
+	gw_catalog_add(c, GW_CAT_PLUGINS, &(struct gw_module){ .name = "p", .fields = outer_fields, .conf_size = sizeof(struct outer) });
+	json_t *doc = gw_catalog_json(c);
+	char *text = json_dumps(doc, 0);
+	ck_assert_ptr_nonnull(strstr(text, "\"when\": {\"field\": \"by\", \"values\": [\"header\", \"ip\"], \"needed\": true}"));
+	ck_assert_int_eq(gw_catalog_parse(&back, gw_str_c(text), &e), GW_OK);
+	const struct gw_module *m = gw_catalog_find(back, GW_CAT_PLUGINS, GW_STR("p"));
+	char conf_[256] = { 0 };
+	ck_assert_uint_le(m->conf_size, sizeof conf_);
+	ck_assert_int_eq(read_outer("{\"rules\":[{\"by\":\"ip\",\"name\":\"x\",\"n\":3}]}", true, m->fields, conf_), GW_OK);
+	ck_assert_int_eq(read_outer("{\"rules\":[{\"by\":\"ip\"}]}", true, m->fields, conf_), GW_INVALID);
+	ck_assert_str_eq(e.path, "/rules/0/name");
+	json_t *again = gw_catalog_json(back);
+	ck_assert(json_equal(doc, again));
+	json_decref(again);
+	json_decref(doc);
+	free(text);
+	gw_catalog_close(&c);
+	gw_catalog_close(&back);
+}
+END_TEST
+
+START_TEST(wrong_tables_are_refused)
+{
+	static const struct { const char *field, *words; } rows[] = {
+		{ "{\"name\":\"a\",\"type\":\"object_list\",\"max\":3}", "`fields` must be a list" },
+		{ "{\"name\":\"a\",\"type\":\"object_list\",\"fields\":[{\"name\":\"s\",\"type\":\"secret\"}]}", "neither secrets" },
+		{ "{\"name\":\"a\",\"type\":\"object_list\",\"fields\":[{\"name\":\"s\",\"type\":\"object_list\",\"fields\":[]}]}", "neither secrets" },
+		{ "{\"name\":\"a\",\"type\":\"int\",\"when\":{\"field\":\"b\",\"values\":[\"x\"]}}", "must name an enum" },
+		{ "{\"name\":\"a\",\"type\":\"int\",\"when\":{\"field\":\"b\"}}", "`field` and `values`" },
+	};
+	for (size_t i = 0; i < GW_COUNT(rows); i++) {
+		struct gw_catalog *c;
+		char text[512];
+		snprintf(text, sizeof text, "{\"format\":1,\"plugins\":[{\"name\":\"p\",\"fields\":[%s]}],\"provider_types\":[]}", rows[i].field);
+		ck_assert_msg(gw_catalog_parse(&c, gw_str_c(text), &e) == GW_INVALID, "%s", text);
+		ck_assert_msg(strstr(e.text, rows[i].words) != NULL, "%s: %s", text, e.text);
+	}
+}
+END_TEST
+
+UNIT_MAIN("field", lists_of_objects, faults_in_lists_are_named, tables_survive_the_catalogue, wrong_tables_are_refused,
+    defaults, values, refusals, unknown_members_are_counted_when_lenient, sealed_secrets, required,
           table_as_json, catalogue_there_and_back, catalogue_refuses)
