@@ -150,7 +150,8 @@ void dp_answer_full(struct dp_exchange *x, unsigned status, const char *type, st
 	if (body.n && !x->head_only)
 		v[n++] = body;
 	x->sent_body = x->head_only ? 0 : (int64_t)body.n;
-	(void)dp_conn_write(x->client->conn, v, n);
+	if (!x->gone)
+		(void)dp_conn_write(x->client->conn, v, n);
 	dp_x_finish(x, reason_for(x, status));
 }
 

@@ -390,6 +390,10 @@ void dp_attempt_failed(struct dp_exchange *x, const struct dp_failure *f)
 	if (gw_log_on(GW_LOG_INFO))
 		gw_log(GW_LOG_INFO, "provider", t->provider->name, "attempt failed", "request=%s route=%.*s attempt=%u %s=%s status=%u: %s",
 		       x->id, GW_FMT(x->route->name), x->attempts, dp_step_name(x->step), result_name(f), f->status, f->text);
+	if (x->gone) {
+		dp_x_end(x, GW_END_CLIENT_CLOSED);
+		return;
+	}
 	if (x->committed) {
 		dp_relay_break(x, f->how == DP_FAIL_TIMEOUT ? DP_E_UPSTREAM_TIMEOUT : DP_E_UPSTREAM_FAILED, f->text);
 		return;

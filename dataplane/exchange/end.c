@@ -176,7 +176,7 @@ void dp_x_end(struct dp_exchange *x, enum gw_end_reason why)
 	x->ended = true;
 	dp_timer_stop(&x->timer);
 	dp_jwks_cancel(&x->auth.wait);
-	record(x, why);
+	record(x, x->gone ? GW_END_CLIENT_CLOSED : why);
 	x->step = DP_STEP_DONE;
 	dp_attempt_drop(x, false);
 	dp_place_leave(&x->next_place);
@@ -188,15 +188,40 @@ void dp_x_end(struct dp_exchange *x, enum gw_end_reason why)
 		dp_conn_close(&c->conn);
 	}
 	dp_crash_forget(x->shard->crash, x);
-	dp_crash_forget(x->shard->crash, x);
 	dp_loop_defer(x->shard->loop, &x->deferred, free_exchange);
 	dp_client_next(c);
+}
+
+/*
+ * `drain`: whoever pays by exact counts reads the answer to its end, for so long and no longer.  The client's
+ * connection is over; what still comes goes nowhere, no other attempt begins, and the row says who ended it.
+ */
+static bool drains(struct dp_exchange *x)
+{
+	const struct dp_attempt *t = &x->at;
+
+	return !x->gone && t->a && t->provider->client_gone.drain && t->sent && x->step >= DP_STEP_SEND && x->step <= DP_STEP_RELAY &&
+	       !x->shard->draining;
+}
+
+static void drain(struct dp_exchange *x)
+{
+	(void)dp_x_client_ip(x); /* for the record: the connection will not tell any more */
+	x->gone = true;
+	x->gone_ms = dp_x_now(x);
+	x->client->closing = true;
+	dp_conn_close(&x->client->conn);
+	dp_relay_resume(x); /* a client that was too slow holds nobody back any more */
 }
 
 void dp_x_gone(struct dp_exchange *x)
 {
 	if (!x->error_code && x->step != DP_STEP_FLUSH)
 		x->error_code = "client_closed";
+	if (drains(x)) {
+		drain(x);
+		return;
+	}
 	x->cut = true;
 	dp_x_end(x, GW_END_CLIENT_CLOSED);
 }
@@ -205,7 +230,7 @@ void dp_x_finish(struct dp_exchange *x, enum gw_end_reason why)
 {
 	if (x->ended)
 		return;
-	if (dp_conn_queued(x->client->conn) == 0) {
+	if (x->gone || dp_conn_queued(x->client->conn) == 0) {
 		dp_x_end(x, why);
 		return;
 	}

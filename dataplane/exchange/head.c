@@ -79,13 +79,14 @@ struct dp_exchange *dp_x_open(struct dp_client *c)
 
 struct gw_str dp_x_client_ip(struct dp_exchange *x)
 {
-	struct dp_addr at = *dp_conn_peer(x->client->conn ? x->client->conn : NULL);
+	struct dp_addr at;
 	struct gw_str rest = GW_STR_NONE, hop;
 	size_t n = x->head ? x->head->n_headers : 0;
 	bool trusted;
 
-	if (x->client_ip[0])
+	if (x->client_ip[0]) /* and its connection may be gone */
 		return gw_str_c(x->client_ip);
+	at = *dp_conn_peer(x->client->conn);
 	at.port = 0;
 	do { /* from the nearest hop outwards, as long as the hop that said so is trusted */
 		struct dp_addr next;

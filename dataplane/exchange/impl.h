@@ -16,6 +16,7 @@
  *   end.c      the ledger row, the metrics; exactly once
  *   admit.c    limits, quotas and budgets, reserved together
  *   tell.c     the same for those who watch: access log, traces, captured prompts
+ *   check.c    health checks of endpoints
  *   hooks.c    what plugins may ask of an exchange
  *
  * Texts of the request's head are borrowed from the client's parser, which keeps the message until the exchange ends.
@@ -64,7 +65,7 @@ struct dp_shard {
 	struct dp_desk *desk;
 	struct dp_metrics *metrics;
 	struct dp_access_ring *ring;  /* NULL: nobody keeps an access log */
-	struct gw_node clients, probes;
+	struct gw_node clients, probes, checks;
 	size_t n_clients, n_busy;
 	bool draining;
 	struct gw_buf head, out;      /* scratch: filled and written within one callback */
@@ -234,6 +235,8 @@ struct dp_exchange {
 	bool cut;                          /* the client's connection must break, its answer has no proper end */
 	bool denied;                       /* a plugin refused it */
 	bool ended;
+	bool gone;                         /* the client left, its answer is read to the end all the same */
+	int64_t gone_ms;
 	int64_t wall_ms, t0_us, body_us, attempt_us, first_byte_us, first_token_us;
 	int64_t overhead_us, queue_ms, connect_ms;
 	int64_t request_bytes;
@@ -260,6 +263,9 @@ struct dp_client {
 
 /* probe.c */
 void dp_probes_cut(struct dp_shard *s);                /* end those under way */
+/* check.c */
+void dp_checks_bind(struct dp_shard *s);               /* as the configuration says; the first loop's alone */
+void dp_checks_cut(struct dp_shard *s);
 /* client.c */
 void dp_client_next(struct dp_client *c);              /* the exchange is over: go on, or close */
 void dp_client_close(struct dp_client *c);

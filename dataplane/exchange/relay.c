@@ -90,6 +90,11 @@ static void flush(struct dp_exchange *x, bool ended)
 
 	if (out->n == 0 && !ended)
 		return;
+	if (x->gone) {
+		x->committed = true;
+		gw_buf_clear(out);
+		return;
+	}
 	if (!x->head_sent) {
 		choose_head(x, ended);
 		v[n++] = gw_buf_str(&x->shard->head);
@@ -140,7 +145,7 @@ void dp_relay_ping(struct dp_exchange *x)
 void dp_relay_resume(struct dp_exchange *x)
 {
 	x->client_full = false;
-	if (x->step == DP_STEP_FLUSH) {
+	if (!x->gone && x->step == DP_STEP_FLUSH) {
 		if (dp_conn_queued(x->client->conn) == 0)
 			dp_x_end(x, x->end_reason);
 		return;

@@ -36,6 +36,7 @@ struct dp_shard *dp_shard_open(struct dp_loop *l, const struct dp_shared *shared
 	s->ring = shared->access_log ? dp_access_log_ring(shared->access_log, dp_loop_index(l)) : NULL;
 	gw_list_init(&s->clients);
 	gw_list_init(&s->probes);
+	gw_list_init(&s->checks);
 	gw_buf_init(&s->head, 1u << 20);
 	gw_buf_init(&s->out, DP_OUT_MAX);
 	gw_random(s->random, sizeof s->random);
@@ -87,6 +88,7 @@ void dp_shard_swap(struct dp_shard *s, struct gw_snapshot *next)
 		s->any_open_route |= r[i].enabled && !r[i].auth.required;
 	dp_pools_keep(s->pools, next);
 	dp_jwks_keep(s->jwks, next);
+	dp_checks_bind(s);
 }
 
 #define UNREAD_MS 150
@@ -109,6 +111,7 @@ void dp_shard_drain(struct dp_shard *s)
 {
 	GW_CHECK(s, DP_SHARD_MAGIC);
 	s->draining = true;
+	dp_checks_cut(s);
 	dp_pools_drain(s->pools);
 	for (struct gw_node *n = s->clients.next, *next; n != &s->clients; n = next) {
 		struct dp_client *c = GW_CONTAINER(n, struct dp_client, node);
@@ -126,6 +129,7 @@ void dp_shard_cut(struct dp_shard *s)
 	GW_CHECK(s, DP_SHARD_MAGIC);
 	dp_probes_cut(s);
 	dp_jwks_stop(s->jwks);
+	dp_checks_cut(s);
 	while (!gw_list_empty(&s->clients)) {
 		struct dp_client *c = GW_CONTAINER(s->clients.next, struct dp_client, node);
 

@@ -92,9 +92,14 @@ static int64_t total_due(const struct dp_exchange *x)
 	return INT64_MAX;
 }
 
+static int64_t drain_due(const struct dp_exchange *x)
+{
+	return x->gone ? x->gone_ms + x->at.provider->client_gone.limit_ms : INT64_MAX;
+}
+
 static int64_t ping_due(const struct dp_exchange *x)
 {
-	if (!x->sse || !x->settings || x->settings->sse_keepalive_ms <= 0 || x->client_full ||
+	if (x->gone || !x->sse || !x->settings || x->settings->sse_keepalive_ms <= 0 || x->client_full ||
 	    x->step < DP_STEP_CONNECT || x->step > DP_STEP_RELAY)
 		return INT64_MAX;
 	return x->last_out_ms + x->settings->sse_keepalive_ms;
@@ -169,7 +174,9 @@ static void on_timer(struct dp_timer *t)
 
 	GW_CHECK(x, DP_EXCHANGE_MAGIC);
 	dp_crash_at(x->shard->crash, x);
-	if (stall_due(x) <= now) {
+	if (drain_due(x) <= now) {
+		dp_x_end(x, GW_END_CLIENT_CLOSED);
+	} else if (stall_due(x) <= now) {
 		expire_stall(x);
 	} else if (total_due(x) <= now) {
 		expire_total(x);
@@ -189,7 +196,7 @@ void dp_x_timer_init(struct dp_exchange *x)
 
 void dp_x_arm(struct dp_exchange *x)
 {
-	int64_t due = min64(total_due(x), ping_due(x)), now = dp_x_now(x);
+	int64_t due = min64(min64(total_due(x), drain_due(x)), ping_due(x)), now = dp_x_now(x);
 
 	if (steps[x->step].due)
 		due = min64(due, steps[x->step].due(x));

@@ -141,6 +141,27 @@ static struct dp_endpoint *endpoint_for(struct dp_pool *p, const struct gw_provi
 	return endpoint_open(p, pr, url, identity);
 }
 
+void dp_endpoint_dial_spec(const struct dp_endpoint *e, struct dp_dial_spec *out)
+{
+	*out = (struct dp_dial_spec){
+		.host = e->base.host, .port = e->base.port, .tls = e->base.tls, .verify = e->verify, .only_tls13 = e->only_tls13,
+		.ca_pem = e->ca_pem, .server_name = e->server_name, .allow_private = e->allow_private,
+	};
+}
+
+struct dp_endpoint *dp_pool_endpoint(struct dp_pool *p, unsigned i)
+{
+	p->v[i]->refs++;
+	return p->v[i];
+}
+
+void dp_endpoint_let_go(struct dp_endpoint **e)
+{
+	if (*e)
+		endpoint_unref(*e);
+	*e = NULL;
+}
+
 struct dp_health *dp_endpoint_health(struct dp_endpoint *e) { return e->health; }
 struct gw_str dp_endpoint_authority(const struct dp_endpoint *e) { return e->base.authority; }
 struct gw_str dp_endpoint_path(const struct dp_endpoint *e) { return e->base.path; }
@@ -247,11 +268,10 @@ static void on_dialed(void *arg, struct dp_conn *c, enum dp_net_fault fault, con
 
 static void start_dial(struct dp_want *a, struct dp_endpoint *e)
 {
-	struct dp_dial_spec s = {
-		.host = e->base.host, .port = e->base.port, .tls = e->base.tls, .verify = e->verify, .only_tls13 = e->only_tls13, .ca_pem = e->ca_pem,
-		.server_name = e->server_name, .allow_private = e->allow_private, .timeout_ms = a->connect_ms,
-	};
+	struct dp_dial_spec s;
 
+	dp_endpoint_dial_spec(e, &s);
+	s.timeout_ms = a->connect_ms;
 	gw_list_add_tail(&e->connecting, &a->node);
 	e->n_connecting++;
 	a->dialed_ms = dp_loop_now(e->pool->pools->loop);

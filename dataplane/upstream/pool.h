@@ -83,6 +83,9 @@ int64_t dp_pool_closed_until(const struct dp_pool *pool);
 bool dp_pool_refuses_usage(const struct dp_pool *pool);
 void dp_pool_note_usage_refused(struct dp_pool *pool);
 void dp_place_leave(struct dp_place *pl);            /* fine when it holds nothing */
+struct dp_endpoint *dp_pool_endpoint(struct dp_pool *pool, unsigned i);   /* the provider's i-th; owned: dp_endpoint_let_go() */
+void dp_endpoint_let_go(struct dp_endpoint **e);     /* consumed; NULL is fine */
+void dp_endpoint_dial_spec(const struct dp_endpoint *e, struct dp_dial_spec *out); /* all but its limit of time */
 struct dp_health *dp_endpoint_health(struct dp_endpoint *e);
 struct gw_str dp_endpoint_authority(const struct dp_endpoint *e);   /* Host header */
 struct gw_str dp_endpoint_path(const struct dp_endpoint *e);        /* "/v1" or "" */
