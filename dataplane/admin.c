@@ -78,6 +78,18 @@ static void answer(struct visitor *v, unsigned status, const char *type, struct 
 
 /* ---- figures of the other loops ---- */
 
+static void add_observers(struct dp_gauges *g, const struct dp_shared *w)
+{
+	if (w->access_log) {
+		g->access_written = (int64_t)dp_access_log_written(w->access_log);
+		g->access_dropped = (int64_t)dp_access_log_dropped(w->access_log);
+	}
+	if (w->otlp) {
+		g->spans_sent = (int64_t)dp_otlp_sent(w->otlp);
+		g->spans_dropped = (int64_t)dp_otlp_dropped(w->otlp);
+	}
+}
+
 static void metrics(struct visitor *v)
 {
 	const struct dp_admin_sources *f = &v->admin->from;
@@ -102,6 +114,7 @@ static void metrics(struct visitor *v)
 		g.usage_queued = (int64_t)dp_ledger_queued(f->ledger);
 		g.usage_dropped = dp_ledger_dropped(f->ledger);
 	}
+	add_observers(&g, dp_fleet_shared(f->fleet));
 	for (size_t i = 0; i < n; i++)
 		m[i] = dp_shard_metrics(dp_fleet_shard(f->fleet, i));
 	dp_fleet_ping(f->fleet);

@@ -150,6 +150,8 @@ void dp_fleet_swap(struct dp_fleet *f, struct gw_snapshot *s)
 	dp_client_limit((size_t)gw_snapshot_settings(s)->max_connections);
 	if (f->shared.access_log)
 		dp_access_log_apply(f->shared.access_log, gw_snapshot_settings(s));
+	if (f->shared.otlp)
+		dp_otlp_apply(f->shared.otlp, &gw_snapshot_settings(s)->tracing);
 	run_on(f, 0, f->n, swap_one, s);
 	pthread_mutex_lock(&f->lock);
 	old = f->current;
@@ -258,6 +260,7 @@ void dp_fleet_close(struct dp_fleet **fp)
 
 /* ---- figures ---- */
 
+const struct dp_shared *dp_fleet_shared(const struct dp_fleet *f) { return &f->shared; }
 size_t dp_fleet_size(const struct dp_fleet *f) { return f->n; }
 struct dp_counters *dp_fleet_counters(struct dp_fleet *f) { return f->shared.counters; }
 struct dp_shard *dp_fleet_shard(struct dp_fleet *f, size_t i) { return f->m[i].shard; }

@@ -31,6 +31,7 @@ bool dp_fleet_draining(const struct dp_fleet *f);
 /* Whatever is left: streams get their error event, then all connections are closed. */
 void dp_fleet_cut(struct dp_fleet *f);
 
+const struct dp_shared *dp_fleet_shared(const struct dp_fleet *f);
 size_t dp_fleet_size(const struct dp_fleet *f);
 struct dp_shard *dp_fleet_shard(struct dp_fleet *f, size_t i);
 struct dp_counters *dp_fleet_counters(struct dp_fleet *f); /* borrowed */

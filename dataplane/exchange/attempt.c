@@ -66,7 +66,8 @@ static void add_header(struct gw_buf *out, struct gw_str name, struct gw_str val
 /* Built from configuration; of the client's headers only what passes and nobody else sets. */
 static void write_head(struct dp_exchange *x, struct gw_buf *out)
 {
-	static const char *const ours[] = { "host", "content-length", "accept-encoding", "x-request-id" };
+	static const char *const ours[] = { "host", "content-length", "accept-encoding", "x-request-id", "traceparent", "tracestate" };
+	size_t n_ours = GW_COUNT(ours) - (x->trace.span_id[0] ? 0 : 2); /* without spans of our own the caller's go on */
 	const struct dp_attempt *t = &x->at;
 	struct gw_pair fixed[DP_PROVIDER_MAX_HEADERS];
 	size_t n = dp_provider_headers(t->type, t->provider->options, t->place.key ? t->place.key->value : GW_STR_NONE,
@@ -78,7 +79,7 @@ static void write_head(struct dp_exchange *x, struct gw_buf *out)
 		const struct gw_pair *h = &x->head->headers[i];
 		bool set = names_it(fixed, n, h->name) || names_it(t->provider->headers, t->provider->n_headers, h->name);
 
-		for (size_t k = 0; !set && k < GW_COUNT(ours); k++)
+		for (size_t k = 0; !set && k < n_ours; k++)
 			set = gw_str_ieq(h->name, gw_str_c(ours[k]));
 		if (!set && dp_request_header_passes(x->head->headers, x->head->n_headers, h->name))
 			add_header(out, h->name, h->value);
@@ -90,6 +91,8 @@ static void write_head(struct dp_exchange *x, struct gw_buf *out)
 		add_header(out, t->provider->headers[i].name, t->provider->headers[i].value);
 	dp_write_header(out, "accept-encoding", GW_STR("identity"));
 	dp_write_header(out, "x-request-id", gw_str_c(x->id));
+	if (x->trace.span_id[0] && x->log.last)
+		dp_trace_write(&x->trace, x->log.last->span, out);
 	if (x->reader)
 		dp_write_header_int(out, "content-length", (int64_t)t->body.bytes);
 	dp_write_head_end(out);

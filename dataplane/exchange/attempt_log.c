@@ -32,6 +32,11 @@ void dp_attempt_log_begin(struct dp_exchange *x, bool repeated)
 	t->start_us = l->n == 1 ? x->attempt_us : gw_mono_us();
 	t->connected_us = t->sent_us = t->first_byte_us = t->first_token_us = t->end_us = -1;
 	t->repeated = repeated;
+	if (x->trace.span_id[0]) {
+		uint64_t id = dp_shard_random(x->shard) | 1;
+
+		memcpy(t->span, &id, sizeof t->span);
+	}
 }
 
 void dp_attempt_log_connected(struct dp_exchange *x)

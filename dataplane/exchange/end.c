@@ -78,6 +78,7 @@ static void fill(struct dp_exchange *x, struct gw_usage_record *r, enum gw_end_r
 	r->refused_by = x->plugins && dp_plugins_denied_by(x->plugins) ? gw_str_c(dp_plugins_denied_by(x->plugins)) : GW_STR("");
 	r->consumer_groups = groups_text(x);
 	r->attempt_log = dp_attempt_log_text(x);
+	r->trace_id = x->trace.valid ? gw_str_c(x->trace.hex) : GW_STR("");
 	r->started_at_ms = x->wall_ms;
 	r->status = x->status;
 	r->attempts = x->attempts;
@@ -160,7 +161,7 @@ static void record(struct dp_exchange *x, enum gw_end_reason why)
 		dp_x_settle(x);
 	}
 	count(x, &r, now_us);
-	dp_x_tell(x, &r);
+	dp_x_tell(x, &r, now_us);
 	/* The list of models and preflights cost nothing and concern no ledger. */
 	if (x->shard->shared.ledger && x->op && x->op->kind != DP_OP_MODELS)
 		dp_ledger_add(x->shard->shared.ledger, &r);

@@ -184,6 +184,7 @@ void dp_x_head(struct dp_exchange *x, const struct dp_head *h)
 	x->head = h;
 	x->head_only = gw_str_is(h->method, "HEAD");
 	choose_id(x);
+	dp_x_trace(x);
 	x->request_bytes = (int64_t)h->bytes;
 	if (!h->keep_alive)
 		x->close_after = true;

@@ -177,6 +177,7 @@ struct dp_exchange {
 	const struct dp_head *head;        /* NULL when the head itself was refused */
 	struct dp_uri uri;
 	char id[72];                       /* x-request-id */
+	struct dp_trace trace;
 	const struct dp_operation *op;
 	struct gw_str rest;                /* behind the operation's path */
 	const struct dp_dialect *dialect;
@@ -341,7 +342,8 @@ bool dp_x_admission_due(const struct dp_exchange *x);
 enum dp_verdict dp_x_admit_fallback(struct dp_exchange *x, void (*then)(struct dp_exchange *x, enum dp_verdict v));
 void dp_x_settle(struct dp_exchange *x);               /* at the end: gives back what was not used */
 /* tell.c */
-void dp_x_tell(struct dp_exchange *x, const struct gw_usage_record *r);
+void dp_x_trace(struct dp_exchange *x);                /* once the head is there */
+void dp_x_tell(struct dp_exchange *x, const struct gw_usage_record *r, int64_t now_us);
 /* hooks.c */
 extern const struct dp_host dp_exchange_host;
 

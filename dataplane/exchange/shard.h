@@ -11,6 +11,7 @@
 #include "observe/access_log.h"
 #include "observe/ledger.h"
 #include "observe/metrics.h"
+#include "observe/otlp.h"
 #include "services/counters.h"
 #include "snapshot.h"
 #include "upstream/pins.h"
@@ -26,6 +27,7 @@ struct dp_shared {
 	struct dp_access_log *access_log;      /* NULL: none is kept */
 	struct dp_pins *pins;
 	size_t loops;                          /* how many share the worker's limits */
+	struct dp_otlp *otlp;                  /* NULL: no traces */
 };
 
 struct dp_shard *dp_shard_open(struct dp_loop *l, const struct dp_shared *shared); /* owned: dp_shard_close() */

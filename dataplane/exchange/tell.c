@@ -1,5 +1,6 @@
 /* tell.c - a finished request, for whoever watches: the access log, traces, captured prompts. */
 #include "base/str.h"
+#include "base/time.h"
 #include "exchange/impl.h"
 
 /* Of the requests that went well, a share by the id's hash; what failed is always told. */
@@ -25,7 +26,67 @@ static void tell_access_log(struct dp_exchange *x, const struct gw_usage_record 
 	dp_access_log_add(x->shard->ring, st->access_log_mask, r, &f);
 }
 
-void dp_x_tell(struct dp_exchange *x, const struct gw_usage_record *r)
+/* ---- traces ---- */
+
+void dp_x_trace(struct dp_exchange *x)
+{
+	const struct gw_tracing *t = x->settings && x->shard->shared.otlp && x->settings->tracing.enabled ? &x->settings->tracing : NULL;
+	uint64_t random[4] = { 0 };
+
+	for (size_t i = 0; t && i < GW_COUNT(random); i++)
+		random[i] = dp_shard_random(x->shard);
+	dp_trace_begin(&x->trace, x->head->headers, x->head->n_headers, t != NULL, t ? t->sample_ppm : 0, random, x->a);
+}
+
+struct clocks { int64_t wall_us, mono_us; };
+
+static int64_t wall(const struct clocks *c, int64_t us)
+{
+	return us < 0 ? 0 : c->wall_us + us - c->mono_us;
+}
+
+static void add_tries(const struct dp_exchange *x, const struct clocks *c, struct dp_span_request *s)
+{
+	for (const struct dp_attempt_note *t = x->log.n ? &x->log.first : NULL; t && s->n_tries < DP_SPAN_TRIES_MAX; t = t->next) {
+		struct dp_span_try *to = &s->tries[s->n_tries++];
+
+		*to = (struct dp_span_try){
+			.start_us = wall(c, t->start_us), .connected_us = wall(c, t->connected_us), .first_byte_us = wall(c, t->first_byte_us),
+			.first_token_us = wall(c, t->first_token_us), .end_us = wall(c, t->end_us), .provider = t->provider->name,
+			.provider_type = t->provider->type, .model = t->model, .key = t->key, .endpoint = t->endpoint,
+			.result = gw_str_c(t->result), .error = t->error, .status = t->status, .reused = t->reused, .repeated = t->repeated,
+		};
+		memcpy(to->span_id, t->span, sizeof to->span_id);
+	}
+}
+
+static void tell_traces(struct dp_exchange *x, const struct gw_usage_record *r, int64_t now_us)
+{
+	struct clocks c = { gw_now_ms() * 1000, now_us };
+	struct dp_span_request s;
+
+	if (!x->trace.span_id[0] || !x->trace.sampled || !x->head)
+		return;
+	s = (struct dp_span_request){
+		.start_us = wall(&c, x->t0_us), .end_us = wall(&c, now_us), .first_token_us = wall(&c, x->first_token_us),
+		.state = x->trace.state, .method = x->head->method, .path = x->uri.path,
+		.user_agent = dp_header_find(x->head->headers, x->head->n_headers, "user-agent"), .client_ip = r->client_ip,
+		.request_id = r->request_id, .consumer = r->consumer, .route = r->route, .model = r->requested_model,
+		.served_model = r->served_model, .operation = r->operation, .error_code = r->error_code,
+		.end_reason = gw_str_c(gw_end_name(r->end_reason)), .usage_source = gw_str_c(gw_usage_source_name(r->usage_source)),
+		.status = (unsigned)r->status, .stream = r->stream, .prompt_tokens = r->prompt_tokens,
+		.completion_tokens = r->completion_tokens, .cached_tokens = r->cached_tokens, .reasoning_tokens = r->reasoning_tokens,
+		.max_tokens = x->req.max_tokens,
+	};
+	memcpy(s.trace_id, x->trace.trace_id, sizeof s.trace_id);
+	memcpy(s.span_id, x->trace.span_id, sizeof s.span_id);
+	memcpy(s.parent_id, x->trace.parent_id, sizeof s.parent_id);
+	add_tries(x, &c, &s);
+	dp_otlp_add(x->shard->shared.otlp, &s);
+}
+
+void dp_x_tell(struct dp_exchange *x, const struct gw_usage_record *r, int64_t now_us)
 {
 	tell_access_log(x, r);
+	tell_traces(x, r, now_us);
 }

@@ -290,6 +290,12 @@ static void write_gauges(struct page *p, const struct dp_gauges *g)
 	gw_metric_single(p->out, GW_METRIC_USAGE_QUEUED, (double)g->usage_queued);
 	gw_metric_single(p->out, GW_METRIC_USAGE_DROPPED, (double)g->usage_dropped);
 	gw_metric_single(p->out, GW_METRIC_LOG_DROPPED, (double)g->log_dropped);
+	gw_metric_single(p->out, GW_METRIC_ACCESS_WRITTEN, (double)g->access_written);
+	gw_metric_single(p->out, GW_METRIC_ACCESS_DROPPED, (double)g->access_dropped);
+	gw_metric_single(p->out, GW_METRIC_SPANS_SENT, (double)g->spans_sent);
+	gw_metric_single(p->out, GW_METRIC_SPANS_DROPPED, (double)g->spans_dropped);
+	gw_metric_single(p->out, GW_METRIC_CAPTURES_KEPT, (double)g->captures_kept);
+	gw_metric_single(p->out, GW_METRIC_CAPTURES_DROPPED, (double)g->captures_dropped);
 	gw_metric_process(p->out);
 }
 

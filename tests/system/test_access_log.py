@@ -99,6 +99,7 @@ def test_access_log_settings_are_live(rig, tmp_path):
     change(path="third.log")
     ask(worker)
     assert len(lines(tmp_path, 1, "third.log")) == 1
+    assert worker.metric("tidegate_access_log_lines_total") == 4 and worker.metric("tidegate_access_log_dropped_total") == 0
     assert len(lines(tmp_path, 2, "other.log")) == 2 and len(lines(tmp_path, 1)) == 1
 
 
