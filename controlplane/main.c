@@ -25,6 +25,7 @@
 #include "base/str.h"
 #include "base/time.h"
 #include "collect/collect.h"
+#include "compile/model.h"
 #include "datadir.h"
 #include "httpd/httpd.h"
 #include "offline.h"
@@ -61,6 +62,7 @@ struct control {
 	struct cp_pki pki;
 	char pki_dir[CP_PATH_MAX], backup_dir[CP_PATH_MAX], socket_path[CP_PATH_MAX];
 	char openapi_path[CP_PATH_MAX], console_dir[CP_PATH_MAX];
+	struct cp_model *model;
 	struct cp_hub *hub;
 	struct cp_collect *collect;
 	struct cp_ws *ws;
@@ -190,11 +192,21 @@ static void series_stored(void *arg, uint64_t connection, struct gw_str boot_id,
 	cp_hub_series_stored(((struct control *)arg)->hub, connection, boot_id, seq);
 }
 
+/* In this order: the hub publishes what the model has. */
+static void committed(void *arg, uint64_t revision)
+{
+	struct control *c = arg;
+	cp_model_committed(c->model, revision);
+	cp_hub_committed(c->hub, revision);
+}
+
 static enum gw_rc open_channel(struct control *c, struct gw_error *err)
 {
 	const struct cp_settings *s = c->set;
-	struct cp_hub_options h = { .store = c->store, .keys = &c->keys, .hello_ms = s->hello_ms, .answer_ms = s->answer_ms,
-		.heartbeat_ms = s->heartbeat_ms, .usage = take_usage, .series = take_series, .node = take_node, .arg = c };
+	c->model = cp_model_open(c->store, c->catalog, &c->keys);
+	struct cp_hub_options h = { .store = c->store, .keys = &c->keys, .model = c->model, .hello_ms = s->hello_ms,
+		.answer_ms = s->answer_ms, .heartbeat_ms = s->heartbeat_ms, .usage = take_usage, .series = take_series,
+		.node = take_node, .arg = c };
 	c->hub = cp_hub_open(&h);
 	struct cp_ws_options w = { .listen = s->channel_listen, .cert = c->pki.server_cert, .key = c->pki.server_key,
 		.path = GW_WIRE_PATH, .subprotocol = GW_WIRE_SUBPROTOCOL, .max_text = GW_WIRE_MAX_TEXT,
@@ -206,7 +218,7 @@ static enum gw_rc open_channel(struct control *c, struct gw_error *err)
 	struct cp_collect_options o = { .store = c->store, .max_records = MAX_QUEUED_USAGE, .keep_usage_ms = KEEP_USAGE_MS,
 		.stored = usage_stored, .series_stored = series_stored, .arg = c };
 	c->collect = cp_collect_open(&o);
-	cp_store_on_commit(c->store, cp_hub_committed, c->hub);
+	cp_store_on_commit(c->store, committed, c);
 	c->workers = cp_hub_workers(c->hub);
 	return GW_OK;
 }
@@ -219,7 +231,7 @@ static int64_t series_rows(void *arg)
 static enum gw_rc open_api(struct control *c, int64_t started_at_ms, struct gw_error *err)
 {
 	struct cp_app app = { .store = c->store, .auth = c->auth, .keys = &c->keys, .catalog = c->catalog,
-		.catalog_json = c->catalog_json, .workers = &c->workers, .openapi_path = c->openapi_path,
+		.model = c->model, .catalog_json = c->catalog_json, .workers = &c->workers, .openapi_path = c->openapi_path,
 		.console_dir = c->console_dir, .ca_fingerprint = c->pki.fingerprint, .channel_port = cp_ws_port(c->ws),
 		.started_at_ms = started_at_ms, .commit = "", .backup_dir = c->backup_dir,
 		.series_rows = series_rows, .series_arg = c };
@@ -358,6 +370,7 @@ static void stop(struct control *c)
 	if (c->store && c->hub)
 		cp_store_on_commit(c->store, NULL, NULL);
 	cp_hub_close(&c->hub);
+	cp_model_close(&c->model);
 	cp_auth_close(&c->auth);
 	cp_store_close(&c->store);
 	gw_catalog_close(&c->catalog);

@@ -133,12 +133,14 @@ static void snapshot(struct visitor *v)
 {
 	struct gw_snapshot *s = dp_fleet_snapshot(v->admin->from.fleet);
 	char text[400], hex[GW_HEX_LEN(32)] = "";
+	struct gw_digest state;
 
 	if (!s) {
 		answer(v, 503, "application/json", GW_STR("{\"revision\":null,\"digest\":null}\n"));
 		return;
 	}
-	gw_hex(hex, gw_snapshot_digest(s)->sha256, 32);
+	gw_snapshot_state(&state, s);
+	gw_hex(hex, state.sha256, 32);
 	snprintf(text, sizeof text, "{\"epoch\":\"%.*s\",\"revision\":%llu,\"digest\":\"%s\",\"unknown\":%zu,\"age_s\":%lld}\n",
 	         GW_FMT(gw_snapshot_epoch(s)), (unsigned long long)gw_snapshot_revision(s), hex, gw_snapshot_unknown(s),
 	         (long long)((gw_mono_ms() - dp_fleet_applied_ms(v->admin->from.fleet)) / 1000));

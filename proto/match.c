@@ -7,7 +7,6 @@
  */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "match.h"
-#include "base/map.h"
 #include "base/str.h"
 #include "snapshot_impl.h"
 
@@ -110,12 +109,28 @@ bool gw_regex_matches(const void *regex, struct gw_str s)
 	return regex_run(regex, s) >= 0;
 }
 
+/* Routes that a search visits, best first, each with the best score that any request could give it. */
+struct score {
+	uint64_t where, what; /* compared in this order: host and path; model and number of predicates */
+};
+struct candidate {
+	const struct gw_route *route;
+	struct score ceiling;
+};
+struct bucket {
+	atomic_uint refs;
+	uint64_t maker;                /* the index that made it, which may change it until it is sealed */
+	struct gw_str key;             /* the model; stands behind the array */
+	size_t n, room;
+	struct candidate v[];
+};
+
 struct gw_match_index {
 	unsigned magic;
-	struct gw_arena *arena;
-	struct gw_map *exact, *folded; /* model → struct bucket */
-	const struct gw_route **rest;
-	size_t n_rest;
+	uint64_t maker;                /* its number, never used twice */
+	bool filling;                  /* from nothing, and not sealed yet: buckets are not in order */
+	struct gw_trie exact, folded;  /* model → struct bucket, counted */
+	struct bucket *rest;           /* counted */
 	atomic_uint_fast64_t limited;  /* regexes that ran into a limit */
 };
 
@@ -300,11 +315,6 @@ static bool fit_fields(struct gw_match_index *ix, const struct gw_route *r,
 
 /* ---- scores ---- */
 
-/* Compared member by member: host, then path, then model, then number of predicates. */
-struct score {
-	uint64_t where, what;
-};
-
 static struct score make_score(const struct gw_route *r, uint32_t host, uint32_t model)
 {
 	return (struct score){ (uint64_t)host << 32 | (uint32_t)r->path_prefix.n,
@@ -333,11 +343,17 @@ static struct score ceiling(const struct gw_route *r)
 	return make_score(r, host, model);
 }
 
-static int route_cmp(const void *a, const void *b)
+int gw_route_cmp(const struct gw_route *a, const struct gw_route *b)
 {
-	const struct gw_route *x = a, *y = b;
-	int c = score_cmp(ceiling(y), ceiling(x));
-	return c ? c : gw_str_cmp(x->name, y->name);
+	int c = score_cmp(ceiling(b), ceiling(a));
+	return c ? c : gw_str_cmp(a->name, b->name);
+}
+
+static int candidate_cmp(const void *a, const void *b)
+{
+	const struct candidate *x = a, *y = b;
+	int c = score_cmp(y->ceiling, x->ceiling);
+	return c ? c : gw_str_cmp(x->route->name, y->route->name);
 }
 
 static enum gw_match_fail try_route(struct gw_match_index *ix, const struct gw_route *r,
@@ -361,10 +377,24 @@ static enum gw_match_fail try_route(struct gw_match_index *ix, const struct gw_r
 
 /* ---- the index ---- */
 
-struct bucket {
-	const struct gw_route **v;
-	size_t n, room;
-};
+static void drop_bucket(void *value)
+{
+	struct bucket *b = value;
+	if (b && atomic_fetch_sub_explicit(&b->refs, 1, memory_order_acq_rel) == 1)
+		free(b);
+}
+
+static struct bucket *new_bucket(struct gw_str key, size_t room)
+{
+	struct bucket *b = gw_alloc(sizeof *b + room * sizeof b->v[0] + key.n);
+	char *text = (char *)&b->v[room];
+	atomic_init(&b->refs, 1);
+	if (key.n)
+		memcpy(text, key.p, key.n);
+	b->key = (struct gw_str){ text, key.n };
+	b->room = room;
+	return b;
+}
 
 static struct gw_str fold(char *out, struct gw_str s)
 {
@@ -373,52 +403,153 @@ static struct gw_str fold(char *out, struct gw_str s)
 	return (struct gw_str){ out, s.n };
 }
 
-static void add_to_bucket(struct gw_match_index *ix, const struct gw_matcher *m, const struct gw_route *r)
+/* Where the candidate stands, or would. */
+static size_t place_of(const struct bucket *b, const struct candidate *c, bool *there)
 {
-	struct gw_map *map = m->ignore_case ? ix->folded : ix->exact;
-	struct gw_str key = m->value;
-	if (m->ignore_case)
-		key = fold(gw_arena_alloc(ix->arena, key.n), key);
-	struct bucket *b = gw_map_get(map, key);
-	if (!b) {
-		b = gw_arena_alloc(ix->arena, sizeof *b);
-		gw_map_put(map, key, b);
+	size_t at = 0, end = b ? b->n : 0;
+	while (at < end) {
+		size_t mid = at + (end - at) / 2;
+		if (candidate_cmp(&b->v[mid], c) < 0)
+			at = mid + 1;
+		else
+			end = mid;
 	}
-	if (b->n && b->v[b->n - 1] == r)
-		return;
-	if (b->n == b->room) {
-		size_t room = b->room ? b->room * 2 : 1;
-		const struct gw_route **v = gw_arena_array(ix->arena, room, sizeof *v);
-		if (b->n)
-			memcpy(v, b->v, b->n * sizeof *v);
-		b->v = v;
-		b->room = room;
-	}
-	b->v[b->n++] = r;
+	*there = b && at < b->n && candidate_cmp(&b->v[at], c) == 0;
+	return at;
 }
 
-struct gw_match_index *gw_match_index_open(struct gw_route *routes, size_t n)
+/* One with the same entries that may be changed and has room for one more; `old` itself if it is such a one. */
+static struct bucket *own(const struct gw_match_index *ix, struct bucket *old, struct gw_str key)
 {
+	bool mine = old && old->maker == ix->maker;
+	if (mine && old->n < old->room)
+		return old;
+	size_t n = old ? old->n : 0;
+	struct bucket *b = new_bucket(key, mine ? n * 2 + 1 : n + 1);
+	b->maker = ix->maker;
+	if (n)
+		memcpy(b->v, old->v, n * sizeof b->v[0]);
+	b->n = n;
+	return b;
+}
+
+enum action { ADD, DEL, SWAP };
+
+/* The bucket with the change, to be put into the old one's place unless it is the old one. */
+static struct bucket *edit(const struct gw_match_index *ix, struct bucket *old, struct gw_str key, enum action what,
+    const struct gw_route *r, const struct gw_route *next)
+{
+	struct candidate c = { r, ceiling(r) };
+	bool there = false;
+	if (ix->filling && old && old->n && old->v[old->n - 1].route == r)
+		return old; /* a model that the route names twice */
+	size_t at = ix->filling ? (old ? old->n : 0) : place_of(old, &c, &there);
+	if (there == (what == ADD))
+		return old;
+	struct bucket *b = own(ix, old, key);
+	if (what == SWAP) {
+		b->v[at] = (struct candidate){ next, c.ceiling };
+	} else if (what == ADD) {
+		memmove(&b->v[at + 1], &b->v[at], (b->n - at) * sizeof c);
+		b->v[at] = c;
+		b->n++;
+	} else {
+		memmove(&b->v[at], &b->v[at + 1], (b->n - at - 1) * sizeof c);
+		b->n--;
+	}
+	return b;
+}
+
+static void change_model(struct gw_match_index *ix, const struct gw_matcher *m, enum action what,
+    const struct gw_route *r, const struct gw_route *next)
+{
+	char folded[MODEL_MAX];
+	assert(m->value.n <= MODEL_MAX);
+	struct gw_trie *map = m->ignore_case ? &ix->folded : &ix->exact;
+	struct gw_str key = m->ignore_case ? fold(folded, m->value) : m->value;
+	struct bucket *old = gw_trie_get(map, key), *b = edit(ix, old, key, what, r, next);
+	if (b && b->n == 0) {
+		gw_trie_del(map, key);
+		if (b != old)
+			drop_bucket(b);
+	} else if (b != old) {
+		gw_trie_put(map, b->key, b);
+	}
+}
+
+static void change(struct gw_match_index *ix, enum action what, const struct gw_route *r, const struct gw_route *next)
+{
+	GW_CHECK(ix, INDEX_MAGIC);
+	bool rest = r->n_models == 0;
+	if (!r->enabled)
+		return;
+	for (size_t m = 0; m < r->n_models; m++) {
+		if (r->models[m].type == GW_MATCH_EXACT)
+			change_model(ix, &r->models[m], what, r, next);
+		else
+			rest = true;
+	}
+	struct bucket *b = rest ? edit(ix, ix->rest, GW_STR_NONE, what, r, next) : ix->rest;
+	if (b == ix->rest)
+		return;
+	drop_bucket(ix->rest);
+	ix->rest = b;
+}
+
+void gw_match_index_add(struct gw_match_index *ix, const struct gw_route *r)
+{
+	change(ix, ADD, r, NULL);
+}
+
+void gw_match_index_del(struct gw_match_index *ix, const struct gw_route *r)
+{
+	change(ix, DEL, r, NULL);
+}
+
+void gw_match_index_swap(struct gw_match_index *ix, const struct gw_route *r, const struct gw_route *next)
+{
+	change(ix, SWAP, r, next);
+}
+
+struct gw_match_index *gw_match_index_open(const struct gw_match_index *base)
+{
+	static atomic_uint_fast64_t makers;
 	struct gw_match_index *ix = gw_alloc(sizeof *ix);
 	ix->magic = INDEX_MAGIC;
-	ix->arena = gw_arena_open(n * 32 + 256);
-	ix->exact = gw_map_open(n);
-	ix->folded = gw_map_open(16);
-	ix->rest = gw_arena_array(ix->arena, n, sizeof *ix->rest);
-	qsort(routes, n, sizeof *routes, route_cmp);
-	for (size_t i = 0; i < n; i++) {
-		const struct gw_route *r = &routes[i];
-		bool rest = r->n_models == 0;
-		for (size_t m = 0; m < r->n_models && r->enabled; m++) {
-			if (r->models[m].type == GW_MATCH_EXACT)
-				add_to_bucket(ix, &r->models[m], r);
-			else
-				rest = true;
-		}
-		if (rest && r->enabled)
-			ix->rest[ix->n_rest++] = r;
+	ix->maker = atomic_fetch_add_explicit(&makers, 1, memory_order_relaxed) + 1;
+	if (base) {
+		gw_trie_copy(&ix->exact, &base->exact);
+		gw_trie_copy(&ix->folded, &base->folded);
+		ix->rest = base->rest;
+		atomic_fetch_add_explicit(&ix->rest->refs, 1, memory_order_relaxed);
+		return ix;
 	}
+	ix->filling = true;
+	gw_trie_init(&ix->exact, drop_bucket);
+	gw_trie_init(&ix->folded, drop_bucket);
+	ix->rest = new_bucket(GW_STR_NONE, 1);
 	return ix;
+}
+
+static void sort(struct bucket *b)
+{
+	if (b->n)
+		qsort(b->v, b->n, sizeof b->v[0], candidate_cmp);
+}
+
+void gw_match_index_seal(struct gw_match_index *ix)
+{
+	struct gw_trie_at exact = { 0 }, folded = { 0 };
+	struct bucket *b;
+	GW_CHECK(ix, INDEX_MAGIC);
+	if (!ix->filling)
+		return;
+	ix->filling = false;
+	sort(ix->rest);
+	while ((b = gw_trie_next(&ix->exact, &exact)))
+		sort(b);
+	while ((b = gw_trie_next(&ix->folded, &folded)))
+		sort(b);
 }
 
 void gw_match_index_close(struct gw_match_index **ixp)
@@ -429,9 +560,9 @@ void gw_match_index_close(struct gw_match_index **ixp)
 		return;
 	GW_CHECK(ix, INDEX_MAGIC);
 	ix->magic = 0;
-	gw_map_close(&ix->exact);
-	gw_map_close(&ix->folded);
-	gw_arena_close(&ix->arena);
+	gw_trie_fini(&ix->exact);
+	gw_trie_fini(&ix->folded);
+	drop_bucket(ix->rest);
 	free(ix);
 }
 
@@ -440,19 +571,20 @@ struct best {
 	struct score score;
 };
 
-static void search(struct gw_match_index *ix, const struct gw_route *const *v, size_t n,
-    const struct gw_match_input *in, struct gw_str host, struct best *best)
+static void search(struct gw_match_index *ix, const struct bucket *b, const struct gw_match_input *in,
+    struct gw_str host, struct best *best)
 {
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < b->n; i++) {
+		const struct gw_route *r = b->v[i].route;
 		struct score score;
-		int c = best->route ? score_cmp(best->score, ceiling(v[i])) : -1;
+		int c = best->route ? score_cmp(best->score, b->v[i].ceiling) : -1;
 		if (c > 0)
 			return;
-		if (try_route(ix, v[i], in, host, &score) != GW_MISS_NONE)
+		if (try_route(ix, r, in, host, &score) != GW_MISS_NONE)
 			continue;
 		c = best->route ? score_cmp(score, best->score) : 1;
-		if (c > 0 || (c == 0 && gw_str_cmp(v[i]->name, best->route->name) < 0))
-			*best = (struct best){ v[i], score };
+		if (c > 0 || (c == 0 && gw_str_cmp(r->name, best->route->name) < 0))
+			*best = (struct best){ r, score };
 	}
 }
 
@@ -462,18 +594,45 @@ const struct gw_route *gw_match(const struct gw_snapshot *s, const struct gw_mat
 	struct best best = { NULL, { 0, 0 } };
 	struct gw_str host = bare_host(in->host);
 	if (in->model.p && in->model.n <= MODEL_MAX) {
-		const struct bucket *b = gw_map_get(ix->exact, in->model);
+		const struct bucket *b = gw_trie_get(&ix->exact, in->model);
 		if (b)
-			search(ix, b->v, b->n, in, host, &best);
-		if (gw_map_count(ix->folded)) {
+			search(ix, b, in, host, &best);
+		if (ix->folded.count) {
 			char folded[MODEL_MAX];
-			b = gw_map_get(ix->folded, fold(folded, in->model));
+			b = gw_trie_get(&ix->folded, fold(folded, in->model));
 			if (b)
-				search(ix, b->v, b->n, in, host, &best);
+				search(ix, b, in, host, &best);
 		}
 	}
-	search(ix, ix->rest, ix->n_rest, in, host, &best);
+	search(ix, ix->rest, in, host, &best);
 	return best.route;
+}
+
+static void visit_bucket(const struct bucket *b, const struct gw_route *r, void (*fn)(void *arg, const struct gw_route *other),
+    void *arg)
+{
+	for (size_t i = 0; b && i < b->n; i++)
+		if (b->v[i].route != r)
+			fn(arg, b->v[i].route);
+}
+
+void gw_match_beside(const struct gw_snapshot *s, const struct gw_route *r,
+    void (*fn)(void *arg, const struct gw_route *other), void *arg)
+{
+	const struct gw_match_index *ix = gw_snapshot_index(s);
+	bool rest = r->n_models == 0;
+	for (size_t m = 0; m < r->n_models; m++) {
+		char folded[MODEL_MAX];
+		const struct gw_matcher *model = &r->models[m];
+		if (model->type != GW_MATCH_EXACT)
+			rest = true;
+		else if (model->ignore_case)
+			visit_bucket(gw_trie_get(&ix->folded, fold(folded, model->value)), r, fn, arg);
+		else
+			visit_bucket(gw_trie_get(&ix->exact, model->value), r, fn, arg);
+	}
+	if (rest)
+		visit_bucket(ix->rest, r, fn, arg);
 }
 
 uint64_t gw_match_limited(const struct gw_snapshot *s)

@@ -36,12 +36,23 @@ enum gw_match_fail gw_match_one(const struct gw_snapshot *s, const struct gw_rou
                                 char text[160]);
 const char *gw_match_fail_name(enum gw_match_fail f);
 
+/* The enabled routes that share one of its models, or that name none exactly as it does; some of them twice. */
+void gw_match_beside(const struct gw_snapshot *s, const struct gw_route *r,
+                     void (*fn)(void *arg, const struct gw_route *other), void *arg);
+
 /* For the snapshot code only: compile a regex (GW_INVALID with a sentence), build and free the index. */
 struct gw_match_index;
 enum gw_rc gw_regex_compile(const void **out, struct gw_str pattern, bool ignore_case, struct gw_error *err) GW_MUST_CHECK;
 void gw_regex_free(const void **regex);
 bool gw_regex_matches(const void *regex, struct gw_str s); /* all of s; false also when a limit was met */
-struct gw_match_index *gw_match_index_open(struct gw_route *routes, size_t n); /* sorts routes; owned */
+/* `base` NULL: an empty one that is filled and then sealed; else a copy that shares what does not change.  Owned. */
+struct gw_match_index *gw_match_index_open(const struct gw_match_index *base);
+void gw_match_index_add(struct gw_match_index *ix, const struct gw_route *r);  /* disabled ones stay outside */
+void gw_match_index_del(struct gw_match_index *ix, const struct gw_route *r);
+/* The same route, made anew: nothing but the pointer is another. */
+void gw_match_index_swap(struct gw_match_index *ix, const struct gw_route *r, const struct gw_route *next);
+void gw_match_index_seal(struct gw_match_index *ix);
 void gw_match_index_close(struct gw_match_index **ix);
+int gw_route_cmp(const struct gw_route *a, const struct gw_route *b);          /* most specific first, then by name */
 
 #endif

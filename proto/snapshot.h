@@ -22,6 +22,7 @@
 #ifndef GW_PROTO_SNAPSHOT_H
 #define GW_PROTO_SNAPSHOT_H
 
+#include "base/trie.h"
 #include "field.h"
 #include "jwk.h"
 #include "kind.h"
@@ -30,11 +31,15 @@
 #define GW_SNAPSHOT_FORMAT 1 /* bump only when an old worker would misread, not when it would ignore */
 #define GW_SNAPSHOT_MAX_BYTES (256u << 20)
 
-struct gw_snapshot;          /* immutable, shared by threads, counted (atomically) */
+/*
+ * Immutable, shared by threads, counted (atomically).  Snapshots that follow each other share every object that did
+ * not change, so the next one costs what the change costs, in memory and in time, whatever the size of the whole.
+ */
+struct gw_snapshot;
 
 struct gw_digest { uint8_t sha256[32]; };
 
-/* ---- views: plain, read-only; every pointer is arena of the snapshot ---- */
+/* ---- views: plain, read-only; they live as long as any snapshot that has them ---- */
 
 struct gw_pair { struct gw_str name, value; };
 
@@ -263,6 +268,16 @@ struct gw_builder;
 enum gw_rc gw_builder_open(struct gw_builder **out, const struct gw_catalog *cat, uint64_t revision,
                            struct gw_str epoch, bool strict) GW_MUST_CHECK;
 /*
+ * The same, but everything that `base` has is there already: what is added replaces the object of that name.  `base`
+ * is borrowed for the call.  Only what is added, and what refers to it, is looked at again.
+ */
+void gw_builder_extend(struct gw_builder **out, const struct gw_snapshot *base, const struct gw_catalog *cat,
+                       uint64_t revision, bool strict);
+/* Secrets travel sealed; this is the pepper's sealed form, kept for gw_snapshot_write().  NULL: none.  Borrowed. */
+void gw_builder_set_sealed_pepper(struct gw_builder *b, const json_t *sealed);
+/* Take an object away.  One that is not there is no error; one that others refer to fails in gw_builder_seal(). */
+void gw_builder_del(struct gw_builder *b, enum gw_kind k, struct gw_str name);
+/*
  * One object.  Order does not matter; `spec` is borrowed and has no `name` and no read-only members.  Fails on the
  * first broken member with err->path relative to the object ("/targets/0/provider"); the object then counts as not
  * added.  Sealed secrets are accepted unopened: the views hold their sealed text.  A global plugin is its settings
@@ -283,6 +298,8 @@ void gw_builder_drop(struct gw_builder **b);                  /* consumed; NULL 
  * insecure_tls unused_consumer undefined_group any_audience prompts_off.
  */
 json_t *gw_snapshot_warnings(const struct gw_snapshot *s);    /* owned array */
+/* Those about one object only, in time that does not grow with the rest. */
+json_t *gw_snapshot_warnings_of(const struct gw_snapshot *s, enum gw_kind k, struct gw_str name);
 
 /*
  * The canonical bytes of a set of objects, straight from their specs: what the publisher sends.  `objects` is
@@ -291,6 +308,29 @@ json_t *gw_snapshot_warnings(const struct gw_snapshot *s);    /* owned array */
 enum gw_rc gw_snapshot_encode(struct gw_buf *out, uint64_t revision, struct gw_str epoch, const json_t *objects,
                               const json_t *sealed_pepper, struct gw_error *err) GW_MUST_CHECK;
 void gw_snapshot_digest_of(struct gw_digest *out, struct gw_str bytes);
+/* The same bytes from a snapshot, which keeps those of each object. */
+enum gw_rc gw_snapshot_write(struct gw_buf *out, const struct gw_snapshot *s, struct gw_error *err) GW_MUST_CHECK;
+
+/* ---- from one revision to another: see proto/README.md ---- */
+
+/*
+ * What `next` has changed, {"objects":{"routes":{"a":{…},"gone":null}}}, and how many objects that is.  Both of one
+ * epoch.  Costs in proportion to the difference.
+ */
+enum gw_rc gw_snapshot_diff(struct gw_buf *out, size_t *changes, const struct gw_snapshot *base,
+                            const struct gw_snapshot *next, struct gw_error *err) GW_MUST_CHECK;
+/*
+ * The way back: *out is owned and is `base` with the difference applied.  Fails as gw_snapshot_decode() does.  Whether
+ * it is what the sender has is for the caller to find out, by gw_snapshot_state().
+ */
+enum gw_rc gw_snapshot_patch(struct gw_snapshot **out, const struct gw_snapshot *base, struct gw_str diff,
+                             uint64_t revision, const uint8_t snapshot_key[32], const struct gw_catalog *cat,
+                             struct gw_error *err) GW_MUST_CHECK;
+/*
+ * Equal exactly for the same epoch, revision, objects and pepper, however the snapshot was made.  Kept up to date in
+ * proportion to a change: the sum of the objects' SHA-256 as numbers of 256 bits, and a SHA-256 over that.
+ */
+void gw_snapshot_state(struct gw_digest *out, const struct gw_snapshot *s);
 
 /* ---- worker: take one ---- */
 
@@ -307,14 +347,28 @@ void gw_snapshot_unref(struct gw_snapshot **s);               /* consumed; NULL 
 
 uint64_t gw_snapshot_revision(const struct gw_snapshot *s);   /* grows by one per commit within an epoch */
 struct gw_str gw_snapshot_epoch(const struct gw_snapshot *s); /* identity of the database; changes on restore */
-const struct gw_digest *gw_snapshot_digest(const struct gw_snapshot *s); /* of the bytes decoded; zero when built */
+const struct gw_digest *gw_snapshot_digest(const struct gw_snapshot *s); /* of the bytes decoded; zero when built or patched */
 size_t gw_snapshot_unknown(const struct gw_snapshot *s);      /* members we ignored */
 
 const struct gw_dp_settings *gw_snapshot_settings(const struct gw_snapshot *s);
-const struct gw_route *gw_snapshot_routes(const struct gw_snapshot *s, size_t *n);       /* most specific first */
-const struct gw_provider *gw_snapshot_providers(const struct gw_snapshot *s, size_t *n); /* by name */
-const struct gw_consumer *gw_snapshot_consumers(const struct gw_snapshot *s, size_t *n); /* by name */
-const struct gw_group *gw_snapshot_groups(const struct gw_snapshot *s, size_t *n);       /* by name */
+size_t gw_snapshot_count(const struct gw_snapshot *s, enum gw_kind k);
+bool gw_snapshot_has_open_route(const struct gw_snapshot *s); /* an enabled one that wants no credential */
+/* One after the other, in no particular order, NULL at the end; `at` begins as zero. */
+const struct gw_route *gw_snapshot_next_route(const struct gw_snapshot *s, struct gw_trie_at *at);
+const struct gw_provider *gw_snapshot_next_provider(const struct gw_snapshot *s, struct gw_trie_at *at);
+const struct gw_consumer *gw_snapshot_next_consumer(const struct gw_snapshot *s, struct gw_trie_at *at);
+const struct gw_jwt_issuer *gw_snapshot_next_jwt_issuer(const struct gw_snapshot *s, struct gw_trie_at *at);
+/* All of them in arena lists: routes most specific first, the others by name.  They cost time in proportion to the whole. */
+const struct gw_route *const *gw_snapshot_routes(const struct gw_snapshot *s, struct gw_arena *a, size_t *n);
+const struct gw_provider *const *gw_snapshot_providers(const struct gw_snapshot *s, struct gw_arena *a, size_t *n);
+const struct gw_consumer *const *gw_snapshot_consumers(const struct gw_snapshot *s, struct gw_arena *a, size_t *n);
+const struct gw_route *gw_snapshot_route(const struct gw_snapshot *s, struct gw_str name);         /* NULL: none */
+/*
+ * What is new in this snapshot against the one it was made from: all of it unless it was patched.  For checks that
+ * hold as long as the object does not change.
+ */
+void gw_snapshot_each_new(const struct gw_snapshot *s, const struct gw_snapshot *base, enum gw_kind k,
+                          void (*fn)(void *arg, const void *view), void *arg);
 const struct gw_provider *gw_snapshot_provider(const struct gw_snapshot *s, struct gw_str name);   /* NULL: none */
 const struct gw_consumer *gw_snapshot_consumer(const struct gw_snapshot *s, struct gw_str name);
 const struct gw_group *gw_snapshot_group(const struct gw_snapshot *s, struct gw_str name);
@@ -331,7 +385,6 @@ const struct gw_consumer_key *gw_snapshot_key(const struct gw_snapshot *s, struc
 const struct gw_consumer_key *gw_snapshot_credential(const struct gw_snapshot *s, enum gw_credential type,
                                                      struct gw_str a, struct gw_str b);
 void gw_credential_ident(uint8_t out[32], enum gw_credential type, struct gw_str a, struct gw_str b);
-const struct gw_jwt_issuer *gw_snapshot_jwt_issuers(const struct gw_snapshot *s, size_t *n);
 const struct gw_jwt_issuer *gw_snapshot_jwt_issuer(const struct gw_snapshot *s, struct gw_str iss); /* enabled ones */
 /* This consumer in further groups, for one request: those of `groups` that exist as objects.  Arena. */
 const struct gw_consumer *gw_consumer_in_groups(const struct gw_snapshot *s, const struct gw_consumer *c,

@@ -44,7 +44,7 @@ static enum gw_rc read_head(const json_t *doc, struct head *h, struct gw_error *
 	return GW_OK;
 }
 
-static enum gw_rc add_objects(struct gw_builder *b, const json_t *objects, struct gw_error *err)
+enum gw_rc gw_builder_add_all(struct gw_builder *b, const json_t *objects, bool diff, struct gw_error *err)
 {
 	const char *path, *name;
 	json_t *members, *spec;
@@ -60,7 +60,11 @@ static enum gw_rc add_objects(struct gw_builder *b, const json_t *objects, struc
 			return gw_fail(err, GW_INVALID, where, "`%s` must be an object", path);
 		}
 		json_object_foreach(members, name, spec) {
-			enum gw_rc rc = gw_builder_add(b, k, gw_str_c(name), spec, err);
+			enum gw_rc rc = GW_OK;
+			if (diff && json_is_null(spec))
+				gw_builder_del(b, k, gw_str_c(name));
+			else
+				rc = gw_builder_add(b, k, gw_str_c(name), spec, err);
 			if (rc != GW_OK) {
 				char token[GW_POINTER_LEN];
 				gw_json_pointer(token, gw_str_c(name));
@@ -73,8 +77,7 @@ static enum gw_rc add_objects(struct gw_builder *b, const json_t *objects, struc
 }
 
 /* The pepper is opened into an arena of its own, since the builder's is not ours to fill. */
-static enum gw_rc read_pepper(struct gw_builder *b, const json_t *v, const uint8_t key[32],
-    struct gw_error *err)
+enum gw_rc gw_builder_read_pepper(struct gw_builder *b, const json_t *v, const uint8_t key[32], struct gw_error *err)
 {
 	struct gw_str pepper = GW_STR_NONE;
 	if (!v || json_is_null(v)) {
@@ -85,10 +88,12 @@ static enum gw_rc read_pepper(struct gw_builder *b, const json_t *v, const uint8
 	}
 	struct gw_arena *a = gw_arena_open(256);
 	enum gw_rc rc = gw_unseal_value(key, v, a, &pepper, err);
-	if (rc == GW_OK)
+	if (rc == GW_OK) {
 		gw_builder_set_pepper(b, pepper);
-	else
+		gw_builder_set_sealed_pepper(b, v);
+	} else {
 		gw_error_prefix(err, "/pepper");
+	}
 	gw_arena_close(&a);
 	return rc;
 }
@@ -116,9 +121,9 @@ static enum gw_rc decode(struct gw_snapshot **out, const json_t *doc, const uint
 	gw_builder_set_unseal(b, &unseal);
 	for (size_t n = count_unknown(doc); n; n--)
 		gw_builder_count_unknown(b);
-	rc = add_objects(b, h.objects, err);
+	rc = gw_builder_add_all(b, h.objects, false, err);
 	if (rc == GW_OK)
-		rc = read_pepper(b, h.pepper, key, err);
+		rc = gw_builder_read_pepper(b, h.pepper, key, err);
 	if (rc != GW_OK) {
 		gw_builder_drop(&b);
 		return rc;

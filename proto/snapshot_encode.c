@@ -63,3 +63,56 @@ enum gw_rc gw_snapshot_encode(struct gw_buf *out, uint64_t revision, struct gw_s
 		return gw_fail(err, rc, "/objects", "a number in the configuration is not whole");
 	return GW_OK;
 }
+
+/* The kinds in the order of their names, which is that of canonical JSON. */
+static size_t sorted_kinds(enum gw_kind out[GW_KIND_COUNT])
+{
+	size_t n = 0;
+	for (size_t k = 0; k < GW_KIND_COUNT; k++) {
+		size_t at = n;
+		if (!gw_kind_travels((enum gw_kind)k))
+			continue;
+		for (; at && strcmp(gw_kind_path(out[at - 1]), gw_kind_path((enum gw_kind)k)) > 0; at--)
+			out[at] = out[at - 1];
+		out[at] = (enum gw_kind)k;
+		n++;
+	}
+	return n;
+}
+
+static void write_kind(struct gw_buf *out, const struct gw_snapshot *s, enum gw_kind k)
+{
+	struct gw_arena *a = gw_arena_open(0);
+	size_t n;
+	struct gw_entry **v = gw_snapshot_sorted(s, k, a, &n);
+	gw_buf_printf(out, "\"%s\":{", gw_kind_path(k));
+	for (size_t i = 0; i < n; i++) {
+		if (i)
+			gw_buf_add_byte(out, ',');
+		gw_buf_add_json(out, v[i]->object->name);
+		gw_buf_add_byte(out, ':');
+		gw_buf_add(out, v[i]->object->bytes);
+	}
+	gw_buf_add_byte(out, '}');
+	gw_arena_close(&a);
+}
+
+enum gw_rc gw_snapshot_write(struct gw_buf *out, const struct gw_snapshot *s, struct gw_error *err)
+{
+	enum gw_kind kinds[GW_KIND_COUNT];
+	GW_CHECK(s, GW_SNAPSHOT_MAGIC);
+	size_t n = sorted_kinds(kinds);
+	gw_buf_printf(out, "{\"epoch\":\"%.*s\",\"format\":%d,\"objects\":{", GW_FMT(s->epoch), GW_SNAPSHOT_FORMAT);
+	for (size_t i = 0; i < n; i++) {
+		if (i)
+			gw_buf_add_byte(out, ',');
+		write_kind(out, s, kinds[i]);
+	}
+	gw_buf_add_byte(out, '}');
+	if (s->sealed_pepper.p) {
+		gw_buf_add_c(out, ",\"pepper\":");
+		gw_buf_add(out, s->sealed_pepper);
+	}
+	gw_buf_printf(out, ",\"revision\":%llu}", (unsigned long long)s->revision);
+	return out->full ? gw_fail(err, GW_TOOBIG, NULL, "the configuration is larger than %zu bytes", out->max) : GW_OK;
+}

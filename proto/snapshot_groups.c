@@ -27,7 +27,7 @@ void gw_consumer_inherit(const struct gw_snapshot *s, struct gw_consumer *c, str
 	struct gw_bindings only = c->plugins;
 	size_t sum = c->plugins.n, n = 0, lists = c->plugins.n > 0;
 	for (size_t i = 0; i < c->groups.n; i++) {
-		const struct gw_group *g = gw_map_get(s->group_by_name, c->groups.v[i]);
+		const struct gw_group *g = gw_snapshot_group(s, c->groups.v[i]);
 		if (!g)
 			continue;
 		in[c->n_in++] = g;
@@ -69,7 +69,7 @@ const struct gw_consumer *gw_consumer_in_groups(const struct gw_snapshot *s, con
 	for (; k < c->groups.n; k++)
 		all[k] = c->groups.v[k];
 	for (size_t i = 0; i < n && k < c->groups.n + TOKEN_GROUPS_MAX; i++) {
-		const struct gw_group *g = gw_map_get(s->group_by_name, groups[i]);
+		const struct gw_group *g = gw_snapshot_group(s, groups[i]);
 		if (g && !names(all, k, g->name))
 			all[k++] = g->name;
 	}

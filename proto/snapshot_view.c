@@ -26,11 +26,10 @@ void gw_snapshot_unref(struct gw_snapshot **sp)
 	if (atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1)
 		return;
 	gw_match_index_close(&s->index);
-	gw_map_close(&s->provider_by_name);
-	gw_map_close(&s->consumer_by_name);
-	gw_map_close(&s->group_by_name);
-	gw_map_close(&s->issuer_by_iss);
-	gw_map_close(&s->keys);
+	gw_trie_fini(&s->keys);
+	gw_trie_fini(&s->issuer_by_iss);
+	for (size_t k = 0; k < GW_KIND_COUNT; k++)
+		gw_trie_fini(&s->kinds[k]);
 	gw_arena_close(&s->arena);
 	s->magic = 0;
 	free(s);
@@ -72,50 +71,148 @@ const struct gw_dp_settings *gw_snapshot_settings(const struct gw_snapshot *s)
 	return &s->settings;
 }
 
-const struct gw_route *gw_snapshot_routes(const struct gw_snapshot *s, size_t *n)
+size_t gw_snapshot_count(const struct gw_snapshot *s, enum gw_kind k)
 {
 	GW_CHECK(s, GW_SNAPSHOT_MAGIC);
-	*n = s->n_routes;
-	return s->routes;
+	return s->kinds[k].count;
 }
 
-const struct gw_provider *gw_snapshot_providers(const struct gw_snapshot *s, size_t *n)
+bool gw_snapshot_has_open_route(const struct gw_snapshot *s)
 {
 	GW_CHECK(s, GW_SNAPSHOT_MAGIC);
-	*n = s->n_providers;
-	return s->providers;
+	return s->n_open > 0;
 }
 
-const struct gw_consumer *gw_snapshot_consumers(const struct gw_snapshot *s, size_t *n)
+/* ---- one by one, and lists ---- */
+
+static const void *next(const struct gw_snapshot *s, enum gw_kind k, struct gw_trie_at *at)
 {
 	GW_CHECK(s, GW_SNAPSHOT_MAGIC);
-	*n = s->n_consumers;
-	return s->consumers;
+	const struct gw_entry *e = gw_trie_next(&s->kinds[k], at);
+	return e ? e->view : NULL;
 }
 
-const struct gw_group *gw_snapshot_groups(const struct gw_snapshot *s, size_t *n)
+const struct gw_route *gw_snapshot_next_route(const struct gw_snapshot *s, struct gw_trie_at *at)
 {
-	GW_CHECK(s, GW_SNAPSHOT_MAGIC);
-	*n = s->n_groups;
-	return s->groups;
+	return next(s, GW_KIND_ROUTE, at);
 }
 
-const struct gw_group *gw_snapshot_group(const struct gw_snapshot *s, struct gw_str name)
+const struct gw_provider *gw_snapshot_next_provider(const struct gw_snapshot *s, struct gw_trie_at *at)
+{
+	return next(s, GW_KIND_PROVIDER, at);
+}
+
+const struct gw_consumer *gw_snapshot_next_consumer(const struct gw_snapshot *s, struct gw_trie_at *at)
+{
+	return next(s, GW_KIND_CONSUMER, at);
+}
+
+const struct gw_jwt_issuer *gw_snapshot_next_jwt_issuer(const struct gw_snapshot *s, struct gw_trie_at *at)
+{
+	return next(s, GW_KIND_JWT_ISSUER, at);
+}
+
+static int entry_by_name(const void *a, const void *b)
+{
+	const struct gw_entry *const *x = a, *const *y = b;
+	return gw_str_cmp((*x)->object->name, (*y)->object->name);
+}
+
+struct gw_entry **gw_snapshot_sorted(const struct gw_snapshot *s, enum gw_kind k, struct gw_arena *a, size_t *n)
+{
+	struct gw_trie_at at = { 0 };
+	struct gw_entry *e, **v = gw_arena_array(a, s->kinds[k].count, sizeof *v);
+	*n = 0;
+	while ((e = gw_trie_next(&s->kinds[k], &at)))
+		v[(*n)++] = e;
+	if (*n)
+		qsort(v, *n, sizeof *v, entry_by_name);
+	return v;
+}
+
+static const void *const *list(const struct gw_snapshot *s, enum gw_kind k, struct gw_arena *a, size_t *n)
 {
 	GW_CHECK(s, GW_SNAPSHOT_MAGIC);
-	return gw_map_get(s->group_by_name, name);
+	struct gw_entry **sorted = gw_snapshot_sorted(s, k, a, n);
+	const void **v = gw_arena_array(a, *n, sizeof *v);
+	for (size_t i = 0; i < *n; i++)
+		v[i] = sorted[i]->view;
+	return v;
+}
+
+static int route_cmp(const void *a, const void *b)
+{
+	return gw_route_cmp(*(const struct gw_route *const *)a, *(const struct gw_route *const *)b);
+}
+
+const struct gw_route *const *gw_snapshot_routes(const struct gw_snapshot *s, struct gw_arena *a, size_t *n)
+{
+	const struct gw_route **v = (const struct gw_route **)list(s, GW_KIND_ROUTE, a, n);
+	if (*n)
+		qsort(v, *n, sizeof *v, route_cmp);
+	return v;
+}
+
+const struct gw_provider *const *gw_snapshot_providers(const struct gw_snapshot *s, struct gw_arena *a, size_t *n)
+{
+	return (const struct gw_provider *const *)list(s, GW_KIND_PROVIDER, a, n);
+}
+
+const struct gw_consumer *const *gw_snapshot_consumers(const struct gw_snapshot *s, struct gw_arena *a, size_t *n)
+{
+	return (const struct gw_consumer *const *)list(s, GW_KIND_CONSUMER, a, n);
+}
+
+struct each_new {
+	void (*fn)(void *arg, const void *view);
+	void *arg;
+};
+
+static void visit_new(void *arg, struct gw_str name, void *before, void *after)
+{
+	const struct each_new *each = arg;
+	const struct gw_entry *b = before, *e = after;
+	(void)name;
+	if (e && !(b && b->object == e->object)) /* not one that only refers to something new */
+		each->fn(each->arg, e->view);
+}
+
+void gw_snapshot_each_new(const struct gw_snapshot *s, const struct gw_snapshot *base, enum gw_kind k,
+    void (*fn)(void *arg, const void *view), void *arg)
+{
+	static const struct gw_trie none;
+	struct each_new each = { fn, arg };
+	GW_CHECK(s, GW_SNAPSHOT_MAGIC);
+	gw_trie_diff(base ? &base->kinds[k] : &none, &s->kinds[k], visit_new, &each);
+}
+
+/* ---- by name ---- */
+
+static const void *by_name(const struct gw_snapshot *s, enum gw_kind k, struct gw_str name)
+{
+	GW_CHECK(s, GW_SNAPSHOT_MAGIC);
+	const struct gw_entry *e = gw_entry_of(s, k, name);
+	return e ? e->view : NULL;
+}
+
+const struct gw_route *gw_snapshot_route(const struct gw_snapshot *s, struct gw_str name)
+{
+	return by_name(s, GW_KIND_ROUTE, name);
 }
 
 const struct gw_provider *gw_snapshot_provider(const struct gw_snapshot *s, struct gw_str name)
 {
-	GW_CHECK(s, GW_SNAPSHOT_MAGIC);
-	return gw_map_get(s->provider_by_name, name);
+	return by_name(s, GW_KIND_PROVIDER, name);
 }
 
 const struct gw_consumer *gw_snapshot_consumer(const struct gw_snapshot *s, struct gw_str name)
 {
-	GW_CHECK(s, GW_SNAPSHOT_MAGIC);
-	return gw_map_get(s->consumer_by_name, name);
+	return by_name(s, GW_KIND_CONSUMER, name);
+}
+
+const struct gw_group *gw_snapshot_group(const struct gw_snapshot *s, struct gw_str name)
+{
+	return by_name(s, GW_KIND_GROUP, name);
 }
 
 const struct gw_binding *gw_snapshot_global_plugin(const struct gw_snapshot *s, struct gw_str plugin)
@@ -131,7 +228,7 @@ const struct gw_binding *gw_snapshot_global_plugin(const struct gw_snapshot *s, 
 static const struct gw_consumer_key *lookup(const struct gw_snapshot *s, const uint8_t hash[32], enum gw_credential type)
 {
 	struct gw_str want = { (const char *)hash, 32 };
-	const struct gw_consumer_key *key = gw_map_get(s->keys, want);
+	const struct gw_consumer_key *key = gw_trie_get(&s->keys, want);
 	if (!key || key->type != type || !gw_secret_eq(want, (struct gw_str){ (const char *)key->hash, sizeof key->hash }))
 		return NULL;
 	return key;
@@ -156,17 +253,10 @@ const struct gw_consumer_key *gw_snapshot_credential(const struct gw_snapshot *s
 	return lookup(s, hash, type);
 }
 
-const struct gw_jwt_issuer *gw_snapshot_jwt_issuers(const struct gw_snapshot *s, size_t *n)
-{
-	GW_CHECK(s, GW_SNAPSHOT_MAGIC);
-	*n = s->n_issuers;
-	return s->issuers;
-}
-
 const struct gw_jwt_issuer *gw_snapshot_jwt_issuer(const struct gw_snapshot *s, struct gw_str iss)
 {
 	GW_CHECK(s, GW_SNAPSHOT_MAGIC);
-	return gw_map_get(s->issuer_by_iss, iss);
+	return gw_trie_get(&s->issuer_by_iss, iss);
 }
 
 static bool all_enabled(struct gw_bindings b)

@@ -1,6 +1,7 @@
 /*
  * snapshot_warn.c - what is legal but surely not meant.
  */
+#include "base/map.h"
 #include "base/str.h"
 #include "snapshot_impl.h"
 
@@ -98,29 +99,76 @@ static const struct gw_route *visit(struct gw_map *ways, struct gw_arena *a, con
 	return own ? NULL : other;
 }
 
-static int by_name(const void *a, const void *b)
+static struct gw_str path_of(struct gw_arena *a, enum gw_kind k, struct gw_str name, const char *below)
+{
+	return gw_arena_printf(a, "/%s/%.*s%s", gw_kind_path(k), GW_FMT(name), below);
+}
+
+static void warn_shadow(struct report *out, const struct gw_route *r, const struct gw_route *other, struct gw_arena *a)
+{
+	if (other)
+		warn(out, "shadowed_route", path_of(a, GW_KIND_ROUTE, r->name, ""),
+		    "no request ever reaches it: the route `%.*s` has the same predicates and comes "
+		    "first by name", GW_FMT(other->name));
+}
+
+/* Equal predicates tie on everything but the name, so by name is the order that decides. */
+static void warn_shadows(struct report *out, const struct gw_snapshot *s, struct gw_arena *a)
+{
+	size_t n;
+	struct gw_entry **v = gw_snapshot_sorted(s, GW_KIND_ROUTE, a, &n);
+	struct gw_map *ways = gw_map_open(n);
+	for (size_t i = 0; i < n; i++) {
+		const struct gw_route *r = v[i]->view;
+		warn_shadow(out, r, r->enabled ? visit(ways, a, r) : NULL, a);
+	}
+	gw_map_close(&ways);
+}
+
+/* Could they have a way in common?  Cheap, and true too often rather than too seldom. */
+static bool alike(const struct gw_route *x, const struct gw_route *y)
+{
+	return x->path_prefix.n == y->path_prefix.n && x->ignore_case == y->ignore_case &&
+	    x->n_headers == y->n_headers && x->n_query == y->n_query && !x->n_models == !y->n_models &&
+	    !x->hosts.n == !y->hosts.n && gw_str_ieq(x->path_prefix, y->path_prefix);
+}
+
+struct rivals { const struct gw_route **v; size_t n, room; const struct gw_route *of; };
+
+static void add_rival(void *arg, const struct gw_route *r)
+{
+	struct rivals *l = arg;
+	if (gw_str_cmp(r->name, l->of->name) >= 0 || !alike(r, l->of))
+		return;
+	for (size_t i = 0; i < l->n; i++)
+		if (l->v[i] == r)
+			return;
+	if (l->n == l->room) {
+		l->room = l->room ? l->room * 2 : 8;
+		l->v = gw_realloc(l->v, l->room * sizeof *l->v);
+	}
+	l->v[l->n++] = r;
+}
+
+static int rival_cmp(const void *a, const void *b)
 {
 	const struct gw_route *const *x = a, *const *y = b;
 	return gw_str_cmp((*x)->name, (*y)->name);
 }
 
-static void warn_shadows(struct report *out, const struct gw_snapshot *s, struct gw_arena *a)
+/* The same for one route: only those that the index holds beside it can shadow it. */
+static void warn_shadow_of(struct report *out, const struct gw_snapshot *s, const struct gw_route *r, struct gw_arena *a)
 {
-	/* Equal predicates tie on everything but the name, so by name is the order that decides. */
-	const struct gw_route **v = gw_arena_array(a, s->n_routes, sizeof *v);
-	for (size_t i = 0; i < s->n_routes; i++)
-		v[i] = &s->routes[i];
-	qsort(v, s->n_routes, sizeof *v, by_name);
-	struct gw_map *ways = gw_map_open(s->n_routes);
-	for (size_t i = 0; i < s->n_routes; i++) {
-		const struct gw_route *r = v[i];
-		const struct gw_route *other = r->enabled ? visit(ways, a, r) : NULL;
-		if (other)
-			warn(out, "shadowed_route", gw_arena_printf(a, "/routes/%.*s", GW_FMT(r->name)),
-			    "no request ever reaches it: the route `%.*s` has the same predicates and comes "
-			    "first by name", GW_FMT(other->name));
-	}
+	struct rivals l = { .of = r };
+	gw_match_beside(s, r, add_rival, &l);
+	if (l.n)
+		qsort(l.v, l.n, sizeof *l.v, rival_cmp);
+	struct gw_map *ways = gw_map_open(l.n);
+	for (size_t i = 0; i < l.n; i++)
+		visit(ways, a, l.v[i]);
+	warn_shadow(out, r, visit(ways, a, r), a);
 	gw_map_close(&ways);
+	free(l.v);
 }
 
 /* ---- targets ---- */
@@ -191,56 +239,108 @@ static void warn_fallback(struct report *out, const struct gw_route *r, struct g
 
 /* ---- callers ---- */
 
+static void warn_shut_out(struct report *out, const struct gw_consumer *c, struct gw_arena *a)
+{
+	warn(out, "unused_consumer", path_of(a, GW_KIND_CONSUMER, c->name, ""), "no enabled route lets this consumer in");
+}
+
 static void warn_consumers(struct report *out, const struct gw_snapshot *s, struct gw_arena *a)
 {
+	struct gw_trie_at at = { 0 };
+	const struct gw_route *r;
+	size_t n;
 	/* One open route is open to all, so the long way is gone only where every route has a list. */
-	for (size_t i = 0; i < s->n_routes; i++) {
-		const struct gw_route *r = &s->routes[i];
-		if (r->enabled && r->auth.consumers.n == 0 && r->auth.groups.n == 0)
-			return;
-	}
+	if (s->n_unlisted > 0 || s->kinds[GW_KIND_ROUTE].count == 0)
+		return;
 	struct gw_map *named = gw_map_open(64), *groups = gw_map_open(64);
-	for (size_t i = 0; i < s->n_routes; i++) {
-		const struct gw_route *r = &s->routes[i];
+	while ((r = gw_snapshot_next_route(s, &at))) {
 		for (size_t k = 0; k < r->auth.consumers.n && r->enabled; k++)
 			gw_map_put(named, r->auth.consumers.v[k], (void *)r);
 		for (size_t k = 0; k < r->auth.groups.n && r->enabled; k++)
 			gw_map_put(groups, r->auth.groups.v[k], (void *)r);
 	}
-	for (size_t i = 0; i < s->n_consumers && s->n_routes; i++) {
-		const struct gw_consumer *c = &s->consumers[i];
+	struct gw_entry **v = gw_snapshot_sorted(s, GW_KIND_CONSUMER, a, &n);
+	for (size_t i = 0; i < n; i++) {
+		const struct gw_consumer *c = v[i]->view;
 		bool allowed = gw_map_get(named, c->name) != NULL;
 		for (size_t k = 0; k < c->groups.n && !allowed; k++)
 			allowed = gw_map_get(groups, c->groups.v[k]) != NULL;
 		if (!allowed && c->enabled)
-			warn(out, "unused_consumer", gw_arena_printf(a, "/consumers/%.*s", GW_FMT(c->name)),
-			    "no enabled route lets this consumer in");
+			warn_shut_out(out, c, a);
 	}
 	gw_map_close(&named);
 	gw_map_close(&groups);
 }
 
-/* A word that is no object is fine for `auth.groups`, but as soon as there are objects it is more likely a slip. */
-static void warn_groups(struct report *out, const struct gw_snapshot *s, struct gw_arena *a)
+/* One look at every route, and only where none lets everyone in. */
+static void warn_consumer_of(struct report *out, const struct gw_snapshot *s, const struct gw_consumer *c, struct gw_arena *a)
 {
-	for (size_t i = 0; i < s->n_consumers && s->n_groups; i++) {
-		const struct gw_consumer *c = &s->consumers[i];
-		for (size_t k = 0; k < c->groups.n; k++)
-			if (!gw_map_get(s->group_by_name, c->groups.v[k]))
-				warn(out, "undefined_group",
-				    gw_arena_printf(a, "/consumers/%.*s/groups/%zu", GW_FMT(c->name), k),
-				    "there is no group `%.*s`, so the consumer inherits nothing from it",
-				    GW_FMT(c->groups.v[k]));
-	}
-	for (size_t i = 0; i < s->n_routes && s->n_groups; i++) {
-		const struct gw_route *r = &s->routes[i];
-		for (size_t k = 0; k < r->auth.groups.n; k++)
-			if (!gw_map_get(s->group_by_name, r->auth.groups.v[k]))
-				warn(out, "undefined_group",
-				    gw_arena_printf(a, "/routes/%.*s/auth/groups", GW_FMT(r->name)),
-				    "there is no group `%.*s`; consumers that name it are let in all the same",
-				    GW_FMT(r->auth.groups.v[k]));
-	}
+	struct gw_trie_at at = { 0 };
+	const struct gw_route *r;
+	bool allowed = !c->enabled || s->n_unlisted > 0 || s->kinds[GW_KIND_ROUTE].count == 0;
+	while (!allowed && (r = gw_snapshot_next_route(s, &at)))
+		allowed = r->enabled && gw_route_allows(r, c);
+	if (!allowed)
+		warn_shut_out(out, c, a);
+}
+
+/* A word that is no object is fine for `auth.groups`, but as soon as there are objects it is more likely a slip. */
+static void warn_groups_of_consumer(struct report *out, const struct gw_snapshot *s, const struct gw_consumer *c,
+    struct gw_arena *a)
+{
+	for (size_t k = 0; k < c->groups.n && s->kinds[GW_KIND_GROUP].count; k++)
+		if (!gw_snapshot_group(s, c->groups.v[k]))
+			warn(out, "undefined_group",
+			    gw_arena_printf(a, "/consumers/%.*s/groups/%zu", GW_FMT(c->name), k),
+			    "there is no group `%.*s`, so the consumer inherits nothing from it",
+			    GW_FMT(c->groups.v[k]));
+}
+
+static void warn_groups_of_route(struct report *out, const struct gw_snapshot *s, const struct gw_route *r,
+    struct gw_arena *a)
+{
+	for (size_t k = 0; k < r->auth.groups.n && s->kinds[GW_KIND_GROUP].count; k++)
+		if (!gw_snapshot_group(s, r->auth.groups.v[k]))
+			warn(out, "undefined_group", path_of(a, GW_KIND_ROUTE, r->name, "/auth/groups"),
+			    "there is no group `%.*s`; consumers that name it are let in all the same",
+			    GW_FMT(r->auth.groups.v[k]));
+}
+
+/* ---- one object by itself ---- */
+
+static void warn_provider(struct report *out, const struct gw_provider *p, struct gw_arena *a)
+{
+	if (!p->tls.verify)
+		warn(out, "insecure_tls", path_of(a, GW_KIND_PROVIDER, p->name, "/tls/verify"),
+		    "the provider's certificate is not verified: anyone in between can read the traffic");
+}
+
+static void warn_route(struct report *out, const struct gw_snapshot *s, const struct gw_route *r, struct gw_arena *a)
+{
+	if (!r->enabled)
+		return;
+	warn_targets(out, r, a);
+	warn_fallback(out, r, a);
+	if (!r->auth.required)
+		warn(out, "no_auth", path_of(a, GW_KIND_ROUTE, r->name, "/auth/required"),
+		    "anyone who reaches the gateway may call it, without a key");
+	if (r->log.prompts != GW_CAPTURE_OFF && !s->settings.access_log_prompts)
+		warn(out, "prompts_off", path_of(a, GW_KIND_ROUTE, r->name, "/log/prompts"),
+		    "nothing is kept: the settings (data_plane.access_log.prompts) forbid it for all routes");
+}
+
+static void warn_no_model(struct report *out, const struct gw_consumer *c, struct gw_arena *a)
+{
+	if (c->models.n == 0 && c->enabled)
+		warn(out, "unused_consumer", path_of(a, GW_KIND_CONSUMER, c->name, "/models"),
+		    "the consumer may not use any model");
+}
+
+static void warn_issuer(struct report *out, const struct gw_jwt_issuer *i, struct gw_arena *a)
+{
+	if (i->enabled && i->audiences.n == 0)
+		warn(out, "any_audience", path_of(a, GW_KIND_JWT_ISSUER, i->name, "/audiences"),
+		    "tokens that were issued for any other application are accepted too");
 }
 
 json_t *gw_snapshot_warnings(const struct gw_snapshot *s)
@@ -248,37 +348,50 @@ json_t *gw_snapshot_warnings(const struct gw_snapshot *s)
 	GW_CHECK(s, GW_SNAPSHOT_MAGIC);
 	struct report out = { json_array() };
 	struct gw_arena *a = gw_arena_open(8192);
-	for (size_t i = 0; i < s->n_providers; i++) {
-		const struct gw_provider *p = &s->providers[i];
-		if (!p->tls.verify)
-			warn(&out, "insecure_tls", gw_arena_printf(a, "/providers/%.*s/tls/verify", GW_FMT(p->name)),
-			    "the provider's certificate is not verified: anyone in between can read the traffic");
-	}
+	size_t n;
+	struct gw_entry **v = gw_snapshot_sorted(s, GW_KIND_PROVIDER, a, &n);
+	for (size_t i = 0; i < n; i++)
+		warn_provider(&out, v[i]->view, a);
 	warn_shadows(&out, s, a);
-	for (size_t i = 0; i < s->n_routes; i++) {
-		const struct gw_route *r = &s->routes[i];
-		if (!r->enabled)
-			continue;
-		warn_targets(&out, r, a);
-		warn_fallback(&out, r, a);
-		if (!r->auth.required)
-			warn(&out, "no_auth", gw_arena_printf(a, "/routes/%.*s/auth/required", GW_FMT(r->name)),
-			    "anyone who reaches the gateway may call it, without a key");
-		if (r->log.prompts != GW_CAPTURE_OFF && !s->settings.access_log_prompts)
-			warn(&out, "prompts_off", gw_arena_printf(a, "/routes/%.*s/log/prompts", GW_FMT(r->name)),
-			    "nothing is kept: the settings (data_plane.access_log.prompts) forbid it for all routes");
-	}
+	v = gw_snapshot_sorted(s, GW_KIND_ROUTE, a, &n);
+	for (size_t i = 0; i < n; i++)
+		warn_route(&out, s, v[i]->view, a);
 	warn_consumers(&out, s, a);
-	warn_groups(&out, s, a);
-	for (size_t i = 0; i < s->n_issuers; i++)
-		if (s->issuers[i].enabled && s->issuers[i].audiences.n == 0)
-			warn(&out, "any_audience", gw_arena_printf(a, "/jwt-issuers/%.*s/audiences", GW_FMT(s->issuers[i].name)),
-			    "tokens that were issued for any other application are accepted too");
-	for (size_t i = 0; i < s->n_consumers; i++)
-		if (s->consumers[i].models.n == 0 && s->consumers[i].enabled)
-			warn(&out, "unused_consumer",
-			    gw_arena_printf(a, "/consumers/%.*s/models", GW_FMT(s->consumers[i].name)),
-			    "the consumer may not use any model");
+	for (size_t i = 0; i < n; i++)
+		warn_groups_of_route(&out, s, v[i]->view, a);
+	v = gw_snapshot_sorted(s, GW_KIND_JWT_ISSUER, a, &n);
+	for (size_t i = 0; i < n; i++)
+		warn_issuer(&out, v[i]->view, a);
+	v = gw_snapshot_sorted(s, GW_KIND_CONSUMER, a, &n);
+	for (size_t i = 0; i < n; i++) {
+		warn_groups_of_consumer(&out, s, v[i]->view, a);
+		warn_no_model(&out, v[i]->view, a);
+	}
+	gw_arena_close(&a);
+	return out.list;
+}
+
+json_t *gw_snapshot_warnings_of(const struct gw_snapshot *s, enum gw_kind k, struct gw_str name)
+{
+	GW_CHECK(s, GW_SNAPSHOT_MAGIC);
+	struct report out = { json_array() };
+	struct gw_arena *a = gw_arena_open(0);
+	const struct gw_entry *e = gw_entry_of(s, k, name);
+	if (e && k == GW_KIND_PROVIDER) {
+		warn_provider(&out, e->view, a);
+	} else if (e && k == GW_KIND_ROUTE) {
+		const struct gw_route *r = e->view;
+		if (r->enabled)
+			warn_shadow_of(&out, s, r, a);
+		warn_route(&out, s, r, a);
+		warn_groups_of_route(&out, s, r, a);
+	} else if (e && k == GW_KIND_JWT_ISSUER) {
+		warn_issuer(&out, e->view, a);
+	} else if (e && k == GW_KIND_CONSUMER) {
+		warn_consumer_of(&out, s, e->view, a);
+		warn_groups_of_consumer(&out, s, e->view, a);
+		warn_no_model(&out, e->view, a);
+	}
 	gw_arena_close(&a);
 	return out.list;
 }

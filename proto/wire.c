@@ -47,6 +47,7 @@ static const struct member members[] = {
 	M(HELLO, "listen", TEXT, false, listen),
 	M(HELLO, "admin", TEXT, false, admin),
 	M(HELLO, "pid", INT, false, pid),
+	M(HELLO, "deltas", INT, false, deltas),
 	M(HELLO, "started_at", TIME, false, started_at_ms),
 	M(WELCOME, "node_id", TEXT, false, node_id),
 	M(WELCOME, "epoch", HEX16, true, epoch),
@@ -57,8 +58,14 @@ static const struct member members[] = {
 	M(SNAPSHOT, "epoch", HEX16, true, epoch),
 	M(SNAPSHOT, "revision", INT, true, revision),
 	M(SNAPSHOT, "digest", HEX64, true, digest),
+	M(DELTA, "epoch", HEX16, true, epoch),
+	M(DELTA, "base", INT, true, base),
+	M(DELTA, "revision", INT, true, revision),
+	M(DELTA, "digest", HEX64, true, digest),
+	M(DELTA, "state", HEX64, true, snapshot_state),
 	M(ACK, "revision", INT, true, revision),
 	M(ACK, "digest", HEX64, true, digest),
+	M(ACK, "state", HEX64, false, snapshot_state),
 	M(ACK, "apply_ms", INT, false, apply_ms),
 	M(ACK, "unknown", INT, false, unknown),
 	M(NACK, "revision", INT, true, revision),
@@ -97,6 +104,7 @@ static const struct member serving_members[] = {
 	M(HELLO, "epoch", HEX16, true, serving_epoch),
 	M(HELLO, "revision", INT, true, serving_revision),
 	M(HELLO, "digest", HEX64, true, serving_digest),
+	M(HELLO, "state", HEX64, false, serving_state),
 };
 
 static const struct member error_members[] = {
@@ -239,9 +247,9 @@ static enum gw_rc parse(struct gw_wire *out, struct gw_str text, bool binary, st
 	for (size_t i = 0; i < GW_WIRE_UNKNOWN; i++)
 		if (gw_str_is(type, names[i]))
 			out->type = (enum gw_wire_type)i;
-	if ((out->type == GW_WIRE_SNAPSHOT) != binary) {
+	if ((out->type == GW_WIRE_SNAPSHOT || out->type == GW_WIRE_DELTA) != binary) {
 		rc = gw_fail(err, GW_INVALID, "/type", binary ?
-		    "a binary message must be a snapshot" : "a snapshot must be a binary message");
+		    "a binary message must be a snapshot or a delta" : "a snapshot must be a binary message");
 		goto fail;
 	}
 	rc = read_members(out, members, GW_COUNT(members), out->doc, err);
@@ -326,6 +334,29 @@ enum gw_rc gw_wire_snapshot_head(struct gw_buf *out, struct gw_str epoch, uint64
 	json_object_set_new(o, "revision", json_integer((json_int_t)revision));
 	json_object_set_new(o, "digest", json_string(hex));
 	json_object_set_new(o, "bytes", json_integer((json_int_t)bytes));
+	enum gw_rc rc = gw_json_write(out, o, true);
+	json_decref(o);
+	if (rc == GW_OK && !gw_buf_add_byte(out, '\n'))
+		rc = GW_TOOBIG;
+	return rc;
+}
+
+enum gw_rc gw_wire_delta_head(struct gw_buf *out, struct gw_str epoch, uint64_t base, uint64_t revision,
+    const struct gw_digest *state, struct gw_str body)
+{
+	char hex[GW_HEX_LEN(32)];
+	uint8_t digest[32];
+	json_t *o = gw_wire_new(GW_WIRE_DELTA);
+	gw_hex(hex, state->sha256, sizeof state->sha256);
+	json_object_set_new(o, "state", json_string(hex));
+	gw_sha256(digest, body);
+	gw_hex(hex, digest, sizeof digest);
+	json_object_set_new(o, "digest", json_string(hex));
+	json_object_set_new(o, "format", json_integer(GW_SNAPSHOT_FORMAT));
+	gw_json_set_str(o, "epoch", epoch);
+	json_object_set_new(o, "base", json_integer((json_int_t)base));
+	json_object_set_new(o, "revision", json_integer((json_int_t)revision));
+	json_object_set_new(o, "bytes", json_integer((json_int_t)body.n));
 	enum gw_rc rc = gw_json_write(out, o, true);
 	json_decref(o);
 	if (rc == GW_OK && !gw_buf_add_byte(out, '\n'))

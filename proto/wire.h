@@ -4,13 +4,15 @@
  * TLS always; the worker checks that the chain ends in the CA whose SHA-256 stands in its join token, then sends the
  * token as `Authorization: Bearer tgj_<id>.<secret>` with the upgrade; subprotocol "tidegate.v1", no Origin (such an
  * upgrade is refused: browsers are not workers).  Every text message is
- * one JSON object with "type"; the one binary message is a snapshot: a JSON header line, '\n', then the bytes.
+ * one JSON object with "type"; the binary messages are snapshot and delta: a JSON header line, '\n', then the bytes.
  *
  *  worker → control                                          control → worker
  *   hello  {protocol,name,node_id,boot_id,version,formats,    welcome {node_id,epoch,heartbeat_ms,snapshot_key,
- *           catalog_digest,listen,admin,pid,started_at,                control_version,series}
- *           serving:{epoch,revision,digest}}                  snapshot (binary) {type,format,epoch,revision,digest,bytes}\n…
- *   ack    {revision,digest,apply_ms,unknown}                 usage_ack {boot_id,seq}
+ *           catalog_digest,listen,admin,pid,started_at,deltas,         control_version,series}
+ *           serving:{epoch,revision,digest,state}}            snapshot (binary) {type,format,epoch,revision,digest,bytes}\n…
+ *                                                             delta    (binary) {type,format,epoch,base,revision,digest,
+ *                                                                       state,bytes}\n…
+ *   ack    {revision,digest,state,apply_ms,unknown}           usage_ack {boot_id,seq}
  *   nack   {revision,path,text}                               call  {id,op,args}   op: provider_test provider_models
  *   heartbeat {revision,state,in_flight,requests,errors,                           provider_health drain
  *           connections,rss_bytes,usage_dropped}              bye   {reason}
@@ -29,6 +31,8 @@
  * hello comes first and within 5 s; anything else before it closes the connection.  Unknown types and unknown members
  * are ignored, so either side may be newer.  A worker whose `serving` equals the current revision gets no snapshot.
  * At most one snapshot is on its way to a worker: the next one leaves when it was answered, and is then the newest.
+ * A worker that says `deltas` in hello gets what changed since the revision it serves, where the control plane still
+ * knows that one; whatever it answers but an ack brings it the whole.  See "Changes" in README.md.
  * A worker refuses a lower revision of the same epoch.  usage is resent until usage_ack covers it; the receiver
  * drops what it has; the same holds for series and series_ack, whose seq counts messages.  A series tells by how much
  * slots of metric.h grew within span_ms, which ended ago_ms before it was sent; they go only to a control plane whose
@@ -53,7 +57,8 @@
 #define GW_WIRE_TABLE(X)                                                                               \
 	X(HELLO, "hello") X(WELCOME, "welcome") X(SNAPSHOT, "snapshot") X(ACK, "ack") X(NACK, "nack")  \
 	X(HEARTBEAT, "heartbeat") X(USAGE, "usage") X(USAGE_ACK, "usage_ack") X(CALL, "call")          \
-	X(RESULT, "result") X(BYE, "bye") X(SERIES, "series") X(SERIES_ACK, "series_ack")
+	X(RESULT, "result") X(BYE, "bye") X(SERIES, "series") X(SERIES_ACK, "series_ack")       \
+	X(DELTA, "delta")
 enum gw_wire_type {
 #define X(name, text) GW_WIRE_##name,
 	GW_WIRE_TABLE(X)
@@ -70,20 +75,21 @@ struct gw_wire {
 	enum gw_wire_type type;
 	json_t *doc;
 	int64_t protocol, revision, heartbeat_ms, pid, started_at_ms, apply_ms, unknown, seq;
+	int64_t base, deltas;
 	int64_t in_flight, requests, errors, connections, rss_bytes, usage_dropped, layout, ago_ms, span_ms;
 	struct gw_str name, node_id, boot_id, version, catalog_digest, listen, admin;
-	struct gw_str epoch, digest, path, text, reason, state, id, op, control_version;
-	struct gw_str serving_epoch, serving_digest;
+	struct gw_str epoch, digest, snapshot_state, path, text, reason, state, id, op, control_version;
+	struct gw_str serving_epoch, serving_digest, serving_state;
 	int64_t serving_revision;
 	uint8_t snapshot_key[32]; bool has_snapshot_key;
 	json_t *args, *result, *records;      /* borrowed from doc */
 	bool ok, series;                      /* series: of WELCOME, the control plane takes them */
-	struct gw_str payload;                /* SNAPSHOT: the bytes after the header line, borrowed from the input */
+	struct gw_str payload;                /* SNAPSHOT, DELTA: the bytes after the header line, borrowed from the input */
 };
 
 /* Parse a text message.  GW_INVALID with a sentence when a known type lacks or mistypes a member. */
 enum gw_rc gw_wire_parse(struct gw_wire *out, struct gw_str text, struct gw_error *err) GW_MUST_CHECK;
-/* Parse a binary message (snapshot).  Length and digest are checked against the header. */
+/* Parse a binary message (snapshot or delta).  Length and digest are checked against the header. */
 enum gw_rc gw_wire_parse_binary(struct gw_wire *out, struct gw_str bytes, struct gw_error *err) GW_MUST_CHECK;
 void gw_wire_fini(struct gw_wire *w);
 
@@ -92,6 +98,9 @@ json_t *gw_wire_new(enum gw_wire_type t);                     /* owned */
 /* The header line of a snapshot message, '\n' included; the caller sends it and then the bytes as one message. */
 enum gw_rc gw_wire_snapshot_head(struct gw_buf *out, struct gw_str epoch, uint64_t revision,
                                  const struct gw_digest *digest, size_t bytes) GW_MUST_CHECK;
+/* The same for a delta: `body` is what gw_snapshot_diff() wrote, `state` that of the revision it leads to. */
+enum gw_rc gw_wire_delta_head(struct gw_buf *out, struct gw_str epoch, uint64_t base, uint64_t revision,
+                              const struct gw_digest *state, struct gw_str body) GW_MUST_CHECK;
 
 /*
  * "tgj_<id>.<secret>.<fingerprint hex>" taken apart; false: not a join token.  Borrowed from `token`.  The id comes

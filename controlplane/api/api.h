@@ -22,6 +22,7 @@ struct cp_app {                          /* all borrowed */
 	struct cp_auth *auth;
 	const struct cp_keys *keys;
 	const struct gw_catalog *catalog;
+	struct cp_model *model;          /* of the same store, catalog and keys; told of every commit */
 	json_t *catalog_json;            /* catalog.json as parsed, for /plugins and /provider-types; may be NULL */
 	const struct cp_workers *workers; /* NULL: none (tests) */
 	const char *openapi_path;        /* share/tidegate/openapi.json */

@@ -1,8 +1,8 @@
 /*
  * engine.c - reading and writing one object of any kind.
  *
- * A write holds the writer from before it reads the old object until the whole configuration has been compiled with
- * the new one in it: what is committed has been proved valid as a whole.
+ * A write holds the writer from before it reads the old object until the new one has been put into the model: what is
+ * committed has been proved valid as a whole.
  */
 #include "api/internal.h"
 
@@ -11,7 +11,7 @@
 
 #include "api/apply.h"
 #include "base/log.h"
-#include "compile/compile.h"
+#include "compile/model.h"
 
 void cp_read(struct cp_ctx *x, enum gw_kind k, struct gw_str name)
 {
@@ -165,9 +165,20 @@ static void relative(char *path, size_t size, const char *prefix)
 	snprintf(path, size, "%s%s", wrapped ? "/config" : "", rest);
 }
 
+/* About the one object at `prefix`, about everything when it is NULL, about nothing when it is empty. */
+static json_t *warnings_about(const struct gw_snapshot *s, const char *prefix)
+{
+	struct gw_str rest = gw_str_from(gw_str_c(prefix), 1), path;
+	enum gw_kind k;
+	if (prefix == NULL)
+		return gw_snapshot_warnings(s);
+	path = gw_str_cut(&rest, '/');
+	return gw_kind_parse(path, &k) ? gw_snapshot_warnings_of(s, k, rest) : json_array();
+}
+
 static json_t *warnings_for(struct cp_ctx *x, const struct gw_snapshot *s, const char *prefix)
 {
-	json_t *all = gw_snapshot_warnings(s), *out = json_array(), *w;
+	json_t *all = warnings_about(s, prefix), *out = json_array(), *w;
 	size_t i, n = prefix != NULL ? strlen(prefix) : 0;
 	json_array_foreach(all, i, w) {
 		char path[512];
@@ -189,14 +200,15 @@ bool cp_finish(struct cp_ctx *x, struct cp_change **c, const char *prefix, struc
 	struct gw_snapshot *s = NULL;
 	struct gw_error err = { 0 };
 	*out = (struct cp_written){ .revision = cp_txn_revision(cp_change_view(*c)) };
-	enum gw_rc rc = cp_compile_check(&s, cp_change_view(*c), cp_store_epoch(x->app->store), x->app->catalog, x->app->keys,
-					 &err);
+	enum gw_rc rc = cp_model_next(x->app->model, *c, &s, &err);
 	if (rc == GW_OK) {
 		out->warnings = warnings_for(x, s, prefix);
 		if (x->dry_run)
 			cp_change_abort(c);
 		else
 			rc = cp_change_commit(c, &out->revision, &err);
+		if (x->dry_run || rc != GW_OK || out->revision != gw_snapshot_revision(s)) /* or it changed nothing */
+			cp_model_dropped(x->app->model, s);
 	}
 	cp_change_abort(c);
 	gw_snapshot_unref(&s);

@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-#include "compile/compile.h"
+#include "compile/model.h"
 #include "match.h"
 
 #define MAX_CONSIDERED 20
@@ -139,21 +139,22 @@ static void add_targets(json_t *out, const struct question *q, const struct gw_r
 }
 
 /* Routes come most specific first; those that match stand before those that do not. */
-static json_t *considered(const struct gw_snapshot *s, const struct question *q, const struct gw_route *winner)
+static json_t *considered(const struct gw_snapshot *s, const struct question *q, const struct gw_route *winner,
+			  struct gw_arena *a)
 {
 	size_t n;
-	const struct gw_route *routes = gw_snapshot_routes(s, &n);
+	const struct gw_route *const *routes = gw_snapshot_routes(s, a, &n);
 	json_t *out = json_array();
 	for (int pass = 0; pass < 2; pass++) {
 		for (size_t i = 0; i < n && json_array_size(out) < MAX_CONSIDERED; i++) {
 			char text[160] = "";
-			bool fits = gw_match_one(s, &routes[i], &q->in, text) == GW_MISS_NONE;
+			bool fits = gw_match_one(s, routes[i], &q->in, text) == GW_MISS_NONE;
 			if (fits != (pass == 0))
 				continue;
-			const char *why = !fits ? text : &routes[i] == winner ? "wins: the most specific route that matches"
+			const char *why = !fits ? text : routes[i] == winner ? "wins: the most specific route that matches"
 							 : "matches, but a more specific route wins";
 			json_t *o = json_object();
-			gw_json_set_str(o, "route", routes[i].name);
+			gw_json_set_str(o, "route", routes[i]->name);
 			json_object_set_new(o, "matches", json_boolean(fits));
 			gw_json_set_str(o, "reason", gw_str_c(why));
 			json_array_append_new(out, o);
@@ -164,15 +165,11 @@ static json_t *considered(const struct gw_snapshot *s, const struct question *q,
 
 void cp_api_explain_route(struct cp_ctx *x)
 {
-	struct cp_txn *t = NULL;
 	struct gw_snapshot *s = NULL;
 	struct gw_error err = { 0 };
 	struct question q;
 	struct gw_str why;
-	enum gw_rc rc = cp_txn_begin(&t, x->app->store, &err);
-	if (rc == GW_OK)
-		rc = cp_compile_check(&s, t, cp_store_epoch(x->app->store), x->app->catalog, x->app->keys, &err);
-	cp_txn_end(&t);
+	enum gw_rc rc = cp_model_latest(x->app->model, &s, &err);
 	if (rc != GW_OK) {
 		cp_problem_error(x, &err);
 		return;
@@ -191,7 +188,7 @@ void cp_api_explain_route(struct cp_ctx *x)
 		json_object_set_new(o, "status", json_integer(status));
 		gw_json_set_str(o, "reason", why);
 		add_targets(o, &q, r);
-		json_object_set_new(o, "considered", considered(s, &q, r));
+		json_object_set_new(o, "considered", considered(s, &q, r, x->a));
 		cp_answer(x, 200, o);
 	}
 	gw_snapshot_unref(&s);

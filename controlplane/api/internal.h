@@ -119,8 +119,9 @@ json_t *cp_seal_value(struct cp_ctx *x, struct gw_str plain, const json_t *old);
 /* What a validated write led to. */
 struct cp_written { uint64_t revision; json_t *warnings; };
 /*
- * Everything after the objects were put: compile the whole snapshot, then commit, or abort on a dry run.  `prefix` is
- * the pointer of the one object ("/routes/r1") that faults and warnings are shown relative to, or NULL for all.
+ * Everything after the objects were put: prove the whole with them in it, then commit, or abort on a dry run.  `prefix`
+ * is the pointer of the one object ("/routes/r1") that faults and warnings are shown relative to, or NULL for all, or
+ * "" when warnings are not wanted.
  * The change is consumed.  false: the problem was answered.
  */
 bool cp_finish(struct cp_ctx *x, struct cp_change **c, const char *prefix, struct cp_written *out);

@@ -94,7 +94,7 @@ static void finish(struct cp_ctx *x, struct cp_change **c, struct gw_str id, str
 	struct cp_txn *t = NULL;
 	struct cp_record r;
 	struct gw_error err = { 0 };
-	if (!cp_finish(x, c, NULL, &w))
+	if (!cp_finish(x, c, "", &w))
 		return;
 	json_decref(w.warnings);
 	enum gw_rc rc = cp_txn_begin(&t, x->app->store, &err);
@@ -216,7 +216,7 @@ void cp_api_delete_consumer_key(struct cp_ctx *x)
 	if (rc != GW_OK) {
 		cp_change_abort(&c);
 		cp_problem_error(x, &err);
-	} else if (cp_finish(x, &c, NULL, &w)) {
+	} else if (cp_finish(x, &c, "", &w)) {
 		json_decref(w.warnings);
 		cp_revision_header(x, w.revision);
 		cp_answer_empty(x, 204);

@@ -1,11 +1,12 @@
 /*
- * compile.c - one walk over the objects, two results: bytes for workers, a checked snapshot for ourselves.
+ * compile.c - objects of the database in the form in which they travel, all of them or those that a change touched.
  *
  * Objects are parsed one at a time and let go at once: ten thousand of them as one tree would take hundreds of
  * megabytes.  Only the keys of consumers are gathered first, since they travel inside objects that come earlier.
  */
 #include "compile/compile.h"
 
+#include "base/map.h"
 #include "base/str.h"
 #include "seal.h"
 
@@ -13,16 +14,10 @@
 
 struct walk {
 	json_t *keys;            /* consumer → its keys, owned */
-	/* What becomes of each object; `spec` is borrowed. */
-	enum gw_rc (*each)(struct walk *w, enum gw_kind k, struct gw_str name, json_t *spec);
+	struct gw_builder *builder;
+	const struct cp_keys *secrets;
 	struct gw_error *err;
 	enum gw_rc rc;
-	/* check */
-	struct gw_builder *builder;
-	/* encode */
-	struct gw_buf *out;
-	const struct cp_keys *secrets;
-	bool first;
 };
 
 /* {"sealed","last4",…} → {"sealed"}: what people see of a secret does not travel. */
@@ -84,7 +79,11 @@ static bool visit(void *arg, const struct cp_record *r)
 			json_object_set(spec, "keys", keys);
 	}
 	strip(spec);
-	w->rc = w->each(w, r->kind, r->name, spec);
+	w->rc = gw_reseal(spec, w->secrets->master, w->secrets->snapshot, w->err);
+	if (w->rc == GW_OK)
+		w->rc = gw_builder_add(w->builder, r->kind, r->name, spec, w->err);
+	if (w->rc != GW_OK)
+		gw_error_prefix(w->err, "/%s/%.*s", gw_kind_path(r->kind), GW_FMT(r->name));
 	json_decref(spec);
 	return w->rc == GW_OK;
 }
@@ -95,95 +94,94 @@ static enum gw_rc walk_kind(struct walk *w, struct cp_txn *t, enum gw_kind k)
 	return w->rc != GW_OK ? w->rc : rc;
 }
 
-static enum gw_rc walk_open(struct walk *w, struct cp_txn *t)
+/* `owner` absent: of every consumer. */
+static enum gw_rc gather_keys(struct walk *w, struct cp_txn *t, struct gw_str owner)
 {
-	w->keys = json_object();
-	enum gw_rc rc = cp_each(t, GW_KIND_CREDENTIAL, GW_STR_NONE, gather_key, w, w->err);
+	enum gw_rc rc = cp_each(t, GW_KIND_CREDENTIAL, owner, gather_key, w, w->err);
 	return w->rc != GW_OK ? w->rc : rc;
 }
 
-/* ---- bytes ---- */
-
-static enum gw_rc encode_one(struct walk *w, enum gw_kind k, struct gw_str name, json_t *spec)
+static void set_pepper(struct walk *w)
 {
-	(void)k;
-	enum gw_rc rc = gw_reseal(spec, w->secrets->master, w->secrets->snapshot, w->err);
-	if (rc != GW_OK)
-		return rc;
-	if (!w->first)
-		gw_buf_add_byte(w->out, ',');
-	w->first = false;
-	gw_buf_add_json(w->out, name);
-	gw_buf_add_byte(w->out, ':');
-	return gw_json_write(w->out, spec, true);
-}
-
-/* The kinds in the order of their names, which is that of canonical JSON.  Names come sorted from the store. */
-static const enum gw_kind canonical[] = { GW_KIND_CONSUMER, GW_KIND_GLOBAL_PLUGIN, GW_KIND_GROUP, GW_KIND_JWT_ISSUER, GW_KIND_PROVIDER, GW_KIND_ROUTE, GW_KIND_SETTINGS };
-
-static enum gw_rc encode(struct walk *w, struct cp_txn *t, const char *epoch)
-{
-	enum gw_rc rc = GW_OK;
-	gw_buf_printf(w->out, "{\"epoch\":\"%s\",\"format\":%d,\"objects\":{", epoch, GW_SNAPSHOT_FORMAT);
-	for (size_t i = 0; i < GW_COUNT(canonical) && rc == GW_OK; i++) {
-		gw_buf_printf(w->out, "%s\"%s\":{", i ? "," : "", gw_kind_path(canonical[i]));
-		w->first = true;
-		rc = walk_kind(w, t, canonical[i]);
-		gw_buf_add_byte(w->out, '}');
-	}
 	json_t *pepper = gw_seal(w->secrets->snapshot, gw_str_c(w->secrets->pepper));
-	gw_buf_add_c(w->out, "},\"pepper\":");
-	if (rc == GW_OK)
-		rc = gw_json_write(w->out, pepper, true);
+	gw_builder_set_sealed_pepper(w->builder, pepper);
 	json_decref(pepper);
-	gw_buf_printf(w->out, ",\"revision\":%llu}", (unsigned long long)cp_txn_revision(t));
-	if (rc == GW_OK && w->out->full)
-		rc = gw_fail(w->err, GW_TOOBIG, NULL, "the configuration is larger than %u MiB", GW_SNAPSHOT_MAX_BYTES >> 20);
-	return rc;
 }
 
-enum gw_rc cp_compile(struct gw_buf *out, struct gw_digest *digest, uint64_t *revision, struct cp_txn *t,
-		      const char *epoch, const struct cp_keys *keys, struct gw_error *err)
+enum gw_rc cp_compile(struct gw_snapshot **out, struct cp_txn *t, const char *epoch, const struct gw_catalog *catalog,
+		      const struct cp_keys *keys, bool strict, struct gw_error *err)
 {
-	struct walk w = { .each = encode_one, .err = err, .out = out, .secrets = keys };
-	gw_buf_clear(out);
-	*revision = cp_txn_revision(t);
-	enum gw_rc rc = walk_open(&w, t);
-	if (rc == GW_OK)
-		rc = encode(&w, t, epoch);
-	json_decref(w.keys);
-	if (rc == GW_OK)
-		gw_snapshot_digest_of(digest, gw_buf_str(out));
-	else
-		gw_buf_clear(out);
-	return rc;
-}
-
-/* ---- a checked snapshot ---- */
-
-static enum gw_rc check_one(struct walk *w, enum gw_kind k, struct gw_str name, json_t *spec)
-{
-	enum gw_rc rc = gw_builder_add(w->builder, k, name, spec, w->err);
-	if (rc != GW_OK)
-		gw_error_prefix(w->err, "/%s/%.*s", gw_kind_path(k), GW_FMT(name));
-	return rc;
-}
-
-enum gw_rc cp_compile_check(struct gw_snapshot **out, struct cp_txn *t, const char *epoch,
-			    const struct gw_catalog *catalog, const struct cp_keys *keys, struct gw_error *err)
-{
-	struct walk w = { .each = check_one, .err = err };
-	(void)keys; /* secrets are checked in their sealed form */
+	struct walk w = { .keys = json_object(), .secrets = keys, .err = err };
 	*out = NULL;
-	enum gw_rc rc = walk_open(&w, t);
+	enum gw_rc rc = gw_builder_open(&w.builder, catalog, cp_txn_revision(t), gw_str_c(epoch), strict);
 	if (rc == GW_OK)
-		rc = gw_builder_open(&w.builder, catalog, cp_txn_revision(t), gw_str_c(epoch), true);
+		rc = gather_keys(&w, t, GW_STR_NONE);
 	for (int k = 0; k < GW_KIND_COUNT && rc == GW_OK; k++)
 		if (gw_kind_travels((enum gw_kind)k))
 			rc = walk_kind(&w, t, (enum gw_kind)k);
-	if (rc == GW_OK)
+	if (rc == GW_OK) {
+		set_pepper(&w);
 		rc = gw_builder_seal(&w.builder, out, err);
+	}
 	gw_builder_drop(&w.builder);
 	json_decref(w.keys);
 	return rc;
+}
+
+/* ---- what a change touched ---- */
+
+struct touched {
+	struct walk *w;
+	struct cp_txn *t;
+	struct gw_arena *a;
+	struct gw_map *seen;     /* "kind/name" */
+};
+
+static enum gw_rc compile_one(struct touched *d, enum gw_kind k, struct gw_str name)
+{
+	struct cp_record r;
+	struct gw_error err = { 0 };
+	enum gw_rc rc = cp_get(d->t, k, name, d->a, &r, &err);
+	if (rc == GW_NOTFOUND) {
+		gw_builder_del(d->w->builder, k, name);
+		return GW_OK;
+	}
+	if (rc == GW_OK && k == GW_KIND_CONSUMER)
+		rc = gather_keys(d->w, d->t, name);
+	else if (rc != GW_OK && d->w->err)
+		*d->w->err = err;
+	if (rc == GW_OK)
+		visit(d->w, &r);
+	return rc == GW_OK ? d->w->rc : rc;
+}
+
+/* A key travels inside its consumer, so it is the consumer that changed. */
+static void take_touched(void *arg, enum gw_kind k, struct gw_str name, struct gw_str owner)
+{
+	struct touched *d = arg;
+	if (k == GW_KIND_CREDENTIAL) {
+		k = GW_KIND_CONSUMER;
+		name = owner;
+	}
+	if (d->w->rc != GW_OK || !gw_kind_travels(k))
+		return;
+	if (!gw_map_put(d->seen, gw_arena_printf(d->a, "%s/%.*s", gw_kind_path(k), GW_FMT(name)), d))
+		d->w->rc = compile_one(d, k, name);
+}
+
+enum gw_rc cp_compile_next(struct gw_snapshot **out, const struct gw_snapshot *base, struct cp_change *c,
+			   const struct gw_catalog *catalog, const struct cp_keys *keys, struct gw_error *err)
+{
+	struct walk w = { .keys = json_object(), .secrets = keys, .err = err };
+	struct touched d = { &w, cp_change_view(c), gw_arena_open(0), gw_map_open(16) };
+	*out = NULL;
+	gw_builder_extend(&w.builder, base, catalog, cp_txn_revision(d.t) + 1, true);
+	cp_change_each(c, take_touched, &d);
+	if (w.rc == GW_OK)
+		w.rc = gw_builder_seal(&w.builder, out, err);
+	gw_builder_drop(&w.builder);
+	gw_map_close(&d.seen);
+	gw_arena_close(&d.a);
+	json_decref(w.keys);
+	return w.rc;
 }

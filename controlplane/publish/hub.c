@@ -1,5 +1,5 @@
 /*
- * hub.c - the publisher: commit, compile the newest, send to all (see hub.h).
+ * hub.c - the publisher: commit, take the newest, send each worker what it lacks (see hub.h).
  */
 #include "publish/hub.h"
 
@@ -10,10 +10,10 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "base/time.h"
-#include "compile/compile.h"
+#include "compile/model.h"
 #include "publish/session.h"
 
-#define RETRY_MS 1000 /* after a failed compile */
+#define RETRY_MS 1000 /* after the configuration could not be read */
 
 void cp_hub_wait_until(struct cp_hub *h, pthread_cond_t *c, int64_t mono_ms)
 {
@@ -60,41 +60,108 @@ void cp_hub_check_served(struct cp_hub *h)
 
 /* ---- the thread ---- */
 
-/* Without the lock.  *bytes is owned: header line and body as one message. */
-static enum gw_rc compile(struct cp_hub *h, struct cp_ws_bytes **bytes, struct gw_digest *digest, uint64_t *revision,
-    struct gw_error *err)
+/* What a worker must still have said to get only a change: see cp_hub_delta(). */
+static void forget_oldest(struct cp_hub *h)
 {
-	struct cp_txn *txn = NULL;
+	struct cp_past *p = &h->past[h->first_past++ % CP_PAST];
+	h->past_changes -= p->changes;
+	gw_snapshot_unref(&p->snapshot);
+	cp_ws_bytes_unref(&p->delta);
+	*p = (struct cp_past){ 0 };
+	h->n_past--;
+}
+
+/* How many objects differ; a measure of what remembering the older one holds in memory. */
+static size_t count_changes(const struct gw_snapshot *base, const struct gw_snapshot *next)
+{
+	struct gw_buf text;
+	size_t n = 0;
+	gw_buf_init(&text, GW_SNAPSHOT_MAX_BYTES);
+	if (gw_snapshot_diff(&text, &n, base, next, NULL) != GW_OK)
+		n = CP_PAST_CHANGES;
+	gw_buf_fini(&text);
+	return n;
+}
+
+/* The newest one becomes a past one, as long as the changes since then are few. */
+static void remember(struct cp_hub *h, struct gw_snapshot *next)
+{
+	struct gw_snapshot *last = h->latest_snapshot;
+	for (size_t i = 0; i < h->n_past; i++) /* they led to the one that was the newest */
+		cp_ws_bytes_unref(&h->past[(h->first_past + i) % CP_PAST].delta);
+	if (last && gw_str_eq(gw_snapshot_epoch(last), gw_snapshot_epoch(next))) {
+		if (h->n_past == CP_PAST)
+			forget_oldest(h);
+		struct cp_past *p = &h->past[(h->first_past + h->n_past++) % CP_PAST];
+		*p = (struct cp_past){ .snapshot = last, .changes = count_changes(last, next) };
+		h->past_changes += p->changes;
+		while (h->past_changes > CP_PAST_CHANGES && h->n_past > 0)
+			forget_oldest(h);
+	} else {
+		gw_snapshot_unref(&last);
+	}
+	h->latest_snapshot = next;
+}
+
+struct cp_ws_bytes *cp_hub_whole(struct cp_hub *h)
+{
 	struct gw_buf body, head;
-	const char *epoch = cp_store_epoch(h->o.store);
+	struct gw_error err = { 0 };
+	if (h->whole)
+		return h->whole;
 	gw_buf_init(&body, GW_SNAPSHOT_MAX_BYTES);
 	gw_buf_init(&head, 4096);
-	enum gw_rc rc = cp_txn_begin(&txn, h->o.store, err);
+	enum gw_rc rc = gw_snapshot_write(&body, h->latest_snapshot, &err);
+	gw_snapshot_digest_of(&h->whole_digest, gw_buf_str(&body));
 	if (rc == GW_OK)
-		rc = cp_compile(&body, digest, revision, txn, epoch, h->o.keys, err);
-	cp_txn_end(&txn);
+		rc = gw_wire_snapshot_head(&head, gw_snapshot_epoch(h->latest_snapshot), h->latest, &h->whole_digest, body.n);
 	if (rc == GW_OK)
-		rc = gw_wire_snapshot_head(&head, gw_str_c(epoch), *revision, digest, body.n);
-	if (rc == GW_OK)
-		*bytes = cp_ws_bytes_new(gw_buf_str(&head), gw_buf_str(&body));
+		h->whole = cp_ws_bytes_new(gw_buf_str(&head), gw_buf_str(&body));
+	else
+		gw_log(GW_LOG_ERROR, NULL, GW_STR_NONE, "configuration cannot be sent", "%s", err.text);
 	gw_buf_fini(&head);
 	gw_buf_fini(&body);
-	return rc;
+	return h->whole;
+}
+
+static struct cp_past *find_past(struct cp_hub *h, uint64_t revision, const struct gw_digest *state)
+{
+	for (size_t i = 0; i < h->n_past; i++) {
+		struct cp_past *p = &h->past[(h->first_past + i) % CP_PAST];
+		struct gw_digest mine;
+		if (gw_snapshot_revision(p->snapshot) != revision)
+			continue;
+		gw_snapshot_state(&mine, p->snapshot);
+		return memcmp(&mine, state, sizeof mine) == 0 ? p : NULL;
+	}
+	return NULL;
+}
+
+struct cp_ws_bytes *cp_hub_delta(struct cp_hub *h, uint64_t base, const struct gw_digest *state)
+{
+	struct cp_past *p = find_past(h, base, state);
+	struct gw_buf body, head;
+	size_t changes;
+	if (!p || p->delta)
+		return p ? p->delta : NULL;
+	gw_buf_init(&body, GW_SNAPSHOT_MAX_BYTES);
+	gw_buf_init(&head, 4096);
+	if (gw_snapshot_diff(&body, &changes, p->snapshot, h->latest_snapshot, NULL) == GW_OK &&
+	    gw_wire_delta_head(&head, gw_snapshot_epoch(h->latest_snapshot), base, h->latest, &h->latest_state,
+		gw_buf_str(&body)) == GW_OK)
+		p->delta = cp_ws_bytes_new(gw_buf_str(&head), gw_buf_str(&body));
+	gw_buf_fini(&head);
+	gw_buf_fini(&body);
+	return p->delta;
 }
 
 static void publish(struct cp_hub *h)
 {
-	struct cp_ws_bytes *bytes = NULL, *old;
-	struct gw_digest digest;
+	struct gw_snapshot *next = NULL;
 	struct gw_error err = { 0 };
-	uint64_t revision = 0;
-	int64_t began = gw_mono_us();
 	pthread_mutex_unlock(&h->lock);
-	enum gw_rc rc = compile(h, &bytes, &digest, &revision, &err);
-	if (rc == GW_OK)
-		gw_log(GW_LOG_DEBUG, NULL, GW_STR_NONE, "revision compiled", "revision=%llu bytes=%zu us=%lld",
-		    (unsigned long long)revision, cp_ws_bytes_size(bytes), (long long)(gw_mono_us() - began));
-	else
+	enum gw_rc rc = cp_model_latest(h->o.model, &next, &err);
+	if (rc != GW_OK)
 		gw_log(GW_LOG_ERROR, NULL, GW_STR_NONE, "configuration cannot be compiled, trying again", "%s %s", err.path,
 		    err.text);
 	pthread_mutex_lock(&h->lock);
@@ -102,16 +169,15 @@ static void publish(struct cp_hub *h)
 		cp_hub_wait_until(h, &h->wake, gw_mono_ms() + RETRY_MS);
 		return;
 	}
-	old = h->latest_bytes;
-	h->latest_bytes = bytes;
-	h->latest = revision;
-	h->latest_digest = digest;
+	remember(h, next);
+	cp_ws_bytes_unref(&h->whole);
+	h->latest = gw_snapshot_revision(next);
+	gw_snapshot_state(&h->latest_state, next);
 	h->have_latest = true;
-	if (revision > h->wanted)
-		h->wanted = revision;
+	if (h->latest > h->wanted)
+		h->wanted = h->latest;
 	for (struct gw_node *n = h->sessions.next; n != &h->sessions; n = n->next)
 		cp_session_offer(h, GW_CONTAINER(n, struct cp_session, on));
-	cp_ws_bytes_unref(&old);
 }
 
 static void *run(void *arg)
@@ -192,7 +258,10 @@ void cp_hub_close(struct cp_hub **out)
 	GW_CHECK(h, CP_HUB_MAGIC);
 	*out = NULL;
 	assert(gw_list_empty(&h->sessions)); /* the ws was closed before and reported every connection */
-	cp_ws_bytes_unref(&h->latest_bytes);
+	while (h->n_past > 0)
+		forget_oldest(h);
+	gw_snapshot_unref(&h->latest_snapshot);
+	cp_ws_bytes_unref(&h->whole);
 	pthread_cond_destroy(&h->wake);
 	pthread_cond_destroy(&h->changed);
 	pthread_mutex_destroy(&h->lock);

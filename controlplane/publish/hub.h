@@ -1,9 +1,10 @@
 /*
  * hub.h - every worker gets the newest configuration, and what each one has is known.
  *
- * A commit wakes the publisher's thread, which compiles the newest revision (those in between are never built) into
- * one encoding shared by all connections.  A worker gets its next snapshot when it has answered the last one; a
- * worker that does not answer in time is dropped and starts over.  An ACK moves its revision, a NACK is kept as its
+ * A commit wakes the publisher's thread, which takes the newest revision from the model.  A worker that serves one of
+ * the revisions remembered here gets what changed since; any other gets the whole.  Both are encoded once for all
+ * connections that need the same.  A worker gets its next message when it has answered the last one; a worker that
+ * does not answer in time is dropped and starts over.  An ACK moves its revision, a NACK is kept as its
  * last error and shown, and the worker serves what it had.
  *
  * The same object holds the conversation with each worker: hello and welcome, heartbeats, calls and their results.
@@ -22,6 +23,7 @@ struct cp_hub; /* one per process; has a thread */
 struct cp_hub_options {
 	struct cp_store *store;          /* borrowed */
 	const struct cp_keys *keys;      /* borrowed */
+	struct cp_model *model;          /* borrowed; told of every commit before the hub is */
 	int64_t hello_ms;                /* a connection must have said hello by then */
 	int64_t answer_ms;               /* a snapshot must be answered by then */
 	int64_t heartbeat_ms;            /* told to workers; three missed ones end the connection */

@@ -77,19 +77,36 @@ static void dismiss(struct cp_hub *h, struct cp_session *s, const char *why)
 		cp_session_remember(h, s, why); /* it counts as gone now, although the goodbye may take seconds */
 }
 
+/* Does it serve the newest already?  A worker that does not tell its state is asked by the digest of the message. */
+static bool up_to_date(struct cp_hub *h, const struct cp_session *s)
+{
+	if (!s->serves || s->revision != h->latest)
+		return false;
+	if (s->has_state)
+		return memcmp(&s->state, &h->latest_state, sizeof s->state) == 0;
+	return cp_hub_whole(h) && memcmp(&s->digest, &h->whole_digest, sizeof s->digest) == 0;
+}
+
 void cp_session_offer(struct cp_hub *h, struct cp_session *s)
 {
+	struct cp_ws_bytes *bytes = NULL;
 	if (!s->greeted || !h->have_latest || s->unanswered_ms || h->stop)
 		return;
 	if (s->sent_any && s->sent >= h->latest)
 		return; /* it has it, or it refused it */
-	if (s->serves && s->revision == h->latest &&
-	    memcmp(&s->digest, &h->latest_digest, sizeof s->digest) == 0)
+	if (up_to_date(h, s))
+		return;
+	if (s->deltas && !s->wants_whole && s->serves && s->has_state)
+		bytes = cp_hub_delta(h, s->revision, &s->state);
+	s->sent_delta = bytes != NULL;
+	if (!bytes)
+		bytes = cp_hub_whole(h);
+	if (!bytes)
 		return;
 	s->sent = h->latest;
 	s->sent_any = true;
 	s->unanswered_ms = gw_mono_ms();
-	cp_ws_send(h->ws, s->connection, CP_WS_LATEST, h->latest_bytes);
+	cp_ws_send(h->ws, s->connection, CP_WS_LATEST, bytes);
 }
 
 /* ---- messages ---- */
@@ -165,7 +182,9 @@ static void on_hello(struct cp_hub *h, struct cp_session *s, const struct gw_wir
 	    gw_unhex(s->digest.sha256, sizeof s->digest.sha256, w->serving_digest)) {
 		s->serves = true;
 		s->revision = (uint64_t)w->serving_revision;
+		s->has_state = gw_unhex(s->state.sha256, sizeof s->state.sha256, w->serving_state);
 	}
+	s->deltas = w->deltas > 0;
 	replace_older(h, s);
 	gw_log(GW_LOG_INFO, "node", who(s), "worker connected", "id=%s address=%s version=%s listen=%s serves=%llu", s->id,
 	    s->address, s->version, s->listen, (unsigned long long)s->revision);
@@ -174,13 +193,26 @@ static void on_hello(struct cp_hub *h, struct cp_session *s, const struct gw_wir
 	cp_session_remember(h, s, NULL);
 }
 
+/*
+ * Is what it acknowledged what was sent?  Only the newest is known.  The state of one that ignores what it does not know
+ * may differ, so of a whole message only its digest is judged.
+ */
+static bool acknowledged_right(struct cp_hub *h, const struct cp_session *s, uint64_t revision)
+{
+	if (revision != h->latest)
+		return true;
+	if (s->sent_delta)
+		return s->has_state && memcmp(&s->state, &h->latest_state, sizeof s->state) == 0;
+	return h->whole && memcmp(&s->digest, &h->whole_digest, sizeof s->digest) == 0;
+}
+
 static void on_ack(struct cp_hub *h, struct cp_session *s, const struct gw_wire *w)
 {
 	uint64_t revision = (uint64_t)w->revision;
 	if (!s->sent_any || revision != s->sent || !s->unanswered_ms)
 		return; /* about one that was sent before a reconnect */
-	if (!gw_unhex(s->digest.sha256, sizeof s->digest.sha256, w->digest) ||
-	    (revision == h->latest && memcmp(&s->digest, &h->latest_digest, sizeof s->digest) != 0)) {
+	s->has_state = gw_unhex(s->state.sha256, sizeof s->state.sha256, w->snapshot_state);
+	if (!gw_unhex(s->digest.sha256, sizeof s->digest.sha256, w->digest) || !acknowledged_right(h, s, revision)) {
 		snprintf(s->last_error, sizeof s->last_error, "revision %llu was acknowledged with another digest",
 		    (unsigned long long)revision);
 		gw_log(GW_LOG_ERROR, "node", who(s), "acknowledged digest differs from the published one", "revision=%llu",
@@ -203,6 +235,16 @@ static void on_ack(struct cp_hub *h, struct cp_session *s, const struct gw_wire 
 
 static void on_nack(struct cp_hub *h, struct cp_session *s, const struct gw_wire *w)
 {
+	if (s->sent_any && (uint64_t)w->revision == s->sent && s->sent_delta) {
+		/* Not its last word: whether the configuration is at fault is told by the whole. */
+		gw_log(GW_LOG_INFO, "node", who(s), "worker could not apply a change and gets the whole", "revision=%lld %.*s",
+		    (long long)w->revision, (int)(w->text.n < 300 ? w->text.n : 300), w->text.p ? w->text.p : "");
+		s->wants_whole = true;
+		s->sent_any = s->sent_delta = false;
+		s->unanswered_ms = 0;
+		cp_session_offer(h, s);
+		return;
+	}
 	snprintf(s->last_error, sizeof s->last_error, "revision %lld refused: %.*s%s%.*s", (long long)w->revision,
 	    (int)(w->path.n < 160 ? w->path.n : 160), w->path.p ? w->path.p : "", w->path.n ? ": " : "",
 	    (int)(w->text.n < 300 ? w->text.n : 300), w->text.p ? w->text.p : "");
@@ -375,7 +417,7 @@ static void on_closed(void *arg, uint64_t connection, const char *why)
 /* A snapshot must be answered in time, a large one in more of it: at 1 MiB/s it is still on its way. */
 static int64_t answer_ms(const struct cp_hub *h)
 {
-	return h->o.answer_ms + (h->latest_bytes ? (int64_t)(cp_ws_bytes_size(h->latest_bytes) >> 20) * 1000 : 0);
+	return h->o.answer_ms + (h->whole ? (int64_t)(cp_ws_bytes_size(h->whole) >> 20) * 1000 : 0);
 }
 
 /* When this process was stopped or starved, what workers sent meanwhile is not read yet: nobody is late for that. */

@@ -16,6 +16,8 @@
 #define CP_ID_MAX   64
 #define CP_TEXT_MAX 256
 #define CP_COMMITS  256 /* commit times remembered, to tell how long a change took to be served */
+#define CP_PAST     256 /* revisions remembered; they share with the newest what did not change */
+#define CP_PAST_CHANGES 50000 /* objects that they may differ in altogether */
 
 struct cp_session {
 	struct gw_node on;
@@ -29,9 +31,13 @@ struct cp_session {
 	char goodbye[CP_TEXT_MAX];       /* why it left, when it said so */
 	bool serves;                     /* it has a snapshot of our epoch */
 	uint64_t revision;               /* the one it serves; 0 unless `serves` */
-	struct gw_digest digest;         /* of that one */
+	bool has_state;                  /* `state` is that one's; an older worker does not say */
+	struct gw_digest state;
+	struct gw_digest digest;         /* of the whole message that it came by; an older worker says nothing else */
+	bool deltas;                     /* it takes them */
+	bool wants_whole;                /* it could not apply one; asked again, it would not either */
 	uint64_t sent;                   /* last revision sent to it */
-	bool sent_any;
+	bool sent_any, sent_delta;
 	int64_t unanswered_ms;           /* monotonic; since when a snapshot is on its way; 0: none is */
 	int64_t lag_ms;                  /* commit to ACK of the last one */
 	bool draining;
@@ -46,6 +52,13 @@ struct cp_call {                         /* on the stack of the thread that wait
 	enum gw_rc rc;
 	struct gw_error err;
 	json_t *result;                  /* owned by the waiting thread */
+};
+
+/* A revision from which a worker may be led on by what changed since. */
+struct cp_past {
+	struct gw_snapshot *snapshot;
+	size_t changes;                  /* objects that the next one has changed */
+	struct cp_ws_bytes *delta;       /* to the newest; NULL until somebody needs it */
 };
 
 struct cp_seen_token { uint8_t hash[32]; char id[32]; int64_t until_ms; };
@@ -69,8 +82,12 @@ struct cp_hub {
 	uint64_t wanted;                 /* newest committed revision */
 	bool have_latest;
 	uint64_t latest;                 /* newest compiled one */
-	struct gw_digest latest_digest;
-	struct cp_ws_bytes *latest_bytes;
+	struct gw_snapshot *latest_snapshot;
+	struct gw_digest latest_state;
+	struct cp_ws_bytes *whole;       /* the newest as a message; NULL until somebody needs it */
+	struct gw_digest whole_digest;   /* of its bytes */
+	struct cp_past past[CP_PAST];    /* a ring of what was the newest before, oldest first */
+	size_t first_past, n_past, past_changes;
 	char epoch[CP_ID_MAX];
 	struct { uint64_t revision; int64_t mono_ms; } commits[CP_COMMITS];
 	uint64_t served_logged;          /* newest revision known to be served by all */
@@ -88,6 +105,9 @@ static inline bool cp_session_live(const struct cp_session *s)
 struct cp_session *cp_session_find(struct cp_hub *h, uint64_t connection);
 void cp_session_offer(struct cp_hub *h, struct cp_session *s);   /* send the newest snapshot if it is due */
 void cp_session_remember(struct cp_hub *h, const struct cp_session *s, const char *left);
+struct cp_ws_bytes *cp_hub_whole(struct cp_hub *h);              /* the newest revision; borrowed; NULL: too large */
+/* From the revision that a worker serves to the newest; borrowed.  NULL: that one is not remembered, or is another. */
+struct cp_ws_bytes *cp_hub_delta(struct cp_hub *h, uint64_t base, const struct gw_digest *state);
 void cp_hub_check_served(struct cp_hub *h);                      /* log how long the newest revision took */
 int64_t cp_hub_commit_ms(const struct cp_hub *h, uint64_t revision); /* monotonic; 0: not known */
 void cp_calls_fail(struct cp_hub *h, uint64_t connection, const char *why);

@@ -106,7 +106,7 @@ static struct cp_touched *touch(struct cp_change *c, enum gw_kind k, struct gw_s
 	if (before != NULL) {
 		t->before = before->spec;
 		t->ident_before = before->ident;
-		t->owner = before->owner;
+		t->owner = t->owner_before = before->owner;
 	}
 	gw_map_put(c->by_name, key, t);
 	if (c->n == c->cap) {

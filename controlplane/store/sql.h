@@ -58,6 +58,7 @@ struct cp_txn {
 struct cp_touched {
 	enum gw_kind kind;
 	struct gw_str name, owner, ident_before, ident_after, before, after; /* arena; before/after absent: not there */
+	struct gw_str owner_before;
 };
 
 struct cp_change {

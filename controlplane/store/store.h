@@ -112,6 +112,9 @@ struct cp_txn *cp_change_view(struct cp_change *c);              /* borrowed fro
 enum gw_rc cp_change_commit(struct cp_change **c, uint64_t *revision, struct gw_error *err) GW_MUST_CHECK;
 void cp_change_abort(struct cp_change **c);                      /* consumed; NULL is fine */
 size_t cp_change_count(const struct cp_change *c);               /* objects written so far */
+/* Each of them.  `owner`: a credential's consumer, else absent; one that changed hands comes for both.  Borrowed. */
+void cp_change_each(const struct cp_change *c,
+                    void (*fn)(void *arg, enum gw_kind k, struct gw_str name, struct gw_str owner), void *arg);
 
 enum gw_rc cp_get(struct cp_txn *t, enum gw_kind k, struct gw_str name, struct gw_arena *a, struct cp_record *out,
                   struct gw_error *err) GW_MUST_CHECK;

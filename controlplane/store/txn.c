@@ -184,6 +184,18 @@ static bool same(const struct cp_touched *t)
 	return (t->before.p == NULL) == (t->after.p == NULL) && gw_str_eq(t->before, t->after);
 }
 
+void cp_change_each(const struct cp_change *c,
+		    void (*fn)(void *arg, enum gw_kind k, struct gw_str name, struct gw_str owner), void *arg)
+{
+	GW_CHECK(c, CP_CHANGE_MAGIC);
+	for (size_t i = 0; i < c->n; i++) {
+		const struct cp_touched *t = c->touched[i];
+		fn(arg, t->kind, t->name, t->owner);
+		if (t->owner_before.p != NULL && !gw_str_eq(t->owner, t->owner_before))
+			fn(arg, t->kind, t->name, t->owner_before);
+	}
+}
+
 static bool makes_revision(const struct cp_touched *t)
 {
 	return gw_kind_travels(t->kind) || t->kind == GW_KIND_CREDENTIAL;

@@ -77,6 +77,7 @@ static void put_text(json_t *o, const char *name, const char *value)
 static json_t *serving(struct dp_channel *c)
 {
 	struct gw_snapshot *s = dp_fleet_snapshot(c->s.fleet);
+	struct gw_digest state;
 	json_t *o;
 	char hex[GW_HEX_LEN(32)];
 
@@ -87,6 +88,9 @@ static json_t *serving(struct dp_channel *c)
 	gw_json_set_str(o, "epoch", gw_snapshot_epoch(s));
 	json_object_set_new(o, "revision", json_integer((json_int_t)gw_snapshot_revision(s)));
 	put_text(o, "digest", hex);
+	gw_snapshot_state(&state, s);
+	gw_hex(hex, state.sha256, 32);
+	put_text(o, "state", hex);
 	gw_snapshot_unref(&s);
 	return o;
 }
@@ -107,6 +111,7 @@ static void say_hello(struct dp_channel *c)
 	put_text(m, "admin", c->admin);
 	json_object_set_new(m, "pid", json_integer(getpid()));
 	gw_json_set_time(m, "started_at", c->started_wall_ms);
+	json_object_set_new(m, "deltas", json_integer(1));
 	json_object_set_new(m, "serving", serving(c));
 	send_doc(c, m);
 }
@@ -158,14 +163,18 @@ static void nack(struct dp_channel *c, int64_t revision, const char *path, const
 	send_doc(c, m);
 }
 
-static void ack(struct dp_channel *c, const struct gw_snapshot *s, int64_t apply_ms)
+/* `digest` is that of the message, which is all that a control plane without deltas knows. */
+static void ack(struct dp_channel *c, const struct gw_snapshot *s, struct gw_str digest, int64_t apply_ms)
 {
 	json_t *m = gw_wire_new(GW_WIRE_ACK);
+	struct gw_digest state;
 	char hex[GW_HEX_LEN(32)];
 
-	gw_hex(hex, gw_snapshot_digest(s)->sha256, 32);
+	gw_snapshot_state(&state, s);
+	gw_hex(hex, state.sha256, 32);
 	json_object_set_new(m, "revision", json_integer((json_int_t)gw_snapshot_revision(s)));
-	put_text(m, "digest", hex);
+	gw_json_set_str(m, "digest", digest);
+	put_text(m, "state", hex);
 	json_object_set_new(m, "apply_ms", json_integer(apply_ms));
 	json_object_set_new(m, "unknown", json_integer((json_int_t)gw_snapshot_unknown(s)));
 	send_doc(c, m);
@@ -180,7 +189,53 @@ static bool older_than_served(struct dp_channel *c, const struct gw_wire *w)
 	return older;
 }
 
-static void take_snapshot(struct dp_channel *c, const struct gw_wire *w)
+static struct dp_delta delta_of(const struct gw_wire *w)
+{
+	struct dp_delta d = { w->epoch, w->payload, (uint64_t)w->base, (uint64_t)w->revision, { { 0 } } };
+
+	(void)gw_unhex(d.state.sha256, sizeof d.state.sha256, w->snapshot_state); /* checked by wire.c */
+	return d;
+}
+
+static enum gw_rc try_message(struct dp_channel *c, const struct gw_wire *w, struct gw_snapshot **out, struct gw_error *err)
+{
+	struct gw_snapshot *base;
+	struct dp_delta d;
+	enum gw_rc rc;
+
+	if (w->type == GW_WIRE_SNAPSHOT)
+		return dp_tryon(out, w->payload, c->snapshot_key, c->s.catalog, err);
+	base = dp_fleet_snapshot(c->s.fleet);
+	d = delta_of(w);
+	rc = base ? dp_tryon_delta(out, base, &d, c->snapshot_key, c->s.catalog, err) :
+		gw_fail(err, GW_CONFLICT, NULL, "this worker has no configuration yet, so there is nothing to change");
+	gw_snapshot_unref(&base);
+	return rc;
+}
+
+/* The change alone where that is enough, else the whole. */
+static void keep_on_disk(struct dp_channel *c, const struct gw_wire *w, struct gw_str message, const struct gw_snapshot *s)
+{
+	struct gw_error err = { .text = "" };
+	struct gw_buf whole;
+	enum gw_rc rc = GW_CONFLICT;
+
+	if (w->type == GW_WIRE_DELTA)
+		rc = dp_state_add(&c->state, message, c->snapshot_key, &err);
+	if (rc == GW_CONFLICT && w->type == GW_WIRE_SNAPSHOT) {
+		rc = dp_state_save(&c->state, w->payload, c->snapshot_key, &err);
+	} else if (rc == GW_CONFLICT) {
+		gw_buf_init(&whole, GW_SNAPSHOT_MAX_BYTES);
+		rc = gw_snapshot_write(&whole, s, &err);
+		if (rc == GW_OK)
+			rc = dp_state_save(&c->state, gw_buf_str(&whole), c->snapshot_key, &err);
+		gw_buf_fini(&whole);
+	}
+	if (rc != GW_OK)
+		gw_log(GW_LOG_ERROR, "snapshot", GW_STR_NONE, "not kept on disk", "%s", err.text);
+}
+
+static void take_configuration(struct dp_channel *c, const struct gw_wire *w, struct gw_str message)
 {
 	struct gw_error err = { .text = "" };
 	struct gw_snapshot *s, *mine;
@@ -190,38 +245,65 @@ static void take_snapshot(struct dp_channel *c, const struct gw_wire *w)
 		nack(c, w->revision, "", "older than the revision being served");
 		return;
 	}
-	if (dp_tryon(&s, w->payload, c->snapshot_key, c->s.catalog, &err) != GW_OK) {
+	if (try_message(c, w, &s, &err) != GW_OK) {
 		nack(c, w->revision, err.path, err.text);
 		return;
 	}
 	mine = gw_snapshot_ref(s);
 	dp_fleet_swap(c->s.fleet, s);
-	ack(c, mine, gw_mono_ms() - t0);
-	gw_log(GW_LOG_INFO, "snapshot", GW_STR_NONE, "serving", "revision=%lld bytes=%zu ms=%lld unknown=%zu", (long long)w->revision,
-	       w->payload.n, (long long)(gw_mono_ms() - t0), gw_snapshot_unknown(mine));
+	ack(c, mine, w->digest, gw_mono_ms() - t0);
+	gw_log(GW_LOG_INFO, "snapshot", GW_STR_NONE, "serving", "revision=%lld %s=%zu ms=%lld unknown=%zu", (long long)w->revision,
+	       w->type == GW_WIRE_DELTA ? "delta_bytes" : "bytes", w->payload.n, (long long)(gw_mono_ms() - t0),
+	       gw_snapshot_unknown(mine));
+	keep_on_disk(c, w, message, mine);
 	gw_snapshot_unref(&mine);
-	if (dp_state_save(&c->state, w->payload, c->snapshot_key, &err) != GW_OK)
-		gw_log(GW_LOG_ERROR, "snapshot", GW_STR_NONE, "not kept on disk", "%s", err.text);
+}
+
+/* What is being put together from the disk. */
+struct loaded {
+	struct dp_channel *c;
+	struct gw_snapshot *s;
+	const uint8_t *key;
+};
+
+static enum gw_rc replay_one(void *arg, const struct gw_wire *w, struct gw_error *err)
+{
+	struct loaded *l = arg;
+	struct dp_delta d = delta_of(w);
+	struct gw_snapshot *next;
+	enum gw_rc rc;
+
+	/* Left over from before the snapshot was written, see dp_state_save(). */
+	if (!gw_str_eq(d.epoch, gw_snapshot_epoch(l->s)) || d.revision <= gw_snapshot_revision(l->s))
+		return GW_OK;
+	rc = dp_tryon_delta(&next, l->s, &d, l->key, l->c->s.catalog, err);
+	if (rc != GW_OK)
+		return rc;
+	gw_snapshot_unref(&l->s);
+	l->s = next;
+	return GW_OK;
 }
 
 static void load_last(struct dp_channel *c)
 {
 	struct gw_error err = { .text = "" };
-	struct gw_snapshot *s;
 	struct gw_buf bytes;
 	uint8_t key[32];
+	struct loaded l = { .c = c, .key = key };
 	enum gw_rc rc;
 
 	gw_buf_init(&bytes, GW_SNAPSHOT_MAX_BYTES + 4096);
 	rc = dp_state_load(&c->state, &bytes, key, &err);
 	if (rc == GW_OK)
-		rc = dp_tryon(&s, gw_buf_str(&bytes), key, c->s.catalog, &err);
+		rc = dp_tryon(&l.s, gw_buf_str(&bytes), key, c->s.catalog, &err);
 	gw_buf_fini(&bytes);
+	if (rc == GW_OK)
+		dp_state_replay(&c->state, key, replay_one, &l);
 	gw_secret_wipe(key, sizeof key);
 	if (rc == GW_OK) {
 		gw_log(GW_LOG_INFO, "snapshot", GW_STR_NONE, "serving the last good one", "revision=%llu",
-		       (unsigned long long)gw_snapshot_revision(s));
-		dp_fleet_swap(c->s.fleet, s);
+		       (unsigned long long)gw_snapshot_revision(l.s));
+		dp_fleet_swap(c->s.fleet, l.s);
 	} else if (rc != GW_NOTFOUND) {
 		gw_log(GW_LOG_WARN, "snapshot", GW_STR_NONE, "the last good one cannot be used", "%s %s", err.path, err.text);
 	}
@@ -351,7 +433,7 @@ static void on_binary(void *arg, struct gw_str bytes)
 	} else if (gw_wire_parse_binary(&w, bytes, &err) != GW_OK) {
 		nack(c, 0, err.path, err.text);
 	} else {
-		take_snapshot(c, &w);
+		take_configuration(c, &w, bytes);
 		gw_wire_fini(&w);
 	}
 }
@@ -589,6 +671,7 @@ void dp_channel_close(struct dp_channel **cp)
 	gw_secret_wipe(c->token, sizeof c->token);
 	gw_secret_wipe(c->snapshot_key, sizeof c->snapshot_key);
 	gw_secret_wipe(c->state.node_key, sizeof c->state.node_key);
+	gw_secret_wipe(c->state.key, sizeof c->state.key);
 	pthread_mutex_destroy(&c->lock);
 	pthread_cond_destroy(&c->farewell);
 	free(c);

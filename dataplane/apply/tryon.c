@@ -44,21 +44,54 @@ static enum gw_rc check_provider(const struct gw_provider *p, struct gw_error *e
 	return GW_OK;
 }
 
+struct check { struct gw_error *err; enum gw_rc rc; };
+
+static void check_one(void *arg, const void *view)
+{
+	struct check *c = arg;
+
+	if (c->rc == GW_OK)
+		c->rc = check_provider(view, c->err);
+}
+
+/* Providers that `base` has too were checked then. */
+static enum gw_rc check_new(struct gw_snapshot **s, const struct gw_snapshot *base, struct gw_error *err)
+{
+	struct check c = { err, GW_OK };
+
+	gw_snapshot_each_new(*s, base, GW_KIND_PROVIDER, check_one, &c);
+	if (c.rc != GW_OK)
+		gw_snapshot_unref(s);
+	return c.rc;
+}
+
 enum gw_rc dp_tryon(struct gw_snapshot **out, struct gw_str bytes, const uint8_t key[32], const struct gw_catalog *cat,
                     struct gw_error *err)
 {
-	const struct gw_provider *p;
-	size_t n;
 	enum gw_rc rc = gw_snapshot_decode(out, bytes, key, cat, GW_SNAPSHOT_MAX_BYTES, err);
 
+	return rc == GW_OK ? check_new(out, NULL, err) : rc;
+}
+
+enum gw_rc dp_tryon_delta(struct gw_snapshot **out, const struct gw_snapshot *base, const struct dp_delta *d,
+                          const uint8_t key[32], const struct gw_catalog *cat, struct gw_error *err)
+{
+	struct gw_digest state;
+	enum gw_rc rc;
+
+	*out = NULL;
+	if (!gw_str_eq(gw_snapshot_epoch(base), d->epoch) || gw_snapshot_revision(base) != d->base)
+		return gw_fail(err, GW_CONFLICT, NULL, "this worker does not serve revision %llu, from which the change begins",
+			       (unsigned long long)d->base);
+	rc = gw_snapshot_patch(out, base, d->bytes, d->revision, key, cat, err);
 	if (rc != GW_OK)
 		return rc;
-	p = gw_snapshot_providers(*out, &n);
-	for (size_t i = 0; i < n && rc == GW_OK; i++)
-		rc = check_provider(&p[i], err);
-	if (rc != GW_OK)
+	gw_snapshot_state(&state, *out);
+	if (memcmp(&state, &d->state, sizeof state) != 0) {
 		gw_snapshot_unref(out);
-	return rc;
+		return gw_fail(err, GW_CONFLICT, NULL, "the change does not lead to the configuration that it announces");
+	}
+	return check_new(out, base, err);
 }
 
 /* ---- a file written by a person ---- */

@@ -225,17 +225,16 @@ static void name_it(struct dp_shard *s, const struct gw_provider *p, unsigned i)
 
 void dp_checks_bind(struct dp_shard *s)
 {
+	struct gw_trie_at at = { 0 };
 	const struct gw_provider *p;
-	size_t n;
 
 	if (dp_loop_index(s->loop) != 0 || s->draining)
 		return;
 	for (struct gw_node *k = s->checks.next; k != &s->checks; k = k->next)
 		GW_CONTAINER(k, struct check, node)->named = false;
-	p = gw_snapshot_providers(s->snapshot, &n);
-	for (size_t i = 0; i < n; i++)
-		for (unsigned k = 0; p[i].enabled && p[i].check.enabled && k < p[i].n_endpoints; k++)
-			name_it(s, &p[i], k);
+	while ((p = gw_snapshot_next_provider(s->snapshot, &at)))
+		for (unsigned k = 0; p->enabled && p->check.enabled && k < p->n_endpoints; k++)
+			name_it(s, p, k);
 	for (struct gw_node *k = s->checks.next, *next; k != &s->checks; k = next) {
 		struct check *c = GW_CONTAINER(k, struct check, node);
 

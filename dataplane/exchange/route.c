@@ -63,7 +63,7 @@ static void collect(struct names *l, struct dp_exchange *x)
 {
 	struct gw_str base = x->uri.path;
 	size_t n, at;
-	const struct gw_route *r = gw_snapshot_routes(x->snapshot, &n);
+	const struct gw_route *const *r = gw_snapshot_routes(x->snapshot, x->a, &n);
 
 	memset(l, 0, sizeof *l);
 	l->x = x;
@@ -78,12 +78,12 @@ static void collect(struct names *l, struct dp_exchange *x)
 	l->in.n_headers = x->head->n_headers;
 	l->in.query = x->uri.query;
 	for (size_t i = 0; i < n; i++) {
-		if (!r[i].enabled)
+		if (!r[i]->enabled)
 			continue;
-		for (size_t m = 0; m < r[i].n_models; m++)
-			if (r[i].models[m].type == GW_MATCH_EXACT)
-				offer(l, r[i].models[m].value, &r[i]);
-		offer_targets(l, &r[i]);
+		for (size_t m = 0; m < r[i]->n_models; m++)
+			if (r[i]->models[m].type == GW_MATCH_EXACT)
+				offer(l, r[i]->models[m].value, r[i]);
+		offer_targets(l, r[i]);
 	}
 }
 

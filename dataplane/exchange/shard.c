@@ -76,16 +76,10 @@ uint64_t dp_shard_random(struct dp_shard *s)
 
 void dp_shard_swap(struct dp_shard *s, struct gw_snapshot *next)
 {
-	size_t n;
-	const struct gw_route *r;
-
 	GW_CHECK(s, DP_SHARD_MAGIC);
 	gw_snapshot_unref(&s->snapshot);
 	s->snapshot = next;
-	s->any_open_route = false;
-	r = gw_snapshot_routes(next, &n);
-	for (size_t i = 0; i < n; i++)
-		s->any_open_route |= r[i].enabled && !r[i].auth.required;
+	s->any_open_route = gw_snapshot_has_open_route(next);
 	dp_pools_keep(s->pools, next);
 	dp_jwks_keep(s->jwks, next);
 	dp_checks_bind(s);

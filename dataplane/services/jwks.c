@@ -190,19 +190,19 @@ static void add(struct dp_jwks *j, const struct gw_jwt_issuer *issuer)
 
 void dp_jwks_keep(struct dp_jwks *j, const struct gw_snapshot *snapshot)
 {
-	size_t n;
-	const struct gw_jwt_issuer *v = gw_snapshot_jwt_issuers(snapshot, &n);
+	struct gw_trie_at walk = { 0 };
+	const struct gw_jwt_issuer *v;
 
 	GW_CHECK(j, DP_JWKS_MAGIC);
 	for (struct gw_node *at = j->sources.next; at != &j->sources; at = at->next)
 		GW_CONTAINER(at, struct source, node)->issuer = NULL;
-	for (size_t i = 0; i < n; i++) {
-		struct source *s = v[i].enabled && v[i].jwks_url.n ? find(j, &v[i]) : NULL;
+	while ((v = gw_snapshot_next_jwt_issuer(snapshot, &walk))) {
+		struct source *s = v->enabled && v->jwks_url.n ? find(j, v) : NULL;
 
 		if (s)
-			s->issuer = &v[i];
-		else if (v[i].enabled && v[i].jwks_url.n)
-			add(j, &v[i]);
+			s->issuer = v;
+		else if (v->enabled && v->jwks_url.n)
+			add(j, v);
 	}
 	for (struct gw_node *at = j->sources.next, *next; at != &j->sources; at = next) {
 		struct source *s = GW_CONTAINER(at, struct source, node);

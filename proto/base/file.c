@@ -144,6 +144,21 @@ enum gw_rc gw_file_replace(const char *path, struct gw_str bytes, unsigned mode,
 	return sync_parent(path, err);
 }
 
+enum gw_rc gw_file_append(const char *path, struct gw_str bytes, unsigned mode, struct gw_error *err)
+{
+	bool is_new = access(path, F_OK) != 0;
+	int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, (mode_t)mode);
+	if (fd < 0)
+		return io_failed(err, "open", path);
+	if (!write_all(fd, bytes) || fdatasync(fd) != 0) {
+		enum gw_rc rc = io_failed(err, "write", path);
+		close(fd);
+		return rc;
+	}
+	close(fd);
+	return is_new ? sync_parent(path, err) : GW_OK;
+}
+
 static enum gw_rc make_one(const char *path, mode_t mode, struct gw_error *err)
 {
 	if (mkdir(path, mode) == 0)

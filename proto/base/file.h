@@ -12,6 +12,8 @@ enum gw_rc gw_file_read(struct gw_buf *out, const char *path, struct gw_error *e
 /* tmp + fsync + rename + fsync(dir): readers see the old or the new file, also after a power cut. */
 enum gw_rc gw_file_replace(const char *path, struct gw_str bytes, unsigned mode,
                            struct gw_error *err) GW_MUST_CHECK;
+/* Add to the end, or make the file; on disk when the call returns.  What fails may have been written in part. */
+enum gw_rc gw_file_append(const char *path, struct gw_str bytes, unsigned mode, struct gw_error *err) GW_MUST_CHECK;
 /* Like gw_file_read, but refuses a file that group or others may read: for keys and tokens. */
 enum gw_rc gw_file_read_secret(struct gw_buf *out, const char *path, struct gw_error *err) GW_MUST_CHECK;
 /* mkdir -p with this mode for the last part; fine when it is there. */

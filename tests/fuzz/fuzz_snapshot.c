@@ -25,12 +25,12 @@ static void look_at_route(const struct gw_snapshot *s, const struct gw_route *r,
 	for (size_t i = 0; i < r->fallback.n_targets; i++)
 		if (!r->fallback.targets[i].provider)
 			abort();
-	size_t n;
-	const struct gw_consumer *c = gw_snapshot_consumers(s, &n);
-	for (size_t i = 0; i < n; i++) {
-		(void)gw_route_allows(r, &c[i]);
-		(void)gw_consumer_may_any(&c[i], r, in.model);
-		struct gw_bindings b = gw_snapshot_bindings(s, r, &c[i], a);
+	struct gw_trie_at at = { 0 };
+	const struct gw_consumer *c;
+	while ((c = gw_snapshot_next_consumer(s, &at))) {
+		(void)gw_route_allows(r, c);
+		(void)gw_consumer_may_any(c, r, in.model);
+		struct gw_bindings b = gw_snapshot_bindings(s, r, c, a);
 		for (size_t k = 0; k < b.n; k++)
 			if (!b.v[k].enabled || !b.v[k].conf || (k && b.v[k].rank < b.v[k - 1].rank))
 				abort();
@@ -41,16 +41,16 @@ static void look(struct gw_snapshot *s)
 {
 	size_t n;
 	struct gw_arena *a = gw_arena_open(0);
-	const struct gw_route *r = gw_snapshot_routes(s, &n);
+	const struct gw_route *const *r = gw_snapshot_routes(s, a, &n);
 	for (size_t i = 0; i < n && i < 64; i++)
-		look_at_route(s, &r[i], a);
-	const struct gw_provider *p = gw_snapshot_providers(s, &n);
+		look_at_route(s, r[i], a);
+	const struct gw_provider *const *p = gw_snapshot_providers(s, a, &n);
 	for (size_t i = 0; i < n; i++)
-		if (p[i].n_endpoints == 0 || gw_snapshot_provider(s, p[i].name) != &p[i])
+		if (p[i]->n_endpoints == 0 || gw_snapshot_provider(s, p[i]->name) != p[i])
 			abort();
-	const struct gw_consumer *c = gw_snapshot_consumers(s, &n);
+	const struct gw_consumer *const *c = gw_snapshot_consumers(s, a, &n);
 	for (size_t i = 0; i < n; i++)
-		if (gw_snapshot_consumer(s, c[i].name) != &c[i])
+		if (gw_snapshot_consumer(s, c[i]->name) != c[i])
 			abort();
 	(void)gw_snapshot_key(s, GW_STR("tgk_fixture-one"));
 	json_decref(gw_snapshot_warnings(s));

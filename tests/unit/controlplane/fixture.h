@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/str.h"
 #include "base/time.h"
+#include "compile/model.h"
 #include "httpd/target.h"
 #include "proto/catalog_fixture.h"
 #include "unit.h"
@@ -81,6 +82,7 @@ struct fx {
 	struct cp_keys keys;
 	struct cp_auth *auth;
 	struct gw_catalog *catalog;
+	struct cp_model *model;
 	struct cp_api *api;
 	/* of the last call */
 	unsigned status;
@@ -110,7 +112,9 @@ static inline void fx_open(struct fx *f)
 	ck_assert_int_eq(cp_keys_open(&f->keys, master, f->store, &err), GW_OK);
 	f->auth = cp_auth_open(f->store, f->dir);
 	f->catalog = fx_catalog();
-	struct cp_app app = { .store = f->store, .auth = f->auth, .keys = &f->keys, .catalog = f->catalog,
+	f->model = cp_model_open(f->store, f->catalog, &f->keys);
+	cp_store_on_commit(f->store, cp_model_committed, f->model);
+	struct cp_app app = { .model = f->model, .store = f->store, .auth = f->auth, .keys = &f->keys, .catalog = f->catalog,
 			      .openapi_path = f->openapi, .channel_port = 8002, .commit = "" };
 	enum gw_rc rc = cp_api_open(&f->api, &app, &err);
 	ck_assert_msg(rc == GW_OK, "%s", err.text);
@@ -121,6 +125,7 @@ static inline void fx_close(struct fx *f)
 	json_decref(f->json);
 	cp_api_close(&f->api);
 	cp_auth_close(&f->auth);
+	cp_model_close(&f->model);
 	gw_catalog_close(&f->catalog);
 	cp_store_close(&f->store);
 	fx_rmdir(f->dir);

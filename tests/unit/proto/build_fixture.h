@@ -81,12 +81,7 @@ static inline struct gw_snapshot *build(void)
 
 static inline const struct gw_route *fx_route(const char *name)
 {
-	size_t n;
-	const struct gw_route *r = gw_snapshot_routes(fx_snapshot, &n);
-	for (size_t i = 0; i < n; i++)
-		if (gw_str_is(r[i].name, name))
-			return &r[i];
-	return NULL;
+	return gw_snapshot_route(fx_snapshot, gw_str_c(name));
 }
 
 #endif

@@ -61,8 +61,10 @@ START_TEST(providers)
 {
 	load();
 	size_t n;
-	const struct gw_provider *p = gw_snapshot_providers(fx_snapshot, &n), *q = p + 1;
+	struct gw_arena *a = gw_arena_open(0);
+	const struct gw_provider *const *all = gw_snapshot_providers(fx_snapshot, a, &n), *p = all[0], *q = all[1];
 	ck_assert_uint_eq(n, 2);
+	gw_arena_close(&a);
 	ck_assert(gw_str_is(p->name, "deepseek") && p->enabled && !p->allow_private);
 	ck_assert(gw_str_is(p->endpoints[0].url, "https://api.deepseek.com/v1"));
 	ck_assert_uint_eq(p->n_keys, 2);
