@@ -28,6 +28,7 @@ export const routes: RouteObject[] = [
               { path: '/plugins', lazy: async () => ({ Component: (await import('../pages/Plugins')).PluginsPage }) },
               { path: '/global-plugins/:name', element: <Navigate to="/plugins" replace /> },
               { path: '/workers', lazy: async () => ({ Component: (await import('../pages/Workers')).WorkersPage }) },
+              { path: '/workers/:id', lazy: async () => ({ Component: (await import('../pages/Worker')).WorkerPage }) },
               { path: '/revisions', lazy: async () => ({ Component: (await import('../pages/Revisions')).RevisionsPage }) },
               { path: '/revisions/:revision', lazy: async () => ({ Component: (await import('../pages/Revision')).RevisionPage }) },
               { path: '/audit', lazy: async () => ({ Component: (await import('../pages/Audit')).AuditPage }) },

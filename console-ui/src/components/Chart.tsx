@@ -3,7 +3,7 @@
  * under the pointer, else the newest one.  Drag across the chart to look closer; a double click gives the whole span back.
  */
 import { useEffect, useMemo, useRef, useState } from 'react';
-import uPlot from 'uplot';
+import type uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
 import { usePreferences } from '../lib/preferences';
 
@@ -89,50 +89,54 @@ export function Chart({ times, lines, format, label, empty, height = 190, onZoom
       if (step >= 86_400) return day.format(date);
       return (step < 60 ? clockSeconds : clock).format(date);
     };
-    const drawn = new uPlot(
-      {
-        width: Math.max(200, box.clientWidth),
-        height,
-        legend: { show: false },
-        cursor: { drag: { x: true, y: false, setScale: false }, points: { size: 7 } },
-        scales: { y: { range: (_u, _min, max) => [0, max > 0 ? max * 1.08 : 1] } },
-        axes: [
-          { stroke: ink, grid, ticks: grid, font, space: 70, values: (_u, splits, _axis, _space, step) => splits.map((split) => time(split, step)) },
-          { stroke: ink, grid, ticks: { show: false }, font, size: 62, values: (_u, splits) => splits.map((split) => words.current(split)) },
+    const options: uPlot.Options = {
+      width: Math.max(200, box.clientWidth),
+      height,
+      legend: { show: false },
+      cursor: { drag: { x: true, y: false, setScale: false }, points: { size: 7 } },
+      scales: { y: { range: (_u, _min, max) => [0, max > 0 ? max * 1.08 : 1] } },
+      axes: [
+        { stroke: ink, grid, ticks: grid, font, space: 70, values: (_u, splits, _axis, _space, step) => splits.map((split) => time(split, step)) },
+        { stroke: ink, grid, ticks: { show: false }, font, size: 62, values: (_u, splits) => splits.map((split) => words.current(split)) },
+      ],
+      series: [
+        {},
+        ...lines.map((line, i) => ({
+          label: line.label,
+          stroke: inkOf(line, i, dark),
+          fill: lines.length === 1 ? `${inkOf(line, i, dark)}22` : undefined,
+          width: 1.7,
+          points: { show: false },
+          spanGaps: false,
+        })),
+      ],
+      hooks: {
+        setCursor: [(u) => setAt(u.cursor.idx ?? null)],
+        setSelect: [
+          (u) => {
+            if (u.select.width < 8) return;
+            const from = u.posToVal(u.select.left, 'x');
+            const to = u.posToVal(u.select.left + u.select.width, 'x');
+            u.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+            zoom.current?.(from, to);
+          },
         ],
-        series: [
-          {},
-          ...lines.map((line, i) => ({
-            label: line.label,
-            stroke: inkOf(line, i, dark),
-            fill: lines.length === 1 ? `${inkOf(line, i, dark)}22` : undefined,
-            width: 1.7,
-            points: { show: false },
-            spanGaps: false,
-          })),
-        ],
-        hooks: {
-          setCursor: [(u) => setAt(u.cursor.idx ?? null)],
-          setSelect: [
-            (u) => {
-              if (u.select.width < 8) return;
-              const from = u.posToVal(u.select.left, 'x');
-              const to = u.posToVal(u.select.left + u.select.width, 'x');
-              u.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
-              zoom.current?.(from, to);
-            },
-          ],
-        },
       },
-      latest.current,
-      box,
-    );
-    plot.current = drawn;
-    const watcher = new ResizeObserver(() => drawn.setSize({ width: Math.max(200, box.clientWidth), height }));
-    watcher.observe(box);
+    };
+    /* Loaded when the first chart is drawn. */
+    let gone = false;
+    let watcher: ResizeObserver | undefined;
+    void import('uplot').then(({ default: Plot }) => {
+      if (gone) return;
+      const drawn = new Plot(options, latest.current, box);
+      plot.current = drawn;
+      watcher = new ResizeObserver(() => drawn.setSize({ width: Math.max(200, box.clientWidth), height }));
+      watcher.observe(box);
+    });
     return () => {
-      watcher.disconnect();
-      drawn.destroy();
+      gone = true;
+      watcher?.disconnect();
+      plot.current?.destroy();
       plot.current = null;
       setAt(null);
     };

@@ -11,6 +11,7 @@ import { EnableSwitch } from '../components/EnableSwitch';
 import { Empty, LoadingRows, Row } from '../components/List';
 import { Card, Page, Section } from '../components/Page';
 import { ProblemAlert } from '../components/Problem';
+import { SeriesFrame, TopCard, TrafficCharts } from '../components/Series';
 import { PluginsEditor, pluginsFromForm, pluginsToForm } from '../forms/PluginsEditor';
 import { PairsInput, useRules } from '../forms/inputs';
 import { useApiForm } from '../forms/useApiForm';
@@ -283,6 +284,15 @@ export function ConsumerPage() {
             </span>
           )}
         </Card>
+        <section className="stack gap-12">
+          <h2>{t('charts.tab')}</h2>
+          <SeriesFrame>
+            <div className="stack gap-16">
+              <TrafficCharts filter={{ consumer: name }} />
+              <TopCard testId="top-limited" title={t('overview.topLimited')} lead={t('overview.topLimitedLead')} metric="limited" by="code" filter={{ consumer: name }} />
+            </div>
+          </SeriesFrame>
+        </section>
         <ConsumerForm key={consumer.data.etag} stored={consumer.data} onSaved={() => void consumer.refetch()} />
       </div>
     </Page>

@@ -1,21 +1,20 @@
 /* Is it working?  And when nothing is there yet: what to do first. */
 import { CheckOutlined, CloseCircleOutlined, CheckCircleOutlined, SyncOutlined, WarningOutlined } from '@ant-design/icons';
-import { Button, Modal, Segmented } from 'antd';
+import { Button, Modal } from 'antd';
 import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { Link } from 'react-router-dom';
 import type { Schemas } from '../api/client';
 import { useAllRoutes, useMay, useOverview } from '../api/queries';
 import { Waves } from '../components/Brand';
-import { BarChart } from '../components/BarChart';
 import { LoadingRows } from '../components/List';
 import { Card, Page } from '../components/Page';
 import { ProblemAlert } from '../components/Problem';
+import { GaugeCard, QuantileCard, RateCard, rateText, secondsText, SeriesFrame, sumOf, TopCard, TrafficCharts, useSeries } from '../components/Series';
 import { UsageSnippet } from '../components/Snippet';
-import { useFormats } from '../lib/format';
+import { useFormats, type Formats } from '../lib/format';
 
 type Overview = Schemas['Overview'];
-type Span = 'last_hour' | 'last_day';
 
 type Verdict = 'empty' | 'down' | 'behind' | 'quiet' | 'errors' | 'fine';
 
@@ -120,131 +119,121 @@ function Steps({ overview }: { overview: Overview }) {
   );
 }
 
-function Top({ title, items, empty, testId }: { title: string; items: { name: string; requests: number; tokens: number }[]; empty: string; testId: string }) {
+/* The figures of the span, exact: sums of what the workers counted. */
+function Tiles({ overview }: { overview: Overview }) {
   const { t } = useTranslation();
   const formats = useFormats();
-  const most = Math.max(1, ...items.map((item) => item.requests));
+  const requests = useSeries('requests', '');
+  const errors = useSeries('errors', '');
+  const duration = useSeries('duration', '');
+  const first = useSeries('first_token', '');
+  const tokens = useSeries('tokens', 'class');
+  const cost = useSeries('cost', 'currency');
+  const flight = useSeries('in_flight', '');
+  const count = sumOf(requests.data);
+  const failed = sumOf(errors.data);
+  const ofClass = (name: string) => tokens.data?.items.find((line) => line.labels.class === name)?.total ?? 0;
+  const time = (summary: { p50?: number | null; p95?: number | null } | undefined, key: 'p50' | 'p95') => {
+    const value = summary?.[key];
+    return value === null || value === undefined ? '–' : secondsText(value, formats);
+  };
+  const now = [...(flight.data?.items[0]?.values ?? [])].reverse().find((value) => value !== null) ?? 0;
   return (
-    <Card title={title} flush testId={testId}>
-      {items.length === 0 ? (
-        <p className="muted" style={{ padding: '8px 20px 16px' }}>{empty}</p>
-      ) : (
-        <ul className="bars">
-          {items.map((item) => (
-            <li key={item.name}>
-              <div className="bar-line">
-                <span className="break">{item.name === '' ? t('overview.nobody') : item.name}</span>
-                <span className="muted nowrap">
-                  {t('overview.requestsTokens', { requests: formats.compact(item.requests), tokens: formats.compact(item.tokens) })}
-                </span>
-              </div>
-              <div className="track" aria-hidden>
-                <span style={{ width: `${(item.requests / most) * 100}%` }} />
-              </div>
-            </li>
-          ))}
-        </ul>
-      )}
-    </Card>
+    <dl className="tiles">
+      <Tile testId="tile-requests" label={t('overview.requests')} value={formats.number(count)} sub={t('overview.inFlight', { count: Math.round(now) })} />
+      <Tile
+        testId="tile-errors"
+        label={t('overview.errors')}
+        value={formats.number(failed)}
+        sub={count > 0 ? t('overview.errorsSub', { share: formats.percent(failed / count) }) : t('overview.errorsNone')}
+      />
+      <Tile
+        testId="tile-duration"
+        label={t('overview.duration')}
+        value={time(duration.data?.items[0]?.summary, 'p95')}
+        sub={t('overview.median', { value: time(duration.data?.items[0]?.summary, 'p50') })}
+      />
+      <Tile
+        testId="tile-first-token"
+        label={t('overview.firstToken')}
+        value={time(first.data?.items[0]?.summary, 'p95')}
+        sub={t('overview.median', { value: time(first.data?.items[0]?.summary, 'p50') })}
+      />
+      <Tile
+        testId="tile-tokens"
+        label={t('overview.tokens')}
+        value={formats.compact(ofClass('prompt') + ofClass('completion'))}
+        sub={t('overview.tokensSub', { prompt: formats.compact(ofClass('prompt')), completion: formats.compact(ofClass('completion')) })}
+      />
+      <Tile
+        testId="tile-cost"
+        label={t('overview.cost')}
+        value={(cost.data?.items ?? []).map((line) => moneyText(line.total, line.labels.currency ?? '', formats)).join(' + ') || '–'}
+        sub={t('overview.costSub')}
+      />
+      <Tile
+        testId="tile-workers"
+        label={t('overview.workers')}
+        value={t('overview.ofTotal', { count: overview.workers.connected, total: overview.workers.total })}
+        sub={t('overview.revisionOf', { revision: overview.revision })}
+      />
+    </dl>
   );
+}
+
+function Figures({ overview }: { overview: Overview }) {
+  const { t } = useTranslation();
+  const formats = useFormats();
+  const to = (kind: string) => (name: string) => (/^[a-z0-9][a-z0-9.-]*$/.test(name) && name !== 'other' ? `/${kind}/${name}` : null);
+  const rate = (value: number) => t('charts.perSecond', { value: rateText(value, formats) });
+  return (
+    <div className="stack gap-16">
+      <Tiles overview={overview} />
+      <TrafficCharts filter={{}} />
+      <div className="chart-grid">
+        <TopCard testId="top-consumers" title={t('overview.topConsumers')} metric="requests" by="consumer" link={to('consumers')} />
+        <TopCard testId="top-models" title={t('overview.topModels')} metric="requests" by="model" skip={(line) => line.labels.model === 'none'} />
+        <TopCard testId="top-providers" title={t('overview.topProviders')} metric="requests" by="provider" link={to('providers')} skip={(line) => line.labels.provider === 'none'} />
+        <TopCard testId="top-routes" title={t('overview.topRoutes')} metric="requests" by="route" link={to('routes')} skip={(line) => line.labels.route === 'none'} />
+        <TopCard testId="top-limited" title={t('overview.topLimited')} lead={t('overview.topLimitedLead')} metric="limited" by="consumer,code" />
+        <TopCard testId="top-refused" title={t('overview.topRefused')} lead={t('overview.topRefusedLead')} metric="refused" by="code" />
+      </div>
+      <div className="chart-grid">
+        <GaugeCard testId="chart-in-flight" title={t('charts.inFlight')} metric="in_flight" by="node" unit={(value) => formats.number(Math.round(value * 10) / 10)} />
+        <RateCard testId="chart-attempts" title={t('charts.attempts')} lead={t('charts.attemptsLead')} metric="attempts" by="provider,result" unit={rate}
+          bad={(line) => line.labels.result !== 'ok'} />
+        <QuantileCard testId="chart-overhead" title={t('charts.overhead')} lead={t('charts.overheadLead')} metric="overhead" />
+        <RateCard testId="chart-fallbacks" title={t('charts.fallbacks')} lead={t('charts.fallbacksLead')} metric="fallbacks" by="provider" unit={rate} />
+      </div>
+    </div>
+  );
+}
+
+/** Millionths of a currency; one that the browser does not know is written as it is. */
+function moneyText(micros: number, currency: string, formats: Formats): string {
+  const amount = formats.number(Math.round(micros / 100) / 10_000);
+  return currency ? `${amount} ${currency}` : amount;
 }
 
 export function OverviewPage() {
   const { t } = useTranslation();
-  const formats = useFormats();
   const overview = useOverview(5_000);
-  const [span, setSpan] = useState<Span>('last_hour');
   const data = overview.data;
-  const figures = data?.[span];
-  const tokens = figures ? figures.prompt_tokens + figures.completion_tokens : 0;
   return (
-    <Page
-      title={t('overview.title')}
-      actions={
-        <Segmented<Span>
-          aria-label={t('overview.span')}
-          value={span}
-          onChange={setSpan}
-          options={[
-            { value: 'last_hour', label: <span data-testid="span-hour">{t('overview.hour')}</span> },
-            { value: 'last_day', label: <span data-testid="span-day">{t('overview.day')}</span> },
-          ]}
-        />
-      }
-    >
+    <Page title={t('overview.title')}>
       {overview.isError && <ProblemAlert error={overview.error} onRetry={() => void overview.refetch()} />}
       {overview.isPending && (
         <div className="card">
           <LoadingRows />
         </div>
       )}
-      {data && figures && (
+      {data && (
         <>
           <Hero overview={data} />
           {data.first_request_at === null && <Steps overview={data} />}
-          <dl className="tiles">
-            <Tile
-              testId="tile-workers"
-              label={t('overview.workers')}
-              value={t('overview.ofTotal', { count: data.workers.connected, total: data.workers.total })}
-              sub={t('overview.workersSub', { count: data.workers.current })}
-            />
-            <Tile testId="tile-revision" label={t('overview.revision')} value={formats.number(data.revision)} sub={t('overview.revisionSub')} />
-            <Tile
-              testId="tile-requests"
-              label={t('overview.requests')}
-              value={formats.compact(figures.requests)}
-              sub={t(span === 'last_hour' ? 'overview.hour' : 'overview.day')}
-            />
-            <Tile
-              testId="tile-tokens"
-              label={t('overview.tokens')}
-              value={formats.compact(tokens)}
-              sub={t('overview.tokensSub', { prompt: formats.compact(figures.prompt_tokens), completion: formats.compact(figures.completion_tokens) })}
-            />
-            <Tile
-              testId="tile-errors"
-              label={t('overview.errors')}
-              value={formats.compact(figures.errors)}
-              sub={figures.requests > 0 ? t('overview.errorsSub', { share: formats.percent(figures.errors / figures.requests) }) : t('overview.errorsNone')}
-            />
-          </dl>
-          <div className="stack gap-16">
-            <Card title={t('overview.chart')} testId="overview-chart">
-              <BarChart series={figures.series} label={t('overview.chartLabel', { requests: figures.requests, errors: figures.errors })} />
-            </Card>
-            <div className="cols">
-              <Top
-                testId="top-models"
-                title={t('overview.topModels')}
-                empty={t('overview.noRequests')}
-                items={figures.top_models.map((item) => ({ name: item.model, requests: item.requests, tokens: item.prompt_tokens + item.completion_tokens }))}
-              />
-              <Top
-                testId="top-consumers"
-                title={t('overview.topConsumers')}
-                empty={t('overview.noRequests')}
-                items={figures.top_consumers.map((item) => ({ name: item.consumer, requests: item.requests, tokens: item.prompt_tokens + item.completion_tokens }))}
-              />
-            </div>
-            <Card title={t('overview.classes')} testId="token-classes">
-              <dl className="line gap-24">
-                {(
-                  [
-                    ['prompt', figures.prompt_tokens],
-                    ['cached', figures.cached_tokens],
-                    ['completion', figures.completion_tokens],
-                    ['reasoning', figures.reasoning_tokens],
-                  ] as const
-                ).map(([name, value]) => (
-                  <div key={name}>
-                    <dt className="muted">{t(`overview.class.${name}`)}</dt>
-                    <dd style={{ fontSize: 18, fontWeight: 600 }}>{formats.number(value)}</dd>
-                  </div>
-                ))}
-              </dl>
-            </Card>
-          </div>
+          <SeriesFrame>
+            <Figures overview={data} />
+          </SeriesFrame>
         </>
       )}
     </Page>

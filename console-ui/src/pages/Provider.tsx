@@ -10,6 +10,7 @@ import { EnableSwitch } from '../components/EnableSwitch';
 import { LoadingRows } from '../components/List';
 import { Card, Page } from '../components/Page';
 import { ProblemAlert } from '../components/Problem';
+import { SeriesFrame, TrafficCharts } from '../components/Series';
 import { useLocalText } from '../lib/format';
 import { ProviderForm } from './ProviderForm';
 import { usedBy } from './Providers';
@@ -174,6 +175,12 @@ export function ProviderPage() {
             </p>
           </Card>
         </div>
+        <section className="stack gap-12">
+          <h2>{t('charts.tab')}</h2>
+          <SeriesFrame>
+            <TrafficCharts filter={{ provider: name }} />
+          </SeriesFrame>
+        </section>
         <ProviderForm key={provider.data.etag} type={type} stored={provider.data} onSaved={() => void provider.refetch()} />
       </div>
     </Page>

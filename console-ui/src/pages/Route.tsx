@@ -10,6 +10,7 @@ import { EnableSwitch } from '../components/EnableSwitch';
 import { LoadingRows } from '../components/List';
 import { Card, Page } from '../components/Page';
 import { ProblemAlert } from '../components/Problem';
+import { SeriesFrame, TrafficCharts } from '../components/Series';
 import { TabNav } from '../components/TabNav';
 import { UsageSnippet } from '../components/Snippet';
 import { modelFor } from '../lib/snippets';
@@ -28,7 +29,7 @@ export function RoutePage() {
   const back = { to: '/routes', text: t('routes.title') };
   const isNew = params.get('new') !== null;
   const wanted = params.get('tab') ?? (isNew ? 'use' : 'settings');
-  const tab = wanted === 'use' || wanted === 'explain' ? wanted : 'settings';
+  const tab = wanted === 'use' || wanted === 'explain' || wanted === 'charts' ? wanted : 'settings';
 
   if (route.isError) {
     return (
@@ -102,6 +103,7 @@ export function RoutePage() {
         tabs={[
           { key: 'settings', to: '?tab=settings', text: t('routes.tabSettings'), testId: 'tab-settings' },
           { key: 'use', to: '?tab=use', text: t('routes.tabUse'), testId: 'tab-use' },
+          { key: 'charts', to: '?tab=charts', text: t('charts.tab'), testId: 'tab-charts' },
           { key: 'explain', to: '?tab=explain', text: t('routes.tabExplain'), testId: 'tab-explain' },
         ]}
       />
@@ -113,6 +115,11 @@ export function RoutePage() {
         <Card title={t('snippet.heading')} lead={t('snippet.lead')}>
           <UsageSnippet route={object} />
         </Card>
+      )}
+      {tab === 'charts' && (
+        <SeriesFrame>
+          <TrafficCharts filter={{ route: name }} />
+        </SeriesFrame>
       )}
       {tab === 'explain' && (
         <Card title={t('explain.title')} lead={t('explain.lead')}>

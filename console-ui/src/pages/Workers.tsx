@@ -66,6 +66,7 @@ export function WorkersPage() {
             <Row
               testId={`worker-${node.name}`}
               title={node.name}
+              to={`/workers/${node.id}`}
               sub={
                 <State level={levelOf(node)}>
                   {t(`workers.state.${node.state}`)}
