@@ -16,14 +16,14 @@ ADMIN, PASSWORD = "root", "correct horse battery staple"
 class Gateway:
     """`split=True` starts tidegate-control and tidegate-worker without the `tidegate` command above them."""
 
-    def __init__(self, workers=1, loops=1, split=False, control_args=(), worker_args=()):
+    def __init__(self, workers=1, loops=1, split=False, control_args=(), worker_args=(), env=None):
         self.folder = Path(tempfile.mkdtemp(prefix="tidegate-"))
         self.data_dir = self.folder / "data"
         self.workers, self.loops, self.split = workers, loops, split
         self.control_args, self.worker_args = list(control_args), list(worker_args)
         self.console_port, self.data_port, self.control_port = free_port(), free_port(), free_port()
         self.worker_admin_port = free_port(run=workers)
-        self.daemons = []
+        self.daemons, self.env = [], env or {}
         self.secrets = {PASSWORD}
         self.admin = None
         self.baseline = {}
@@ -81,7 +81,7 @@ class Gateway:
         return worker
 
     def spawn(self, name, program, *args):
-        daemon = Daemon(name, [bin_dir() / program, *args], self.folder).start()
+        daemon = Daemon(name, [bin_dir() / program, *args], self.folder, self.env).start()
         self.daemons = [d for d in self.daemons if d.name != name or d.running] + [daemon]
         return daemon
 
