@@ -105,9 +105,9 @@ static enum dp_flow split_finish(struct dp_stream *s, enum dp_close how)
 {
 	struct dp_sse_event ev;
 
-	(void)how;
 	if (!dp_sse_finish(dp_state(s), &ev))
 		return DP_GO;
+	ev.torn = how != DP_CLOSE_CLEAN;
 	return dp_emit(s, &(struct dp_chunk){ .kind = DP_EVENT, .u.event = &ev });
 }
 

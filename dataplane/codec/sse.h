@@ -33,6 +33,7 @@ struct dp_sse_event {
 	bool comment;            /* holds at least one comment line */
 	bool joins;              /* only the LF that completes the CR which ended the block before: shares its fate */
 	bool unterminated;       /* end of input came before the blank line */
+	bool torn;               /* ... because the connection broke; set by the stage, which knows */
 };
 
 enum dp_sse_got { DP_SSE_NEED, DP_SSE_EVENT, DP_SSE_TOOBIG };

@@ -168,7 +168,7 @@ struct dp_json dp_tap_read(struct dp_tap *t, const struct dp_sse_event *ev)
 
 	t->events++;
 	if (gw_str_is(gw_str_trim(ev->data), "[DONE]")) {
-		t->done_marker = true;
+		t->done_marker |= !ev->torn; /* what the break came in the middle of is not the last word */
 		return doc;
 	}
 	doc = dp_json_value(ev->data);
@@ -258,7 +258,7 @@ static enum dp_flow events_feed(struct dp_stream *s, const struct dp_chunk *c)
 		return e->dropped ? DP_GO : dp_emit_bytes(s, ev->raw);
 	doc = dp_tap_read(t, ev);
 	if (doc.type == DP_J_NONE)
-		marker = gw_str_is(gw_str_trim(ev->data), "[DONE]");
+		marker = !ev->torn && gw_str_is(gw_str_trim(ev->data), "[DONE]");
 	/* A stream that broke must not end as if it were whole; half an event must not reach the client. */
 	if ((marker && t->error_seen) || (ev->unterminated && !marker && doc.type == DP_J_NONE)) {
 		e->dropped = true;
