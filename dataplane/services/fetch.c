@@ -65,7 +65,7 @@ static void finish(struct dp_fetch *f, bool ok)
 
 static void fail(struct dp_fetch *f, const char *what, const char *why)
 {
-	snprintf(f->text, sizeof f->text, "%s%s%s", what, why ? ": " : "", why ? why : "");
+	snprintf(f->text, sizeof f->text, "%s%s%.140s", what, why ? ": " : "", why ? why : "");
 	finish(f, false);
 }
 
