@@ -125,7 +125,22 @@ unsigned dp_claim(struct dp_call *c, const struct dp_claim *claim);
  */
 void dp_settle(struct dp_call *c, unsigned i, int64_t actual);
 
+/*
+ * Members of a JSON body by their path, names joined by dots ("reasoning.effort"); escapes in names are undone.  Only in
+ * BODY hooks.  raw is the value as it stands, borrowed until the next change; {NULL,0}: it is not there, or the body is
+ * no JSON.
+ */
+struct gw_str dp_body_member(const struct dp_call *c, const char *path);
+/*
+ * Change members of the body: `json` replaces the value or is put in, {NULL,0} takes the member out.  Everybody after this
+ * plugin, limits included, sees the changed request.  false: it cannot be done (no room, a member on the way is no
+ * object, or the result is no request any more); the body may then be half changed, so refuse the request.
+ */
+struct dp_body_change { const char *path; struct gw_str json; };
+bool dp_body_change(struct dp_call *c, const struct dp_body_change *v, size_t n) GW_MUST_CHECK;
+
 /* All borrowed from the exchange. */
+struct gw_str dp_operation_name(const struct dp_call *c);  /* "chat", "responses", "embedding" */
 struct gw_str dp_consumer(const struct dp_call *c);        /* {NULL,0} if anonymous */
 struct gw_str dp_route(const struct dp_call *c);
 struct gw_str dp_model(const struct dp_call *c);           /* the client's; {NULL,0} before BODY */

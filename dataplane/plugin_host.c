@@ -299,6 +299,21 @@ struct gw_str dp_route(const struct dp_call *c)
 	return c->running->host->route(c->x);
 }
 
+struct gw_str dp_body_member(const struct dp_call *c, const char *path)
+{
+	return c->running->host->body_member(c->x, path);
+}
+
+bool dp_body_change(struct dp_call *c, const struct dp_body_change *v, size_t n)
+{
+	return n == 0 || c->running->host->body_change(c->x, v, n);
+}
+
+struct gw_str dp_operation_name(const struct dp_call *c)
+{
+	return c->running->host->operation(c->x);
+}
+
 struct gw_str dp_model(const struct dp_call *c)
 {
 	return c->running->host->model(c->x);

@@ -16,6 +16,9 @@ struct dp_host {
 	void (*deny)(struct dp_exchange *x, unsigned status, const char *type, const char *code, int64_t retry_after_ms,
 	             struct gw_str text);
 	void (*reply_header)(struct dp_exchange *x, const char *name, struct gw_str value);
+	struct gw_str (*body_member)(const struct dp_exchange *x, const char *path);
+	bool (*body_change)(struct dp_exchange *x, const struct dp_body_change *v, size_t n);
+	struct gw_str (*operation)(const struct dp_exchange *x);
 	struct gw_str (*consumer)(const struct dp_exchange *x);
 	struct gw_str (*route)(const struct dp_exchange *x);
 	struct gw_str (*model)(const struct dp_exchange *x);

@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "base/time.h"
 #include "field.h"
+#include "match.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -244,6 +245,17 @@ static enum gw_rc parse_field(struct gw_field *f, struct gw_arena *a, const json
 	f->flags = required ? GW_F_REQUIRED : 0;
 	f->doc = text_of(a, json_object_get(doc, "en"));
 	f->doc_zh = text_of(a, json_object_get(doc, "zh"));
+	if (f->type == GW_T_LIST && json_is_string(json_object_get(v, "pattern"))) {
+		const void *regex;
+		rc = gw_regex_compile(&regex, gw_json_str(json_object_get(v, "pattern")), false, err);
+		if (rc != GW_OK) {
+			gw_error_prefix(err, "/pattern");
+			return rc;
+		}
+		gw_regex_free(&regex);
+		f->pattern = text_of(a, json_object_get(v, "pattern"));
+		f->form = text_of(a, json_object_get(v, "form"));
+	}
 	f->offset = *offset;
 	*offset += size_of(f->type);
 	if (nested && (f->type == GW_T_SECRET || f->type == GW_T_OBJECTS))

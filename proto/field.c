@@ -2,11 +2,13 @@
  * field.c - reading a JSON object through a field table, and the table as JSON.
  */
 #include "field.h"
+#include "base/map.h"
 #include "base/str.h"
 #include "base/time.h"
 #include "match.h"
 #include "seal.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -124,6 +126,25 @@ static enum gw_rc read_secret(const struct gw_field *f, const json_t *v, const s
 	return GW_OK;
 }
 
+/*
+ * The expression of a field, compiled once for the life of the process: fields come from constant tables and from
+ * catalogues that live as long.  NULL: it is broken, which a test of the tables finds.
+ */
+static const void *compiled(const char *pattern)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	static struct gw_map *known_patterns;
+	const void *regex = NULL;
+	pthread_mutex_lock(&lock);
+	if (!known_patterns)
+		known_patterns = gw_map_open(16);
+	regex = gw_map_get(known_patterns, gw_str_c(pattern));
+	if (!regex && gw_regex_compile(&regex, gw_str_c(pattern), false, NULL) == GW_OK)
+		gw_map_put(known_patterns, gw_str_c(gw_strdup_n(pattern, strlen(pattern))), (void *)regex);
+	pthread_mutex_unlock(&lock);
+	return regex;
+}
+
 static enum gw_rc read_list(const struct gw_field *f, const json_t *v, struct gw_arena *a,
     struct gw_strv *out, struct gw_error *err)
 {
@@ -141,6 +162,11 @@ static enum gw_rc read_list(const struct gw_field *f, const json_t *v, struct gw
 			snprintf(path, sizeof path, "/%s/%zu", f->name, i);
 			return gw_fail(err, GW_INVALID, path,
 			    "each entry of `%s` must be a text of 1 to %d bytes", f->name, LIST_ITEM_MAX);
+		}
+		if (f->pattern && !gw_regex_matches(compiled(f->pattern), s)) {
+			char path[GW_POINTER_LEN + 32];
+			snprintf(path, sizeof path, "/%s/%zu", f->name, i);
+			return gw_fail(err, GW_INVALID, path, "entry %zu of `%s` must be %s", i + 1, f->name, f->form);
 		}
 		list[i] = gw_arena_copy(a, s);
 	}
@@ -443,6 +469,10 @@ static json_t *field_json(const struct gw_field *f)
 	json_object_set_new(o, "max", bounded ? json_integer(f->max) : json_null());
 	json_object_set_new(o, "default", f->flags & GW_F_REQUIRED ? json_null() : default_json(f));
 	json_object_set_new(o, "options", options);
+	if (f->pattern) {
+		json_object_set_new(o, "pattern", json_string(f->pattern));
+		json_object_set_new(o, "form", json_string(f->form));
+	}
 	json_t *doc = json_object();
 	json_object_set_new(doc, "en", json_string(f->doc ? f->doc : ""));
 	json_object_set_new(doc, "zh", json_string(f->doc_zh ? f->doc_zh : ""));

@@ -70,38 +70,43 @@ struct gw_field {
 	const char *when;
 	const struct gw_field *fields; /* GW_T_OBJECTS: the table of an entry, and the size of its struct */
 	size_t item_size;
+	/* GW_T_LIST: what each entry must match as a whole (match.h), and in words, to follow "must be "; NULL: anything. */
+	const char *pattern, *form;
 };
 
 /* offsetof() that refuses to compile when the member has another C type. */
 #define GW_OFF(S, m, T) _Generic(&((S *)0)->m, T *: offsetof(S, m))
 
 #define GW_FIELD_BOOL(S, m, nm, df, en, zh) \
-	{ nm, GW_T_BOOL, 0, GW_OFF(S, m, int64_t), 0, 1, df, NULL, NULL, en, zh, NULL, NULL, 0 }
+	{ nm, GW_T_BOOL, 0, GW_OFF(S, m, int64_t), 0, 1, df, NULL, NULL, en, zh, NULL, NULL, 0, NULL, NULL }
 #define GW_FIELD_INT(S, m, nm, lo, hi, df, en, zh) \
-	{ nm, GW_T_INT, 0, GW_OFF(S, m, int64_t), lo, hi, df, NULL, NULL, en, zh, NULL, NULL, 0 }
+	{ nm, GW_T_INT, 0, GW_OFF(S, m, int64_t), lo, hi, df, NULL, NULL, en, zh, NULL, NULL, 0, NULL, NULL }
 #define GW_FIELD_MS(S, m, nm, lo, hi, df, en, zh) \
-	{ nm, GW_T_MS, 0, GW_OFF(S, m, int64_t), lo, hi, df, NULL, NULL, en, zh, NULL, NULL, 0 }
+	{ nm, GW_T_MS, 0, GW_OFF(S, m, int64_t), lo, hi, df, NULL, NULL, en, zh, NULL, NULL, 0, NULL, NULL }
 #define GW_FIELD_TEXT(S, m, nm, fl, hi, df, en, zh) \
-	{ nm, GW_T_TEXT, fl, GW_OFF(S, m, struct gw_str), 0, hi, 0, df, NULL, en, zh, NULL, NULL, 0 }
+	{ nm, GW_T_TEXT, fl, GW_OFF(S, m, struct gw_str), 0, hi, 0, df, NULL, en, zh, NULL, NULL, 0, NULL, NULL }
 #define GW_FIELD_SECRET(S, m, nm, fl, hi, en, zh) \
-	{ nm, GW_T_SECRET, fl, GW_OFF(S, m, struct gw_str), 0, hi, 0, NULL, NULL, en, zh, NULL, NULL, 0 }
+	{ nm, GW_T_SECRET, fl, GW_OFF(S, m, struct gw_str), 0, hi, 0, NULL, NULL, en, zh, NULL, NULL, 0, NULL, NULL }
 #define GW_FIELD_ENUM(S, m, nm, opts, df, en, zh) \
-	{ nm, GW_T_ENUM, 0, GW_OFF(S, m, int64_t), 0, 0, df, NULL, opts, en, zh, NULL, NULL, 0 }
+	{ nm, GW_T_ENUM, 0, GW_OFF(S, m, int64_t), 0, 0, df, NULL, opts, en, zh, NULL, NULL, 0, NULL, NULL }
 #define GW_FIELD_LIST(S, m, nm, fl, hi, en, zh) \
-	{ nm, GW_T_LIST, fl, GW_OFF(S, m, struct gw_strv), 0, hi, 0, NULL, NULL, en, zh, NULL, NULL, 0 }
+	{ nm, GW_T_LIST, fl, GW_OFF(S, m, struct gw_strv), 0, hi, 0, NULL, NULL, en, zh, NULL, NULL, 0, NULL, NULL }
+/* A list of lines of one form. */
+#define GW_FIELD_LINES(S, m, nm, fl, hi, pat, fm, en, zh) \
+	{ nm, GW_T_LIST, fl, GW_OFF(S, m, struct gw_strv), 0, hi, 0, NULL, NULL, en, zh, NULL, NULL, 0, pat, fm }
 #define GW_FIELD_REGEX(S, m, nm, hi, en, zh) \
-	{ nm, GW_T_REGEX, 0, GW_OFF(S, m, struct gw_pattern), 0, hi, 0, NULL, NULL, en, zh, NULL, NULL, 0 }
+	{ nm, GW_T_REGEX, 0, GW_OFF(S, m, struct gw_pattern), 0, hi, 0, NULL, NULL, en, zh, NULL, NULL, 0, NULL, NULL }
 #define GW_FIELD_NETS(S, m, nm, fl, hi, en, zh) \
-	{ nm, GW_T_NETS, fl, GW_OFF(S, m, struct gw_netv), 0, hi, 0, NULL, NULL, en, zh, NULL, NULL, 0 }
+	{ nm, GW_T_NETS, fl, GW_OFF(S, m, struct gw_netv), 0, hi, 0, NULL, NULL, en, zh, NULL, NULL, 0, NULL, NULL }
 /* Entries are structs `Item`, read through `table`. */
 #define GW_FIELD_OBJECTS(S, m, nm, hi, Item, table, en, zh) \
-	{ nm, GW_T_OBJECTS, 0, GW_OFF(S, m, struct gw_objects), 0, hi, 0, NULL, NULL, en, zh, NULL, table, sizeof(Item) }
+	{ nm, GW_T_OBJECTS, 0, GW_OFF(S, m, struct gw_objects), 0, hi, 0, NULL, NULL, en, zh, NULL, table, sizeof(Item), NULL, NULL }
 /* The same with a condition, "limit_by=header|query". */
 #define GW_FIELD_TEXT_WHEN(S, m, nm, fl, hi, cond, en, zh) \
-	{ nm, GW_T_TEXT, fl, GW_OFF(S, m, struct gw_str), 0, hi, 0, NULL, NULL, en, zh, cond, NULL, 0 }
+	{ nm, GW_T_TEXT, fl, GW_OFF(S, m, struct gw_str), 0, hi, 0, NULL, NULL, en, zh, cond, NULL, 0, NULL, NULL }
 #define GW_FIELD_NETS_WHEN(S, m, nm, fl, hi, cond, en, zh) \
-	{ nm, GW_T_NETS, fl, GW_OFF(S, m, struct gw_netv), 0, hi, 0, NULL, NULL, en, zh, cond, NULL, 0 }
-#define GW_FIELD_END { NULL, GW_T_END, 0, 0, 0, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, 0 }
+	{ nm, GW_T_NETS, fl, GW_OFF(S, m, struct gw_netv), 0, hi, 0, NULL, NULL, en, zh, cond, NULL, 0, NULL, NULL }
+#define GW_FIELD_END { NULL, GW_T_END, 0, 0, 0, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, 0, NULL, NULL }
 
 /*
  * Turns a sealed secret into its text (arena, wiped when the arena closes).  NULL means: secrets stay as they are, only

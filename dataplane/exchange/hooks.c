@@ -2,6 +2,7 @@
 #include "base/bytes.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "codec/json_path.h"
 #include "exchange/impl.h"
 
 static void deny(struct dp_exchange *x, unsigned status, const char *type, const char *code, int64_t retry_after_ms,
@@ -40,6 +41,35 @@ static void reply_header(struct dp_exchange *x, const char *name, struct gw_str 
 	if (x->n_reply_headers < GW_COUNT(x->reply_headers))
 		x->reply_headers[x->n_reply_headers++] = p;
 }
+
+static struct gw_str body_member(const struct dp_exchange *x, const char *path)
+{
+	struct dp_path p;
+
+	if (!x->req.json || !dp_path_find(gw_buf_str(&x->body), path, &p))
+		return GW_STR_NONE;
+	return p.value.raw;
+}
+
+/* Spliced in place, then read once more: whoever comes later must see one and the same request. */
+static bool body_change(struct dp_exchange *x, const struct dp_body_change *v, size_t n)
+{
+	struct dp_refusal why;
+	struct dp_reader *r;
+
+	if (!x->req.json)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (!dp_path_change(&x->body, v[i].path, v[i].json))
+			return false;
+	r = dp_reader_open(x->a, x->op, dp_header_find(x->head->headers, x->head->n_headers, "content-type"), &why);
+	if (!r || !dp_reader_feed(r, gw_buf_str(&x->body), &why))
+		return false;
+	x->reader = r;
+	return dp_reader_finish(r, gw_buf_str(&x->body), &x->req, &why);
+}
+
+static struct gw_str operation(const struct dp_exchange *x) { return gw_str_c(x->op->name); }
 
 static struct gw_str consumer(const struct dp_exchange *x) { return x->consumer ? x->consumer->name : GW_STR_NONE; }
 static struct gw_str route(const struct dp_exchange *x) { return x->route ? x->route->name : GW_STR_NONE; }
@@ -140,7 +170,8 @@ static void broke(struct dp_exchange *x, const char *plugin, bool fail_open)
 }
 
 const struct dp_host dp_exchange_host = {
-	.deny = deny, .reply_header = reply_header, .consumer = consumer, .route = route, .model = model,
+	.deny = deny, .reply_header = reply_header, .body_member = body_member, .body_change = body_change, .operation = operation,
+	 .consumer = consumer, .route = route, .model = model,
 	.client_ip = client_ip, .api_key = api_key, .groups = groups, .header = header, .query = query, .cookie = cookie,
 	.prompt_tokens = prompt_tokens, .answer_tokens = answer_tokens,
 	.falls_back_when_limited = falls_back_when_limited, .admit = dp_x_admit, .resumed = resumed, .broke = broke,
