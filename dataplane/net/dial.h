@@ -1,8 +1,9 @@
 /*
  * dial.h - connecting to a provider.
  *
- * A name is looked up (with a cache of our own: good answers 30 s, bad ones 5 s, one lookup however many ask), every
- * address is judged by the guard, the permitted ones are tried in turn, and TLS is brought up before the connection
+ * A name is looked up (with a cache of our own: answers as long as the name server says, at most 5 min, bad ones 5 s, one
+ * lookup however many ask; old answers serve while they are refreshed and while the name server fails), every address
+ * is judged by the guard, the permitted ones are tried in turn, and TLS is brought up before the connection
  * is handed over.  No byte of a request leaves before the peer's certificate was verified.
  */
 #ifndef DP_NET_DIAL_H

@@ -1,0 +1,179 @@
+"""Names of providers: several addresses, changes, a name server that fails, and addresses that must not be dialled.
+
+A name server of our own on a loopback address, and a worker whose /etc/resolv.conf (in a mount namespace) names it.
+"""
+import os
+import random
+import shutil
+import socket
+import struct
+import subprocess
+import threading
+
+import pytest
+
+from harness.daemon import bin_dir
+from harness.waiting import wait_until
+from harness.worker import Upstream, Worker, answer_plainly, config, request
+
+
+def may_mount():
+    """Only root may bind port 53 and mount; containers often forbid the latter even to it."""
+    return os.geteuid() == 0 and shutil.which("unshare") and subprocess.run(
+        ["unshare", "-m", "mount", "--bind", "/etc/hostname", "/etc/hostname"], capture_output=True).returncode == 0
+
+
+pytestmark = pytest.mark.skipif(not may_mount(), reason="needs root and mount namespaces")
+
+
+class NameServer:
+    """Answers A queries from `records`: a list of addresses, None for NXDOMAIN, or "silent"."""
+
+    def __init__(self):
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        while True:
+            self.address = "127.%d.%d.%d" % tuple(random.randrange(2, 250) for _ in range(3))
+            try:
+                self.socket.bind((self.address, 53))
+                break
+            except OSError:
+                continue
+        self.records, self.ttl, self.asked = {}, 1, []
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        while True:
+            try:
+                query, whom = self.socket.recvfrom(512)
+            except OSError:
+                return
+            labels, at = [], 12
+            while query[at]:
+                labels.append(query[at + 1:at + 1 + query[at]].decode())
+                at += 1 + query[at]
+            kind = struct.unpack("!H", query[at + 1:at + 3])[0]
+            name = ".".join(labels)
+            self.asked.append((name, kind))
+            found = self.records.get(name)
+            if found == "silent":
+                continue
+            addresses = found if found and kind == 1 else []
+            answer = b"".join(b"\xc0\x0c" + struct.pack("!HHIH", 1, 1, self.ttl, 4) + socket.inet_aton(a) for a in addresses)
+            flags = 0x8180 | (3 if found is None else 0)
+            self.socket.sendto(query[:2] + struct.pack("!HHHHH", flags, 1, len(addresses), 0, 0) + query[12:at + 5] + answer, whom)
+
+    def close(self):
+        self.socket.close()
+
+
+@pytest.fixture
+def rig(tmp_path, monkeypatch):
+    names, made = NameServer(), []
+    resolv, nsswitch, programs = tmp_path / "resolv.conf", tmp_path / "nsswitch.conf", tmp_path / "bin"
+    resolv.write_text("nameserver %s\noptions timeout:1 attempts:1\n" % names.address)
+    nsswitch.write_text("hosts: files dns\n")
+    programs.mkdir()
+    real = bin_dir()
+    wrapper = programs / "tidegate-worker"
+    wrapper.write_text('#!/bin/sh\nexec unshare -m --propagation private sh -c \'mount --bind %s /etc/resolv.conf && '
+                       'mount --bind %s /etc/nsswitch.conf && exec "$@"\' x %s "$@"\n' % (resolv, nsswitch, real / "tidegate-worker"))
+    wrapper.chmod(0o755)
+    monkeypatch.setenv("TIDEGATE_BIN", str(programs))
+
+    def make(upstream, host="api.vendor.test", **provider):
+        worker = Worker(tmp_path, config(upstream, provider={
+            "base_url": "http://%s:%d/v1" % (host, upstream.port), "timeouts": {"connect": "3s"}, **provider}))
+        made.append((worker, upstream))
+        return worker
+    yield names, make
+    for worker, upstream in made:
+        worker.idle()
+        worker.stop()
+        upstream.close()
+    names.close()
+
+
+def fresh(worker):
+    """A request on a client connection of its own."""
+    return worker.talk().send(request()).answer()
+
+
+def closing(wire):
+    """One answer a connection, so that every request needs a new one."""
+    wire.request()
+    wire.json(headers="connection: close\r\n")
+
+
+def test_addresses_are_tried_in_turn(rig):
+    names, make = rig
+    names.records["api.vendor.test"] = ["127.0.0.99", "127.0.0.98", "127.0.0.1"]  # nobody listens on the first two
+    worker = make(Upstream(closing))
+    for _ in range(3):
+        number, headers, _ = fresh(worker)
+        assert number == 200 and headers["x-tidegate-attempts"] == "1"
+
+
+def test_a_change_is_seen_when_the_ttl_is_over_and_an_outage_is_not(rig):
+    names, make = rig
+    names.records["api.vendor.test"] = ["127.0.0.1"]
+    worker = make(Upstream(closing))
+    assert fresh(worker)[0] == 200
+    asked = len(names.asked)
+
+    def asked_again():
+        assert fresh(worker)[0] == 200
+        return len(names.asked) >= asked + 2
+    wait_until(asked_again, 15, "a refresh after a TTL of one second, not of thirty")
+    names.records["api.vendor.test"] = "silent"
+    asked = len(names.asked)
+
+    def still_served():
+        assert fresh(worker)[0] == 200, "the last addresses serve"
+        return "cannot be looked up now" in worker.daemon.log()
+    wait_until(still_served, 30, "the refresh to fail")
+    assert fresh(worker)[0] == 200 and len(names.asked) > asked
+    names.records["api.vendor.test"] = ["127.0.0.99"]  # and it is believed again when it is back
+
+    def moved():
+        return fresh(worker)[0] == 502
+    wait_until(moved, 30, "the new address to be used")
+
+
+def test_a_name_that_does_not_exist_is_a_failure_at_once(rig):
+    names, make = rig
+    worker = make(Upstream(closing), host="nobody.vendor.test")
+    number, _, body = fresh(worker)
+    assert number == 502 and b"dns" in body
+
+
+@pytest.mark.parametrize("address", ["169.254.169.254", "100.100.100.200", "0.0.0.0", "224.0.0.1"])
+def test_the_guard_judges_what_the_name_resolves_to_T09(rig, address):
+    names, make = rig
+    names.records["api.vendor.test"] = [address]
+    worker = make(Upstream(closing))
+    number, _, body = fresh(worker)
+    assert number == 502 and b"blocked" in body
+
+
+def test_a_name_that_changes_its_mind_gains_nothing_T09(rig):
+    """Rebinding: good at first, then a metadata address. It is judged at every connection."""
+    names, make = rig
+    names.records["api.vendor.test"] = ["127.0.0.1"]
+    worker = make(Upstream(closing))
+    assert fresh(worker)[0] == 200
+    names.records["api.vendor.test"] = ["169.254.169.254"]
+
+    def refused():
+        number, _, body = fresh(worker)
+        assert number == 200 or (number == 502 and b"blocked" in body)
+        return number == 502
+    wait_until(refused, 15, "the new address")
+
+
+def test_loopback_is_refused_unless_it_was_configured(rig):
+    """A vendor's own name must not lead into the house."""
+    names, make = rig
+    names.records["api.vendor.test"] = ["127.0.0.1"]
+    worker = make(Upstream(answer_plainly), allow_private=False)
+    number, _, body = fresh(worker)
+    assert number == 502 and b"blocked" in body
