@@ -29,6 +29,7 @@ struct probe {
 	struct dp_up *up;
 	struct dp_timer timer;
 	struct gw_buf body;
+	struct dp_inflate *inflate;          /* NULL: the answer is plain */
 	unsigned status;
 	int64_t started_ms;
 	void (*done)(void *arg, const struct dp_probe_result *r);
@@ -54,6 +55,7 @@ static void let_go(struct probe *p)
 		dp_want_cancel(&p->want);
 	p->wanting = false;
 	dp_up_return(&p->up, false);
+	dp_inflate_close(&p->inflate);
 	dp_place_leave(&p->place);
 }
 
@@ -101,6 +103,27 @@ static void judge(struct probe *p)
 	finish(p, false, text);
 }
 
+static void on_head(struct probe *p)
+{
+	const struct dp_head *h = dp_h1_head(p->up->parser);
+	enum dp_coding coding = dp_coding_of(dp_header_find(h->headers, h->n_headers, "content-encoding"));
+
+	p->status = h->status;
+	if (coding != DP_CODING_IDENTITY && coding != DP_CODING_UNKNOWN)
+		p->inflate = dp_inflate_open(coding);
+}
+
+static void on_body(struct probe *p, struct gw_str slice)
+{
+	struct gw_str plain;
+
+	if (!p->inflate)
+		gw_buf_add(&p->body, slice);
+	else
+		while (dp_inflate_next(p->inflate, &slice, &plain) == DP_INFLATE_OUT)
+			gw_buf_add(&p->body, plain);
+}
+
 static void on_read(void *arg, struct gw_str in)
 {
 	struct probe *p = arg;
@@ -114,9 +137,9 @@ static void on_read(void *arg, struct gw_str in)
 		if (ev == DP_H1_NEED)
 			return;
 		if (ev == DP_H1_HEAD)
-			p->status = dp_h1_head(p->up->parser)->status;
+			on_head(p);
 		else if (ev == DP_H1_BODY)
-			gw_buf_add(&p->body, slice);
+			on_body(p, slice);
 		else if (ev == DP_H1_END) {
 			judge(p);
 			return;

@@ -76,3 +76,19 @@ def test_clearing_says_what_it_does_not_know(gateway, admin, upstream):
     problem = admin.post("providers/pool/health/clear", {"endpoint": "http://elsewhere"}, expect=400).json()
     assert problem["errors"][0]["path"] == "/endpoint"
     admin.post("providers/none/health/clear", {}, expect=404)
+
+
+def test_the_vendors_list_may_come_compressed(gateway, admin):
+    gateway.secrets.add(GOOD)
+    import gzip
+
+    def script(wire):
+        while True:
+            wire.request()
+            data = gzip.compress(b'{"object":"list","data":[{"id":"model-a"},{"id":"model-b"}]}')
+            wire.send(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-encoding: gzip\r\ncontent-length: %d\r\n\r\n" % len(data) + data)
+    vendor = Upstream(script)
+    admin.post("providers", {"name": "pool", "type": "openai", "base_url": vendor.url, "api_keys": [{"name": "good", "value": GOOD}]})
+    gateway.wait_served()
+    assert [m["id"] for m in admin.get("providers/pool/models").json()["items"]] == ["model-a", "model-b"]
+    vendor.close()

@@ -1,11 +1,10 @@
 /* One provider: try it, see its health, change it. */
-import { useQuery } from '@tanstack/react-query';
 import { useTranslation } from 'react-i18next';
 import { Link, useNavigate, useParams, useSearchParams } from 'react-router-dom';
 import { Alert } from 'antd';
-import { api, need, type Schemas } from '../api/client';
+import { api, need } from '../api/client';
 import { useAllRoutes, useMay, useProvider, useProviderTypes, useRefresh } from '../api/queries';
-import { Ago, DeleteButton, State } from '../components/Bits';
+import { DeleteButton } from '../components/Bits';
 import { EnableSwitch } from '../components/EnableSwitch';
 import { LoadingRows } from '../components/List';
 import { Card, Page } from '../components/Page';
@@ -13,51 +12,9 @@ import { ProblemAlert } from '../components/Problem';
 import { SeriesFrame, TrafficCharts } from '../components/Series';
 import { useLocalText } from '../lib/format';
 import { ProviderForm } from './ProviderForm';
+import { ProviderHealth } from './ProviderHealth';
 import { usedBy } from './Providers';
 import { TestPanel } from './ProviderTest';
-
-type HealthState = Schemas['ProviderHealth']['keys'][number]['state'];
-
-export const HEALTH_LEVEL: Record<HealthState, 'ok' | 'warn' | 'bad' | 'idle'> = {
-  unknown: 'idle',
-  healthy: 'ok',
-  cooling: 'warn',
-  half_open: 'warn',
-  bad: 'bad',
-  open: 'bad',
-};
-
-function Health({ name }: { name: string }) {
-  const { t } = useTranslation();
-  const health = useQuery({
-    queryKey: ['health', name],
-    queryFn: () => need(api.GET('/providers/{name}/health', { params: { path: { name } } })),
-    refetchInterval: 5_000,
-  });
-  if (health.isPending) return <LoadingRows rows={1} />;
-  if (health.isError) return <ProblemAlert error={health.error} onRetry={() => void health.refetch()} />;
-  const entries = [
-    ...health.data.keys.map((key) => ({ id: `key ${key.name}`, title: t('health.key', { name: key.name }), ...key })),
-    ...health.data.endpoints.map((endpoint) => ({ id: endpoint.url, title: endpoint.url, ...endpoint })),
-  ];
-  if (entries.length === 0) return <p className="muted">{t('health.none')}</p>;
-  return (
-    <ul className="stack gap-12" data-testid="provider-health">
-      {entries.map((entry) => (
-        <li key={entry.id} className="line gap-8">
-          <span className="grow break">{entry.title}</span>
-          <State level={HEALTH_LEVEL[entry.state]}>{t(`health.state.${entry.state}`)}</State>
-          {entry.cooldown_until && (
-            <span className="faint">
-              {t('health.until')} <Ago at={entry.cooldown_until} />
-            </span>
-          )}
-          {entry.last_error && <span className="faint break" style={{ flexBasis: '100%' }}>{entry.last_error}</span>}
-        </li>
-      ))}
-    </ul>
-  );
-}
 
 export function ProviderPage() {
   const { t } = useTranslation();
@@ -157,7 +114,7 @@ export function ProviderPage() {
             </Card>
           )}
           <Card title={t('health.title')} lead={t('health.lead')}>
-            <Health name={name} />
+            <ProviderHealth name={name} />
             <p className="muted" style={{ marginTop: 14 }}>
               {routesOf.length === 0 ? (
                 t('providers.unused')

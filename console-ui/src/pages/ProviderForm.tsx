@@ -11,14 +11,15 @@ import { Fold } from '../components/Fold';
 import { Section } from '../components/Page';
 import { ProblemAlert } from '../components/Problem';
 import { FieldTable, partSecrets, withoutEmpty } from '../forms/FieldTable';
-import { DurationItem, PairsInput, useRules } from '../forms/inputs';
+import { PairsInput, useRules } from '../forms/inputs';
 import { SwitchItem } from '../forms/SwitchItem';
 import { useApiForm, within } from '../forms/useApiForm';
 import { FormSelect } from '../forms/FormSelect';
+import { FailoverFolds, TimeoutFold, modelLines, modelMap, statusLines, statusMap, type ModelLine, type StatusLine } from './ProviderFailover';
 
 type Provider = Schemas['Provider'];
 type Write = Schemas['ProviderWrite'];
-type Values = Omit<Write, 'type'>;
+type Values = Omit<Write, 'type' | 'model_timeouts' | 'on_status'> & { model_timeouts?: ModelLine[]; on_status?: StatusLine[] };
 
 /** A name that is free: "deepseek", else "deepseek-2"… */
 export function freeName(wanted: string, taken: string[]): string {
@@ -37,9 +38,22 @@ export function providerToForm(provider: Provider, type: Schemas['ProviderType']
     models: provider.models,
     endpoints: provider.endpoints,
     load_balance: provider.load_balance,
+    affinity: provider.affinity,
     timeouts: provider.timeouts,
+    model_timeouts: modelLines(provider.model_timeouts),
+    on_status: statusLines(provider.on_status),
     key_failover: provider.key_failover,
-    tls: { verify: provider.tls?.verify, ca_pem: provider.tls?.ca_pem ?? undefined },
+    breaker: provider.breaker,
+    health_check: provider.health_check,
+    pool: provider.pool,
+    on_client_gone: provider.on_client_gone,
+    allow_private: provider.allow_private,
+    tls: {
+      verify: provider.tls?.verify,
+      ca_pem: provider.tls?.ca_pem ?? undefined,
+      server_name: provider.tls?.server_name ?? undefined,
+      min_version: provider.tls?.min_version,
+    },
     headers: provider.headers,
     options: partSecrets(type.options, provider.options).plain,
   };
@@ -54,9 +68,21 @@ export function providerFromForm(values: Values, type: string, pool: boolean): W
     api_keys: (values.api_keys ?? [])
       .map((key) => withoutEmpty({ ...key, value: key.value?.trim() }) as Schemas['ProviderKeyWrite'])
       .filter((key) => key.name),
+    affinity: withoutEmpty(values.affinity) as Write['affinity'],
     timeouts: withoutEmpty(values.timeouts) as Write['timeouts'],
+    model_timeouts: modelMap(values.model_timeouts),
+    on_status: statusMap(values.on_status),
     key_failover: withoutEmpty(values.key_failover) as Write['key_failover'],
-    tls: { verify: values.tls?.verify ?? true, ca_pem: values.tls?.ca_pem?.trim() || null },
+    breaker: withoutEmpty(values.breaker) as Write['breaker'],
+    health_check: withoutEmpty(values.health_check) as Write['health_check'],
+    pool: withoutEmpty(values.pool) as Write['pool'],
+    on_client_gone: withoutEmpty(values.on_client_gone) as Write['on_client_gone'],
+    tls: {
+      verify: values.tls?.verify ?? true,
+      ca_pem: values.tls?.ca_pem?.trim() || null,
+      server_name: values.tls?.server_name?.trim() || null,
+      min_version: values.tls?.min_version ?? '1.2',
+    },
     options: withoutEmpty(values.options),
   };
 }
@@ -89,8 +115,11 @@ export function ProviderForm({ type, stored, onSaved }: FormProps) {
             name: freeName(type.type, (others.data ?? []).map((entry) => entry.name)),
             enabled: true,
             api_keys: [{ name: 'main', weight: 1, enabled: true }],
-            tls: { verify: true },
+            tls: { verify: true, min_version: '1.2' },
             key_failover: { enabled: true },
+            breaker: { enabled: true },
+            affinity: { by: 'consumer' },
+            on_client_gone: { action: 'cancel' },
             load_balance: 'round_robin',
           },
     [provider, type, others.data],
@@ -319,31 +348,18 @@ export function ProviderForm({ type, stored, onSaved }: FormProps) {
       )}
 
       <Section title={t('form.advanced')} lead={t('providerForm.advancedLead')}>
-        <Fold title={t('providerForm.timeouts')} hint={t('providerForm.timeoutsHint')} forceOpen={within(edit.faults, 'timeouts')} testId="fold-timeouts">
-          <div className="fields-2">
-            <DurationItem name={['timeouts', 'connect']} label={t('providerForm.connect')} placeholder="2s" testId="timeout-connect" />
-            <DurationItem name={['timeouts', 'first_byte']} label={t('providerForm.firstByte')} placeholder="60s" testId="timeout-first-byte" />
-            <DurationItem name={['timeouts', 'idle']} label={t('providerForm.idle')} placeholder="60s" testId="timeout-idle" />
-            <DurationItem name={['timeouts', 'total']} label={t('providerForm.total')} placeholder="10m" testId="timeout-total" />
-          </div>
-        </Fold>
-        <Fold title={t('providerForm.failover')} hint={t('providerForm.failoverHint')} forceOpen={within(edit.faults, 'key_failover', 'load_balance')} testId="fold-failover">
-          <SwitchItem name={['key_failover', 'enabled']} label={t('providerForm.failoverOn')} testId="failover-enabled" />
-          <div className="fields-2">
-            <Form.Item name={['key_failover', 'failure_threshold']} label={t('providerForm.threshold')}>
-              <InputNumber min={1} max={100} placeholder="3" data-testid="failover-threshold" />
-            </Form.Item>
-            <DurationItem name={['key_failover', 'cooldown']} label={t('providerForm.cooldown')} placeholder="30s" testId="failover-cooldown" />
-            <Form.Item name="load_balance" label={t('providerForm.balance')}>
-              <FormSelect
-                data-testid="provider-balance"
-                options={(['round_robin', 'least_busy', 'random'] as const).map((value) => ({ value, label: t(`providerForm.balances.${value}`) }))}
-              />
-            </Form.Item>
-          </div>
-        </Fold>
+        <TimeoutFold faults={edit.faults} />
+        <FailoverFolds faults={edit.faults} />
         <Fold title={t('providerForm.tls')} hint={t('providerForm.tlsHint')} forceOpen={within(edit.faults, 'tls', 'headers', 'labels')} testId="fold-tls">
           <SwitchItem name={['tls', 'verify']} label={t('providerForm.verify')} help={t('providerForm.verifyHelp')} testId="tls-verify" />
+          <div className="fields-2">
+            <Form.Item name={['tls', 'min_version']} label={t('failover.tlsVersion')}>
+              <FormSelect data-testid="tls-min-version" options={(['1.2', '1.3'] as const).map((value) => ({ value, label: `TLS ${value}` }))} />
+            </Form.Item>
+            <Form.Item name={['tls', 'server_name']} label={t('failover.serverName')} extra={t('failover.serverNameHelp')}>
+              <Input className="mono" spellCheck={false} data-testid="tls-server-name" />
+            </Form.Item>
+          </div>
           <Form.Item name={['tls', 'ca_pem']} label={t('providerForm.ca')}>
             <Input.TextArea className="mono" autoSize={{ minRows: 2, maxRows: 8 }} placeholder="-----BEGIN CERTIFICATE-----" spellCheck={false} data-testid="tls-ca" />
           </Form.Item>
