@@ -44,7 +44,7 @@ PURE = ("dataplane/codec", "dataplane/http", "dataplane/llm")
 
 # Library headers and the only places where they may stand.
 LIBRARIES = {
-    r"uv\.h": ("dataplane/net/",),
+    r"uv\.h|resolv\.h": ("dataplane/net/",),
     r"openssl/ssl\.h|openssl/err\.h|openssl/x509.*\.h|openssl/bio\.h": ("dataplane/net/", "controlplane/ws/", "controlplane/auth/",
                                                                         "proto/jwk.c", "dataplane/services/jwt.c"),
     r"openssl/.*": ("dataplane/net/", "dataplane/providers/sign/", "dataplane/services/crypto.c", "dataplane/services/jwt.c", "controlplane/auth/",
