@@ -19,6 +19,8 @@
 	X(CONSUMER,      "consumers",      1)    \
 	X(JWT_ISSUER,    "jwt-issuers",    1)    \
 	X(ROUTE,         "routes",         1)    \
+	X(PRICE,         "prices",         1)    \
+	X(QUOTA,         "quotas",         1)    \
 	X(GLOBAL_PLUGIN, "global-plugins", 1)    \
 	X(CREDENTIAL,    "credentials",    0)    \
 	X(USER,          "users",          0)    \

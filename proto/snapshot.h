@@ -27,6 +27,8 @@
 #include "jwk.h"
 #include "kind.h"
 #include "observe.h"
+#include "price.h"
+#include "quota.h"
 
 #define GW_SNAPSHOT_FORMAT 1 /* bump only when an old worker would misread, not when it would ignore */
 #define GW_SNAPSHOT_MAX_BYTES (256u << 20)
@@ -398,6 +400,18 @@ struct gw_bindings gw_snapshot_bindings(const struct gw_snapshot *s, const struc
 const struct gw_timeouts *gw_provider_timeouts(const struct gw_provider *p, struct gw_str model);
 /* What the operator wants done about this status; an exact status before its class. */
 enum gw_then gw_provider_then(const struct gw_provider *p, unsigned http_status);
+/*
+ * What the provider's answer to a request for `model` costs, if it began at `at_ms` by the wall clock; NULL: no price.
+ * A few binary searches, whatever the number of prices.
+ */
+const struct gw_price *gw_price_find(const struct gw_snapshot *s, const struct gw_provider *p, struct gw_str model,
+                                     int64_t at_ms);
+/* All of them, by name; those of the seed that no operator's object replaces come behind, and say so. */
+const struct gw_price *const *gw_snapshot_prices(const struct gw_snapshot *s, size_t *n);
+/* The enabled quotas of one consumer (by name), group (by name) or key (by id).  One hash lookup. */
+struct gw_quotas { const struct gw_quota *const *v; size_t n; };
+struct gw_quotas gw_snapshot_quotas_of(const struct gw_snapshot *s, enum gw_quota_subject subject, struct gw_str who);
+
 /* Client's model → what this target is asked for.  Borrowed from the target or from `model`. */
 struct gw_str gw_target_model(const struct gw_target *t, struct gw_str model);
 /*

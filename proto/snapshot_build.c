@@ -7,6 +7,7 @@
 #include "base/bytes.h"
 #include "base/map.h"
 #include "base/str.h"
+#include "price_book.h"
 #include "seal.h"
 #include "snapshot_object.h"
 
@@ -31,7 +32,7 @@ struct gw_builder {
 	struct gw_map *names[GW_KIND_COUNT]; /* of what was added so far */
 	bool keys;
 	/* while sealing: what others may refer to and is no longer the same */
-	bool providers_moved, groups_moved, issuers_moved, consumers_gone, globals_moved;
+	bool providers_moved, groups_moved, issuers_moved, consumers_gone, globals_moved, prices_moved, quotas_moved;
 };
 
 bool gw_epoch_valid(struct gw_str epoch)
@@ -106,6 +107,8 @@ void gw_builder_extend(struct gw_builder **out, const struct gw_snapshot *base, 
 	gw_trie_copy(&s->keys, &base->keys);
 	gw_trie_copy(&s->issuer_by_iss, &base->issuer_by_iss);
 	s->index = gw_match_index_open(base->index);
+	s->prices = gw_price_book_ref(base->prices);
+	s->quotas = gw_quota_index_ref(base->quotas);
 	memcpy(s->sum, base->sum, sizeof s->sum);
 	s->unknown = base->unknown;
 	s->settings = base->settings;
@@ -335,6 +338,8 @@ static enum gw_rc place_kind(struct gw_builder *b, enum gw_kind k, struct gw_err
 	for (size_t i = 0; i < b->n && rc == GW_OK; i++) {
 		b->globals_moved |= b->v[i].kind == k && k == GW_KIND_GLOBAL_PLUGIN;
 		b->issuers_moved |= b->v[i].kind == k && k == GW_KIND_JWT_ISSUER;
+		b->prices_moved |= b->v[i].kind == k && k == GW_KIND_PRICE;
+		b->quotas_moved |= b->v[i].kind == k && k == GW_KIND_QUOTA;
 		/* One that is new may be what consumers named in vain so far. */
 		b->groups_moved |= b->v[i].kind == k && k == GW_KIND_GROUP;
 		if (b->v[i].kind == k && b->v[i].object)
@@ -468,6 +473,24 @@ static void settle_globals(struct gw_snapshot *s)
 		qsort(s->globals, s->n_globals, sizeof *s->globals, gw_binding_cmp);
 }
 
+static enum gw_rc settle_money(struct gw_builder *b, struct gw_error *err)
+{
+	struct gw_snapshot *s = b->s;
+	enum gw_rc rc = GW_OK;
+	if (b->prices_moved || !s->prices) {
+		gw_price_book_unref(&s->prices);
+		rc = gw_price_book_make(&s->prices, s, err);
+	}
+	if (rc == GW_OK && (b->quotas_moved || b->consumers_gone))
+		rc = gw_quotas_check(s, err);
+	if (rc == GW_OK && b->quotas_moved) {
+		gw_quota_index_unref(&s->quotas);
+		if (s->kinds[GW_KIND_QUOTA].count > 0)
+			rc = gw_quota_index_make(&s->quotas, s, err);
+	}
+	return rc;
+}
+
 enum gw_rc gw_builder_seal(struct gw_builder **bp, struct gw_snapshot **out, struct gw_error *err)
 {
 	struct gw_builder *b = *bp;
@@ -485,6 +508,8 @@ enum gw_rc gw_builder_seal(struct gw_builder **bp, struct gw_snapshot **out, str
 		rc = settle_issuers(b, err);
 	if (rc == GW_OK)
 		rc = settle_routes(b, err);
+	if (rc == GW_OK)
+		rc = settle_money(b, err);
 	if (b->globals_moved)
 		settle_globals(s);
 	gw_match_index_seal(s->index);

@@ -25,6 +25,9 @@
 
 #define GW_SNAPSHOT_MAGIC 0x736e6170u
 
+struct gw_price_book;
+struct gw_quota_index;
+
 struct gw_object {
 	atomic_uint refs;
 	enum gw_kind kind;
@@ -40,6 +43,8 @@ struct gw_object {
 		struct gw_spec_route route;
 		struct gw_binding binding; /* module NULL: a plugin that is not known here */
 		struct gw_dp_settings settings;
+		struct gw_price price;
+		struct gw_quota quota;
 	} as;
 };
 
@@ -65,6 +70,8 @@ struct gw_snapshot {
 	struct gw_trie keys;               /* 32 bytes of hash → struct gw_consumer_key */
 	struct gw_trie issuer_by_iss;      /* the enabled ones → struct gw_jwt_issuer */
 	struct gw_match_index *index;
+	struct gw_price_book *prices;      /* counted; NULL: none was sealed yet */
+	struct gw_quota_index *quotas;     /* likewise; NULL without quotas */
 	struct gw_binding *globals;        /* sorted by rank */
 	size_t n_globals;
 	size_t n_open;                     /* enabled routes that want no credential */

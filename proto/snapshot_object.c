@@ -67,6 +67,12 @@ static enum gw_rc read_view(struct gw_spec *sp, const json_t *spec, struct gw_ob
 	case GW_KIND_ROUTE:
 		o->as.route.route.name = o->name;
 		return gw_spec_route(sp, spec, &o->as.route, err);
+	case GW_KIND_PRICE:
+		o->as.price.name = o->name;
+		return gw_spec_price(sp, spec, &o->as.price, err);
+	case GW_KIND_QUOTA:
+		o->as.quota.name = o->name;
+		return gw_spec_quota(sp, spec, &o->as.quota, err);
 	case GW_KIND_GLOBAL_PLUGIN:
 		return read_global(sp, o->name, spec, &o->as.binding, err);
 	default:

@@ -3,6 +3,7 @@
  */
 #include "base/bytes.h"
 #include "base/str.h"
+#include "price_book.h"
 #include "snapshot_impl.h"
 #include "spec.h"
 
@@ -26,6 +27,8 @@ void gw_snapshot_unref(struct gw_snapshot **sp)
 	if (atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1)
 		return;
 	gw_match_index_close(&s->index);
+	gw_price_book_unref(&s->prices);
+	gw_quota_index_unref(&s->quotas);
 	gw_trie_fini(&s->keys);
 	gw_trie_fini(&s->issuer_by_iss);
 	for (size_t k = 0; k < GW_KIND_COUNT; k++)

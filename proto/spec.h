@@ -40,6 +40,9 @@ enum gw_rc gw_spec_consumer(struct gw_spec *s, const json_t *o, struct gw_consum
 /* `plugin` NULL on success: a plugin that is not known here, counted. */
 enum gw_rc gw_spec_binding(struct gw_spec *s, struct gw_str plugin, const json_t *o, struct gw_binding *out,
                            struct gw_error *err);
+enum gw_rc gw_spec_price(struct gw_spec *s, const json_t *o, struct gw_price *out, struct gw_error *err);
+enum gw_rc gw_spec_quota(struct gw_spec *s, const json_t *o, struct gw_quota *out, struct gw_error *err);
+bool gw_currency_valid(struct gw_str s);    /* three capital letters */
 enum gw_rc gw_spec_settings(struct gw_spec *s, const json_t *o, struct gw_dp_settings *out, struct gw_error *err);
 
 /* Parts of them (spec_observe.c).  `route` is the whole route, whose member `log` is read. */

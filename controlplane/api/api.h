@@ -31,6 +31,8 @@ struct cp_app {                          /* all borrowed */
 	unsigned channel_port;
 	int64_t started_at_ms;
 	const char *commit;              /* "" when not known */
+	void (*quota_changed)(void *arg); /* somebody changed a balance by hand; NULL: nobody cares */
+	void *quota_arg;
 	const char *backup_dir;          /* DIR/backups; NULL: POST /backup answers 503 */
 	int64_t (*series_rows)(void *arg); /* taken from workers since the start; NULL: none (tests) */
 	void *series_arg;

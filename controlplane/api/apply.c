@@ -21,6 +21,7 @@ struct apply {
 
 static const struct { enum gw_kind kind; const char *member; } lists[] = {
 	{ GW_KIND_PROVIDER, "providers" }, { GW_KIND_GROUP, "groups" }, { GW_KIND_JWT_ISSUER, "jwt_issuers" }, { GW_KIND_CONSUMER, "consumers" }, { GW_KIND_ROUTE, "routes" },
+	{ GW_KIND_PRICE, "prices" }, { GW_KIND_QUOTA, "quotas" },
 };
 
 void cp_api_get_config(struct cp_ctx *x)

@@ -159,6 +159,13 @@ enum gw_rc cp_credential_put(struct cp_ctx *x, struct cp_change *c, struct gw_st
                              const json_t *old, const char *path, struct gw_error *err) GW_MUST_CHECK;
 struct gw_str cp_credential_new_id(struct cp_ctx *x);
 
+/* ---- quotas (quotas.c) ---- */
+
+/* Adds `balance`. */
+enum gw_rc cp_view_quota(struct cp_ctx *x, struct cp_txn *t, const struct cp_record *r, json_t *o, struct gw_error *err);
+/* What must not change of a quota, since its book is kept in it. */
+void cp_keep_quota(struct cp_ctx *x, json_t *body, const json_t *old, const char *path);
+
 /* ---- documents (document.c) ---- */
 
 /* ConfigDocument of what cp_config_at() gave; borrowed in, owned out. */
@@ -183,6 +190,10 @@ json_t *cp_diff(const json_t *from, const json_t *to);
 	X(list_groups) X(create_group) X(get_group) X(replace_group) X(patch_group) X(delete_group)                \
 	X(list_jwt_issuers) X(create_jwt_issuer) X(get_jwt_issuer) X(replace_jwt_issuer) X(patch_jwt_issuer) X(delete_jwt_issuer) \
 	X(list_consumer_credentials) X(create_consumer_credential) X(patch_consumer_credential) X(delete_consumer_credential) \
+	X(list_prices) X(create_price) X(get_price) X(replace_price) X(patch_price) X(delete_price)                \
+	X(import_prices) X(quote_price)                                                                            \
+	X(list_quotas) X(create_quota) X(get_quota) X(replace_quota) X(patch_quota) X(delete_quota)                \
+	X(list_quota_entries) X(create_quota_entry)                                                                \
 	X(list_global_plugins) X(get_global_plugin) X(put_global_plugin) X(delete_global_plugin)                   \
 	X(list_nodes) X(get_node) X(delete_node) X(drain_node)                                                     \
 	X(list_revisions) X(get_revision) X(diff_revisions) X(rollback) X(get_config) X(apply_config)              \

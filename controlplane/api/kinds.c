@@ -256,12 +256,21 @@ static enum gw_rc view_global_plugin(struct cp_ctx *x, struct cp_txn *t, const s
 	return GW_OK;
 }
 
+static enum gw_rc view_price(struct cp_ctx *x, struct cp_txn *t, const struct cp_record *r, json_t *o, struct gw_error *err)
+{
+	(void)x, (void)t, (void)r, (void)err;
+	json_object_set_new(o, "source", json_string("operator"));
+	return GW_OK;
+}
+
 static const struct cp_kind_api kinds[GW_KIND_COUNT] = {
 	[GW_KIND_SETTINGS] = { GW_KIND_SETTINGS, "SettingsWrite", "name", view_settings, seal_settings },
 	[GW_KIND_PROVIDER] = { GW_KIND_PROVIDER, "ProviderWrite", "name", NULL, seal_provider },
 	[GW_KIND_ROUTE] = { GW_KIND_ROUTE, "RouteWrite", "name", NULL, seal_plugins },
 	[GW_KIND_GROUP] = { GW_KIND_GROUP, "GroupWrite", "name", NULL, seal_plugins },
 	[GW_KIND_JWT_ISSUER] = { GW_KIND_JWT_ISSUER, "JwtIssuerWrite", "name", NULL, seal_jwt_issuer },
+	[GW_KIND_PRICE] = { GW_KIND_PRICE, "PriceWrite", "name", view_price, NULL },
+	[GW_KIND_QUOTA] = { GW_KIND_QUOTA, "QuotaWrite", "name", cp_view_quota, cp_keep_quota },
 	[GW_KIND_CONSUMER] = { GW_KIND_CONSUMER, "ConsumerWrite", "name", view_consumer, seal_plugins },
 	[GW_KIND_GLOBAL_PLUGIN] = { GW_KIND_GLOBAL_PLUGIN, NULL, "name", view_global_plugin, seal_global_plugin },
 	[GW_KIND_USER] = { GW_KIND_USER, NULL, "username", view_user, NULL },

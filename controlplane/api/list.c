@@ -30,6 +30,9 @@ static bool wanted(const struct gather *g, const struct cp_record *r, const json
 {
 	struct gw_str description = gw_json_str(json_object_get(spec, "description"));
 	struct gw_str name = gw_json_str(json_object_get(spec, "name")); /* of tokens, whose own name is an id */
+	struct gw_str rest = cp_query_text(g->x, "subject"), subject = rest.n > 0 ? gw_str_cut(&rest, ':') : GW_STR_NONE;
+	if (subject.n > 0 && !gw_str_eq(gw_json_str(json_object_get(spec, gw_arena_c(g->x->a, subject))), rest))
+		return false;
 	return g->q.n == 0 || cp_contains_nocase(r->name, g->q) || (description.p && cp_contains_nocase(description, g->q)) ||
 	       (name.p && cp_contains_nocase(name, g->q));
 }
@@ -38,7 +41,7 @@ static bool add(void *arg, const struct cp_record *r)
 {
 	struct gather *g = arg;
 	struct gw_arena *a = g->x->a;
-	json_t *spec = g->q.n > 0 || gw_str_is(g->sort, "type") ? cp_spec_parse(r->spec) : NULL;
+	json_t *spec = g->q.n > 0 || gw_str_is(g->sort, "type") || cp_query_text(g->x, "subject").n > 0 ? cp_spec_parse(r->spec) : NULL;
 	if (wanted(g, r, spec)) {
 		if (g->n == g->cap) {
 			g->cap = g->cap ? 2 * g->cap : 64;

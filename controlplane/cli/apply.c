@@ -167,6 +167,8 @@ static int apply(const char *dir, json_t *doc, bool dry_run, bool prune)
 		keep_list(doc, now, "groups");
 		keep_list(doc, now, "jwt_issuers");
 		keep_list(doc, now, "consumers");
+		keep_list(doc, now, "prices");
+		keep_list(doc, now, "quotas");
 		keep_plugins(doc, now);
 		json_decref(now);
 	}

@@ -14,6 +14,7 @@
 #include "base/time.h"
 #include "snapshot.h"
 #include "store/series_store.h"
+#include "quota/set.h"
 #include "store/usage_store.h"
 #include "usage.h"
 
@@ -22,6 +23,8 @@
 #define RETRY_MS       1000
 #define TRIM_EVERY_MS  (10 * 60 * 1000)
 #define LAST_WORDS_MS  3000  /* how long closing may go on writing */
+#define MAX_TOGETHER   16    /* batches of one transaction */
+#define MAX_RECORDS    4000  /* ... and about so many records */
 #define NODE_EVERY_MS  200   /* worker rows wait this long, so that a burst of changes is one write */
 
 struct batch {
@@ -50,6 +53,9 @@ struct cp_collect {
 	size_t records;         /* in all batches */
 	bool stop;
 	_Atomic int64_t series_rows;
+	/* of the thread alone */
+	struct cp_quota_set *quotas;
+	uint64_t quotas_revision;
 };
 
 static void batch_free(struct batch *b)
@@ -160,21 +166,55 @@ static size_t parse_records(const struct batch *b, struct gw_usage_record *out, 
 	return n;
 }
 
-/* true: done with (stored, or never storable). */
-static bool store_batch(struct cp_collect *c, const struct batch *b)
+/* The quotas as they are now; the ones before serve on when they cannot be read. */
+static void refresh_quotas(struct cp_collect *c)
+{
+	struct cp_txn *t = NULL;
+	struct cp_quota_set *fresh = NULL;
+	struct gw_error err = { 0 };
+	uint64_t revision = cp_store_revision(c->o.store);
+	if (c->quotas != NULL && c->quotas_revision == revision)
+		return;
+	enum gw_rc rc = cp_txn_begin(&t, c->o.store, &err);
+	if (rc == GW_OK)
+		rc = cp_quota_set_load(&fresh, t, &err);
+	if (rc == GW_OK) {
+		c->quotas_revision = cp_txn_revision(t);
+		cp_quota_set_free(&c->quotas);
+		c->quotas = fresh;
+	} else {
+		gw_log(GW_LOG_ERROR, NULL, GW_STR_NONE, "quotas cannot be read", "%s", err.text);
+	}
+	cp_txn_end(&t);
+}
+
+/* All of them in one transaction.  true: done with (stored, or never storable). */
+static bool store_batches(struct cp_collect *c, struct batch **v, size_t n)
 {
 	struct gw_error err = { 0 };
-	size_t stored = 0;
-	int64_t last_seq = -1;
-	struct gw_usage_record *records = gw_alloc((b->n + 1) * sizeof *records);
-	size_t n = parse_records(b, records, &last_seq);
-	enum gw_rc rc = n ? cp_usage_insert(c->o.store, gw_str_c(b->node), gw_str_c(b->boot_id), records, n, &stored,
-	    &err) : GW_OK;
-	free(records);
-	if (rc == GW_OK && last_seq >= 0)
-		c->o.stored(c->o.arg, b->connection, gw_str_c(b->boot_id), last_seq);
+	struct cp_usage_writing *w = NULL;
+	struct gw_usage_record *records[MAX_TOGETHER] = { NULL };
+	int64_t last_seq[MAX_TOGETHER];
+	size_t stored;
+	refresh_quotas(c);
+	enum gw_rc rc = cp_usage_open(&w, c->o.store, &err);
+	for (size_t i = 0; i < n && rc == GW_OK; i++) {
+		last_seq[i] = -1;
+		records[i] = gw_alloc((v[i]->n + 1) * sizeof **records);
+		size_t m = parse_records(v[i], records[i], &last_seq[i]);
+		rc = cp_usage_add(w, gw_str_c(v[i]->node), gw_str_c(v[i]->boot_id), records[i], m, cp_quota_charges, c->quotas, &stored,
+		    &err);
+	}
+	if (rc == GW_OK)
+		rc = cp_usage_commit(&w, &err);
+	cp_usage_abort(&w);
+	for (size_t i = 0; i < n; i++) {
+		free(records[i]);
+		if (rc == GW_OK && last_seq[i] >= 0)
+			c->o.stored(c->o.arg, v[i]->connection, gw_str_c(v[i]->boot_id), last_seq[i]);
+	}
 	if (rc != GW_OK)
-		gw_log(GW_LOG_ERROR, "node", gw_str_c(b->node), "usage records cannot be stored, trying again", "%s",
+		gw_log(GW_LOG_ERROR, "node", gw_str_c(v[0]->node), "usage records cannot be stored, trying again", "%s",
 		    err.text);
 	return rc == GW_OK;
 }
@@ -283,17 +323,27 @@ static void work_nodes(struct cp_collect *c)
 	pthread_mutex_lock(&c->lock);
 }
 
-/* The batch stays at the head while it is written, so that its place in the order is kept when that fails. */
-static bool work_batch(struct cp_collect *c)
+/*
+ * What waits is written together, a bounded number of records at a time.  Batches stay at the head while they are
+ * written, so that their place in the order is kept when that fails.
+ */
+static bool work_batches(struct cp_collect *c)
 {
-	struct batch *b = GW_CONTAINER(c->batches.next, struct batch, on);
+	struct batch *v[MAX_TOGETHER];
+	size_t n = 0, records = 0;
+	for (struct gw_node *at = c->batches.next; at != &c->batches && n < MAX_TOGETHER && records < MAX_RECORDS; at = at->next) {
+		v[n] = GW_CONTAINER(at, struct batch, on);
+		if (n > 0 && (v[n]->is_series || v[0]->is_series))
+			break;
+		records += v[n++]->n;
+	}
 	pthread_mutex_unlock(&c->lock);
-	bool done = b->is_series ? store_series(c, b) : store_batch(c, b);
+	bool done = v[0]->is_series ? store_series(c, v[0]) : store_batches(c, v, n);
 	pthread_mutex_lock(&c->lock);
-	if (done) {
-		gw_list_del(&b->on);
-		c->records -= b->n;
-		batch_free(b);
+	for (size_t i = 0; i < n && done; i++) {
+		gw_list_del(&v[i]->on);
+		c->records -= v[i]->n;
+		batch_free(v[i]);
 	}
 	return done;
 }
@@ -313,7 +363,7 @@ static void *run(void *arg)
 			next_nodes = now + NODE_EVERY_MS;
 		}
 		if (!gw_list_empty(&c->batches)) {
-			if (!work_batch(c) && !c->stop)
+			if (!work_batches(c) && !c->stop)
 				doze(c, RETRY_MS);
 			if (!c->stop || gw_mono_ms() < give_up)
 				continue;
@@ -368,6 +418,7 @@ void cp_collect_close(struct cp_collect **out)
 		gw_list_del(&b->on);
 		batch_free(b);
 	}
+	cp_quota_set_free(&c->quotas);
 	pthread_cond_destroy(&c->wake);
 	pthread_mutex_destroy(&c->lock);
 	free(c);

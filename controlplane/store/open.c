@@ -162,6 +162,7 @@ void cp_store_close(struct cp_store **store)
 	GW_CHECK(s, CP_STORE_MAGIC);
 	for (size_t i = 0; i < s->n_idle; i++)
 		sqlite3_close(s->idle[i]);
+	cp_usage_statements_close(s);
 	sqlite3_close(s->writer);
 	pthread_mutex_destroy(&s->write_lock);
 	pthread_mutex_destroy(&s->pool_lock);

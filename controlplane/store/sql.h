@@ -27,9 +27,19 @@
 #define CP_APPLICATION_ID 0x54494447 /* "TIDG" */
 #define CP_IDLE_READERS 8
 
+struct cp_sql {
+	sqlite3 *db;
+	sqlite3_stmt *st;
+	int rc, at;
+};
+
+/* Statements of the ledger that stay prepared on the writer. */
+enum cp_usage_statement { CP_USAGE_ROW, CP_USAGE_SUM, CP_USAGE_KEY, CP_USAGE_QUOTA, CP_USAGE_SHARE, CP_USAGE_STATEMENTS };
+
 struct cp_store {
 	unsigned magic;
 	sqlite3 *writer;                 /* guarded by write_lock */
+	struct cp_sql usage[CP_USAGE_STATEMENTS]; /* likewise */
 	pthread_mutex_t write_lock;
 	pthread_rwlock_t gate;           /* readers hold it shared; a checkpoint needs it alone */
 	pthread_mutex_t pool_lock;
@@ -73,11 +83,6 @@ struct cp_change {
 	int64_t now_ms;
 };
 
-struct cp_sql {
-	sqlite3 *db;
-	sqlite3_stmt *st;
-	int rc, at;
-};
 void cp_sql_open(struct cp_sql *q, sqlite3 *db, const char *text);
 void cp_sql_text(struct cp_sql *q, struct gw_str s);             /* absent binds NULL */
 void cp_sql_int(struct cp_sql *q, int64_t v);
@@ -101,6 +106,7 @@ void cp_write_abort(struct cp_store *s);
 /* What a failed step of a write leads to: `rc` goes through; a full disk frees the ballast, a broken one stops writing. */
 enum gw_rc cp_write_failed(struct cp_store *s, enum gw_rc rc);
 
+void cp_usage_statements_close(struct cp_store *s);
 bool cp_ballast_make(struct cp_store *s);                        /* true when there is none to make */
 
 enum gw_rc cp_migrate(sqlite3 *db, const char *folder, struct gw_error *err) GW_MUST_CHECK;

@@ -57,6 +57,22 @@ static int64_t pictures(const struct dp_exchange *x)
 	return makes && x->at.provider && x->status / 100 == 2 ? x->req.n : 0;
 }
 
+/* By the price of what served it, at the time at which the request began; in the currency of that price. */
+static void price(const struct dp_exchange *x, struct gw_usage_record *r, const struct gw_tokens *t)
+{
+	const struct gw_charge c = { .tokens = *t, .images = r->images, .at_ms = x->wall_ms };
+	const struct gw_price *p;
+
+	r->currency = GW_STR("");
+	if (!x->at.provider || r->usage_source == GW_USAGE_NONE)
+		return;
+	p = gw_price_find(x->snapshot, x->at.provider, x->at.model.n ? x->at.model : x->req.model, x->wall_ms);
+	if (!p)
+		return;
+	r->currency = p->currency;
+	r->cost = gw_price_cost(p, &c);
+}
+
 static void fill(struct dp_exchange *x, struct gw_usage_record *r, enum gw_end_reason why, int64_t now_us)
 {
 	const struct gw_provider *p = x->at.provider ? x->at.provider : x->failure_provider;
@@ -101,6 +117,7 @@ static void fill(struct dp_exchange *x, struct gw_usage_record *r, enum gw_end_r
 	r->request_bytes = x->request_bytes;
 	r->response_bytes = x->sent_body;
 	r->end_reason = why;
+	price(x, r, &tokens);
 }
 
 /* The code of a refusal that stands for a limit, quota or budget of ours. */

@@ -92,5 +92,7 @@ def _body_objections(place, template, method, operation, response):
     if not kind.endswith(("/json", "+json")):                  # a table: text, whatever stands in it
         return []
     schema = pointer + "/content/" + kind.replace("/", "~1") + "/schema"
+    if kind == "text/csv":
+        return []
     errors = sorted(_validator(schema).iter_errors(response.json()), key=str)
     return ["%s: %s at %s" % (place, error.message[:300], error.json_path) for error in errors[:5]]

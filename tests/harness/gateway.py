@@ -219,5 +219,6 @@ class Gateway:
     def reset(self):
         """Back to an empty configuration, with a new consumer to be."""
         self.consumer = "app%d" % (int(self.consumer[3:]) + 1)
-        self.admin.put("config", {"format": 1, "providers": [], "routes": [], "consumers": [], "groups": [], "jwt_issuers": [], "global_plugins": {}})
+        self.admin.put("config", {"format": 1, "providers": [], "routes": [], "consumers": [], "groups": [], "jwt_issuers": [],
+                                  "prices": [], "quotas": [], "global_plugins": {}})
         self.wait_served()

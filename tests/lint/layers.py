@@ -16,9 +16,9 @@ from common import ROOT, c_sources, report, strip_c
 LEVELS = {
     "proto/base": 0,
     "proto": 1,
-    "controlplane/store": 11, "controlplane/httpd": 11, "controlplane/ws": 11,
+    "controlplane/calendar": 11, "controlplane/store": 11, "controlplane/httpd": 11, "controlplane/ws": 11,
     "controlplane/auth": 12, "controlplane/validate": 12,
-    "controlplane/compile": 13, "controlplane/series": 13,
+    "controlplane/compile": 13, "controlplane/series": 13, "controlplane/quota": 13,
     "controlplane/api": 14, "controlplane/publish": 14, "controlplane/collect": 14, "controlplane/ui": 14,
     "controlplane/cli": 15,
     "controlplane": 15,

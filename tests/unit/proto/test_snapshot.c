@@ -124,7 +124,7 @@ START_TEST(canonical)
 	json_decref(o);
 	o = json_object();
 	encode(o, 0);
-	ck_assert_ptr_nonnull(strstr(bytes.p, "\"objects\":{\"consumers\":{},\"global-plugins\":{},\"groups\":{},\"jwt-issuers\":{},\"providers\":{},\"routes\":{},"
+	ck_assert_ptr_nonnull(strstr(bytes.p, "\"objects\":{\"consumers\":{},\"global-plugins\":{},\"groups\":{},\"jwt-issuers\":{},\"prices\":{},\"providers\":{},\"quotas\":{},\"routes\":{},"
 	                                      "\"settings\":{}},\"pepper\":{\"sealed\":"));
 	ck_assert_int_eq(decode(gw_buf_str(&bytes), key), GW_OK);
 	struct gw_match_input in = { .path = GW_STR("/"), .model = GW_STR("m") };

@@ -29,7 +29,10 @@ static struct cp_store *filled(char dir[128])
 	struct cp_store *s = fx_store(dir);
 	for (int i = 0; i < ROWS; i++)
 		r[i] = record(i);
-	ck_assert_int_eq(cp_usage_insert(s, GW_STR("n1"), GW_STR("boot"), r, ROWS, &stored, NULL), GW_OK);
+	struct cp_usage_writing *w = NULL;
+	ck_assert_int_eq(cp_usage_open(&w, s, NULL), GW_OK);
+	ck_assert_int_eq(cp_usage_add(w, GW_STR("n1"), GW_STR("boot"), r, ROWS, NULL, NULL, &stored, NULL), GW_OK);
+	ck_assert_int_eq(cp_usage_commit(&w, NULL), GW_OK);
 	ck_assert_uint_eq(stored, ROWS);
 	return s;
 }
