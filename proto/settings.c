@@ -151,8 +151,8 @@ enum gw_rc gw_spec_settings(struct gw_spec *s, const json_t *o, struct gw_dp_set
     struct gw_error *err)
 {
 	static const char *const names[] = { "description", "labels", "enabled", "data_plane", "console",
-		"retention", "tracing", NULL };
-	json_t *data_plane, *console, *retention, *tracing;
+		"retention", "tracing", "tls", NULL };
+	json_t *data_plane, *console, *retention, *tracing, *tls;
 	bool enabled;
 	if (!json_is_object(o))
 		return gw_fail(err, GW_INVALID, NULL, "the settings must be an object");
@@ -173,6 +173,8 @@ enum gw_rc gw_spec_settings(struct gw_spec *s, const json_t *o, struct gw_dp_set
 		rc = gw_spec_object(o, "retention", &retention, err);
 	if (rc == GW_OK)
 		rc = gw_spec_object(o, "tracing", &tracing, err);
+	if (rc == GW_OK)
+		rc = gw_spec_object(o, "tls", &tls, err);
 	if (rc == GW_OK && data_plane) {
 		rc = read_data_plane(s, data_plane, out, err);
 		if (rc != GW_OK)
@@ -192,6 +194,11 @@ enum gw_rc gw_spec_settings(struct gw_spec *s, const json_t *o, struct gw_dp_set
 		rc = gw_spec_tracing(s, tracing, &out->tracing, err);
 		if (rc != GW_OK)
 			gw_error_prefix(err, "/tracing");
+	}
+	if (rc == GW_OK && tls) {
+		rc = gw_spec_tls(s, tls, &out->tls, err);
+		if (rc != GW_OK)
+			gw_error_prefix(err, "/tls");
 	}
 	return rc;
 }

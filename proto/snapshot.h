@@ -26,6 +26,7 @@
 #include "field.h"
 #include "jwk.h"
 #include "kind.h"
+#include "tls_pair.h"
 #include "observe.h"
 #include "price.h"
 #include "quota.h"
@@ -254,6 +255,7 @@ struct gw_dp_settings {
 	struct gw_strv access_log_fields;
 	uint64_t access_log_mask;            /* the same as bits of enum gw_access_field; never 0 */
 	struct gw_tracing tracing;
+	struct gw_tls_settings tls;          /* settings.tls */
 };
 extern const struct gw_field gw_dp_fields[];      /* all but access_log, public_url and tracing */
 extern const struct gw_field gw_access_log_fields[]; /* nested object "access_log" */

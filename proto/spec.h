@@ -32,6 +32,7 @@ struct gw_spec_route {
 
 enum gw_rc gw_spec_provider(struct gw_spec *s, const json_t *o, struct gw_provider *out, struct gw_error *err);
 enum gw_rc gw_spec_route(struct gw_spec *s, const json_t *o, struct gw_spec_route *out, struct gw_error *err);
+enum gw_rc gw_spec_tls(struct gw_spec *s, const json_t *o, struct gw_tls_settings *out, struct gw_error *err);
 enum gw_rc gw_spec_jwt_issuer(struct gw_spec *s, const json_t *o, struct gw_jwt_issuer *out, struct gw_error *err);
 enum gw_rc gw_spec_group(struct gw_spec *s, const json_t *o, struct gw_group *out, struct gw_error *err);
 /* *keys is arena; their `consumer` is not set yet. */

@@ -198,3 +198,95 @@ enum gw_rc gw_spec_jwt_issuer(struct gw_spec *s, const json_t *o, struct gw_jwt_
 		out->issuer = gw_arena_copy(s->arena, issuer);
 	return rc;
 }
+
+/* ---- settings.tls ---- */
+
+#define CERTIFICATES_MAX 16
+
+static enum gw_rc read_certificate(struct gw_spec *s, const json_t *o, struct gw_tls_certificate *out, struct gw_error *err)
+{
+	static const char *const names[] = { "name", "certificate_pem", "private_key", NULL };
+	if (!json_is_object(o))
+		return gw_fail(err, GW_INVALID, NULL, "a certificate must be an object with `name`, `certificate_pem` and `private_key`");
+	enum gw_rc rc = gw_spec_members(s, o, names, err);
+	if (rc == GW_OK)
+		rc = gw_spec_text(o, "name", 1, 63, &out->name, err);
+	if (rc == GW_OK)
+		rc = gw_spec_text(o, "certificate_pem", 1, 65536, &out->chain_pem, err);
+	if (rc == GW_OK)
+		rc = gw_spec_secret(s, o, "private_key", &out->key_pem, err);
+	if (rc != GW_OK)
+		return rc;
+	if (!out->name.p || !gw_name_valid(out->name))
+		return gw_fail(err, GW_INVALID, "/name", "`name` must be a name of 1 to 63 lower-case letters, digits, and `.` or `-` inside");
+	if (!out->chain_pem.p || !out->key_pem.p)
+		return gw_fail(err, GW_INVALID, out->chain_pem.p ? "/private_key" : "/certificate_pem", "a certificate needs both its chain and its key");
+	out->name = gw_arena_copy(s->arena, out->name);
+	out->chain_pem = gw_arena_copy(s->arena, out->chain_pem);
+	return gw_tls_pair_check(out->chain_pem, s->unseal ? out->key_pem : GW_STR_NONE, err);
+}
+
+static enum gw_rc read_certificates(struct gw_spec *s, const json_t *o, struct gw_tls_settings *out, struct gw_error *err)
+{
+	json_t *list, *item;
+	size_t i;
+	enum gw_rc rc = gw_spec_array(o, "certificates", CERTIFICATES_MAX, &list, err);
+	if (rc != GW_OK)
+		return rc;
+	struct gw_tls_certificate *v = gw_arena_array(s->arena, json_array_size(list), sizeof *v);
+	json_array_foreach(list, i, item) {
+		rc = read_certificate(s, item, &v[i], err);
+		for (size_t k = 0; rc == GW_OK && k < i; k++)
+			if (gw_str_eq(v[k].name, v[i].name))
+				rc = gw_fail(err, GW_INVALID, "/name", "two certificates have the name `%.*s`", GW_FMT(v[i].name));
+		if (rc != GW_OK) {
+			gw_error_prefix(err, "/certificates/%zu", i);
+			return rc;
+		}
+	}
+	out->certificates = v;
+	out->n_certificates = json_array_size(list);
+	return GW_OK;
+}
+
+/* Chained: each digest covers the one before, so that nothing runs into its neighbour. */
+static void digest_of(struct gw_tls_settings *t)
+{
+	char head[64];
+	int n = snprintf(head, sizeof head, "%d %d %zu", t->mode, t->client_auth, t->n_certificates);
+	gw_sha256_2(t->digest, (struct gw_str){ head, (size_t)n }, t->client_ca_pem);
+	for (size_t i = 0; i < t->n_certificates; i++) {
+		gw_sha256_2(t->digest, (struct gw_str){ (const char *)t->digest, 32 }, t->certificates[i].chain_pem);
+		gw_sha256_2(t->digest, (struct gw_str){ (const char *)t->digest, 32 }, t->certificates[i].key_pem);
+	}
+}
+
+enum gw_rc gw_spec_tls(struct gw_spec *s, const json_t *o, struct gw_tls_settings *out, struct gw_error *err)
+{
+	static const char *const names[] = { "mode", "certificates", "client_auth", "client_ca_pem", NULL };
+	static const char *const words[] = { "off", "optional", "required", NULL };
+	struct gw_str ca = GW_STR_NONE;
+	*out = (struct gw_tls_settings){ .mode = GW_TLS_OFF };
+	enum gw_rc rc = gw_spec_members(s, o, names, err);
+	if (rc == GW_OK)
+		rc = gw_spec_word(o, "mode", words, &out->mode, err);
+	if (rc == GW_OK)
+		rc = gw_spec_word(o, "client_auth", words, &out->client_auth, err);
+	if (rc == GW_OK)
+		rc = gw_spec_text(o, "client_ca_pem", 0, 65536, &ca, err);
+	if (rc == GW_OK)
+		rc = read_certificates(s, o, out, err);
+	if (rc != GW_OK)
+		return rc;
+	if (out->mode != GW_TLS_OFF && out->n_certificates == 0)
+		return gw_fail(err, GW_INVALID, "/certificates", "`certificates` must have at least one entry before TLS is switched on");
+	if (out->client_auth != GW_TLS_OFF && !ca.n)
+		return gw_fail(err, GW_INVALID, "/client_ca_pem", "`client_ca_pem` is required for client certificates: the authorities that issue them");
+	if (ca.n) {
+		out->client_ca_pem = gw_arena_copy(s->arena, ca);
+		if (gw_tls_pair_check(ca, GW_STR_NONE, NULL) != GW_OK)
+			return gw_fail(err, GW_INVALID, "/client_ca_pem", "`client_ca_pem` holds no PEM certificate");
+	}
+	digest_of(out);
+	return GW_OK;
+}

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "seal.h"
+#include "tls_pair.h"
 
 /* ---- secrets ---- */
 
@@ -151,9 +152,45 @@ static void seal_tracing(struct cp_ctx *x, json_t *body, const json_t *old, cons
 	}
 }
 
+static const json_t *certificate_of_name(const json_t *spec, const json_t *name)
+{
+	size_t i;
+	json_t *c;
+	json_array_foreach(json_object_get(json_object_get(spec, "tls"), "certificates"), i, c)
+		if (json_equal(json_object_get(c, "name"), (json_t *)name))
+			return c;
+	return NULL;
+}
+
+/* A key is looked at beside its certificate while it can be read, so that a wrong pair is refused here. */
+static void seal_tls(struct cp_ctx *x, json_t *body, const json_t *old, const char *path)
+{
+	char where[512];
+	size_t i;
+	json_t *c;
+	json_array_foreach(json_object_get(json_object_get(body, "tls"), "certificates"), i, c) {
+		struct gw_error err = { 0 };
+		const json_t *before = certificate_of_name(old, json_object_get(c, "name"));
+		struct gw_str chain = gw_json_str(json_object_get(c, "certificate_pem")), key = gw_json_str(json_object_get(c, "private_key"));
+		bool changed = before == NULL || !json_equal(json_object_get(before, "certificate_pem"), json_object_get(c, "certificate_pem"));
+		snprintf(where, sizeof where, "%s/tls/certificates/%zu", path, i);
+		if (key.p != NULL && chain.p != NULL && gw_tls_pair_check(chain, key, &err) != GW_OK) {
+			gw_error_prefix(&err, "%s", where);
+			cp_fault_add(x->faults, err.path, "bad_format", "%s", err.text);
+			continue;
+		}
+		snprintf(where, sizeof where, "%s/tls/certificates/%zu/private_key", path, i);
+		if (json_object_get(c, "private_key") == NULL && changed)
+			cp_fault_add(x->faults, where, "secret_required", "a new certificate comes with its private key");
+		else
+			seal_member(x, c, "private_key", before, where);
+	}
+}
+
 static void seal_settings(struct cp_ctx *x, json_t *body, const json_t *old, const char *path)
 {
 	seal_tracing(x, body, old, path);
+	seal_tls(x, body, old, path);
 }
 
 static void seal_jwt_issuer(struct cp_ctx *x, json_t *body, const json_t *old, const char *path)

@@ -7,6 +7,7 @@
 #include "http/headers.h"
 #include "http/target.h"
 #include "net/dial.h"
+#include "net/tls_server.h"
 #include "seal.h"
 
 #define MAX_FILE (64u << 20)
@@ -44,6 +45,17 @@ static enum gw_rc check_provider(const struct gw_provider *p, struct gw_error *e
 	return GW_OK;
 }
 
+static enum gw_rc check_tls(const struct gw_tls_settings *t, struct gw_error *err)
+{
+	struct dp_tls_server *server = NULL;
+	enum gw_rc rc = t->mode == GW_TLS_OFF ? GW_OK : dp_tls_server_open(&server, t, err);
+
+	dp_tls_server_unref(&server);
+	if (rc != GW_OK)
+		gw_error_prefix(err, "/objects/settings/settings/tls");
+	return rc;
+}
+
 struct check { struct gw_error *err; enum gw_rc rc; };
 
 static void check_one(void *arg, const void *view)
@@ -60,6 +72,8 @@ static enum gw_rc check_new(struct gw_snapshot **s, const struct gw_snapshot *ba
 	struct check c = { err, GW_OK };
 
 	gw_snapshot_each_new(*s, base, GW_KIND_PROVIDER, check_one, &c);
+	if (c.rc == GW_OK)
+		c.rc = check_tls(&gw_snapshot_settings(*s)->tls, err);
 	if (c.rc != GW_OK)
 		gw_snapshot_unref(s);
 	return c.rc;

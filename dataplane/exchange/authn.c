@@ -150,6 +150,35 @@ static bool by_signature(struct dp_exchange *x, struct dp_refusal *why)
 	return true;
 }
 
+/* ---- client certificates ---- */
+
+static const struct gw_consumer_key *of_certificate(struct dp_exchange *x, const struct dp_peer_cert *p)
+{
+	const struct gw_consumer_key *key =
+		gw_snapshot_credential(x->snapshot, GW_CREDENTIAL_MTLS, GW_STR("fingerprint"), p->fingerprint);
+
+	if (!key && p->subject.n)
+		key = gw_snapshot_credential(x->snapshot, GW_CREDENTIAL_MTLS, GW_STR("subject"), p->subject);
+	for (size_t i = 0; !key && i < p->n_sans; i++)
+		key = gw_snapshot_credential(x->snapshot, GW_CREDENTIAL_MTLS, GW_STR("san"), p->sans[i]);
+	return key;
+}
+
+/* Nothing stands in the headers: the connection may say who it is. */
+static bool by_certificate(struct dp_exchange *x, struct dp_refusal *why)
+{
+	const struct dp_peer_cert *p = x->client->conn ? dp_conn_peer_cert(x->client->conn) : NULL;
+	const struct gw_consumer_key *key = p ? of_certificate(x, p) : NULL;
+
+	if (key)
+		return admit(x, key, DP_E_BAD_KEY, "client certificate", why);
+	if (x->shard->any_open_route)
+		return true; /* whether this route wants a key is known when the model is */
+	if (p)
+		return dp_refuse(why, DP_E_BAD_KEY, "The client certificate belongs to no consumer here.");
+	return dp_refuse(why, DP_E_NO_KEY, "%s", no_key);
+}
+
 /* ---- all of them ---- */
 
 static bool by_key(struct dp_exchange *x, struct gw_str secret, struct dp_refusal *why)
@@ -177,9 +206,7 @@ bool dp_x_authenticate(struct dp_exchange *x, struct dp_refusal *why)
 		return dp_refuse(why, DP_E_BAD_KEY, "The request carries two different API keys; send one.");
 	if (secret.p)
 		return by_key(x, secret, why);
-	if (x->shard->any_open_route)
-		return true; /* whether this route wants a key is known when the model is */
-	return dp_refuse(why, DP_E_NO_KEY, "%s", no_key);
+	return by_certificate(x, why);
 }
 
 bool dp_x_authn_whole(struct dp_exchange *x)

@@ -6,6 +6,7 @@
  */
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "base/str.h"
 #include "base/time.h"
 #include "exchange/impl.h"
@@ -259,6 +260,23 @@ void dp_client_next(struct dp_client *c)
 	go_on_later(c);
 }
 
+/* The handshake is over.  Whoever failed it has been sent an alert; plain HTTP where TLS is required gets nothing. */
+static void on_tls(void *arg, const char *text)
+{
+	struct dp_client *c = arg;
+
+	GW_CHECK(c, DP_CLIENT_MAGIC);
+	if (!text) {
+		begin_message(c);
+		c->begun_us = 0;
+		return;
+	}
+	if (gw_log_on(GW_LOG_DEBUG))
+		gw_log(GW_LOG_DEBUG, "client", GW_STR_NONE, "refused before TLS was up", "%s", text);
+	c->closing = true;
+	finish_and_release(c);
+}
+
 void dp_shard_client(void *shard, struct dp_conn *conn)
 {
 	struct dp_shard *s = shard;
@@ -274,7 +292,11 @@ void dp_shard_client(void *shard, struct dp_conn *conn)
 	gw_list_add_tail(&s->clients, &c->node);
 	s->n_clients++;
 	dp_client_settings(c);
+	if (s->tls)
+		dp_conn_serve(conn, s->tls, on_tls, c);
 	dp_conn_bind(conn, &client_ops, c);
 	begin_message(c); /* whoever connects must say something within the head's limit */
+	if (s->tls)
+		dp_loop_timer(s->loop, &c->timer, DP_TLS_HANDSHAKE_MS);
 	c->begun_us = 0;
 }

@@ -35,6 +35,7 @@
 #include "llm/request.h"
 #include "llm/tap.h"
 #include "match.h"
+#include "net/tls_server.h"
 #include "net/crash.h"
 #include "plugin_host.h"
 #include "provider.h"
@@ -62,6 +63,8 @@ struct dp_shard {
 	bool any_open_route;          /* some enabled route asks for no key */
 	struct dp_pools *pools;
 	struct dp_jwks *jwks;
+	struct dp_tls_server *tls;    /* NULL: plain HTTP only */
+	uint8_t tls_digest[32];       /* of the settings it was made from */
 	struct dp_desk *desk;
 	struct dp_metrics *metrics;
 	struct dp_access_ring *ring;  /* NULL: nobody keeps an access log */

@@ -54,6 +54,7 @@ void dp_shard_close(struct dp_shard **sp)
 	GW_CHECK(s, DP_SHARD_MAGIC);
 	dp_pools_close(&s->pools);
 	dp_jwks_close(&s->jwks);
+	dp_tls_server_unref(&s->tls);
 	gw_snapshot_unref(&s->snapshot);
 	dp_metrics_close(&s->metrics);
 	dp_desk_close(&s->desk);
@@ -74,6 +75,20 @@ uint64_t dp_shard_random(struct dp_shard *s)
 	return s->random[1] + b;
 }
 
+/* Other certificates or another mode: for connections from now on.  The snapshot was tried on, so it cannot fail. */
+static void swap_tls(struct dp_shard *s)
+{
+	const struct gw_tls_settings *t = &gw_snapshot_settings(s->snapshot)->tls;
+	struct gw_error err = { .text = "" };
+
+	if (memcmp(s->tls_digest, t->digest, sizeof t->digest) == 0)
+		return;
+	dp_tls_server_unref(&s->tls);
+	memcpy(s->tls_digest, t->digest, sizeof t->digest);
+	if (t->mode != GW_TLS_OFF && dp_tls_server_open(&s->tls, t, &err) != GW_OK)
+		gw_log(GW_LOG_ALERT, "settings", GW_STR("tls"), "not applied", "%s: %s", err.path, err.text);
+}
+
 void dp_shard_swap(struct dp_shard *s, struct gw_snapshot *next)
 {
 	GW_CHECK(s, DP_SHARD_MAGIC);
@@ -82,6 +97,7 @@ void dp_shard_swap(struct dp_shard *s, struct gw_snapshot *next)
 	s->any_open_route = gw_snapshot_has_open_route(next);
 	dp_pools_keep(s->pools, next);
 	dp_jwks_keep(s->jwks, next);
+	swap_tls(s);
 	dp_checks_bind(s);
 }
 

@@ -83,6 +83,8 @@ static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
 
 			dp_conn_close(&self);
 		}
+	} else if (c->door.server) {
+		dp_tls_door_input(c, (struct gw_str){ buf->base, (size_t)n });
 	} else if (c->tls) {
 		dp_tls_input(c, (struct gw_str){ buf->base, (size_t)n });
 	} else if (c->ops) {
@@ -327,6 +329,7 @@ static void on_closed(uv_handle_t *h)
 	out_drop(&c->flight);
 	out_drop(&c->pending);
 	dp_tls_free(&c->tls);
+	dp_tls_door_close(&c->door);
 	c->magic = 0;
 	free(c);
 }

@@ -10,10 +10,15 @@
 #include <stdatomic.h>
 #include <uv.h>
 
+#include "base/arena.h"
 #include "net/conn.h"
 #include "net/loop.h"
 
 struct dp_tls;
+struct dp_tls_server;
+struct dp_peer_cert;
+struct ssl_st;
+struct ssl_ctx_st;
 struct dp_dns;
 struct dp_tls_cache;
 
@@ -43,6 +48,13 @@ struct dp_loop {
 	char tls_buf[17 * 1024];
 };
 
+/* A client's connection whose first byte decides whether it speaks TLS; server NULL: that is decided. */
+struct dp_tls_door {
+	struct dp_tls_server *server;   /* a reference */
+	void (*ready)(void *arg, const char *text);
+	void *arg;
+};
+
 /* Bytes on their way out; the memory is the connection's own. */
 struct dp_out { char *p; size_t n, cap; };
 
@@ -56,6 +68,7 @@ struct dp_conn {
 	void *arg;
 	struct dp_addr peer;
 	struct dp_tls *tls;
+	struct dp_tls_door door;
 	union { uv_connect_t connect; uv_write_t write; uv_shutdown_t shutdown; } req; /* one after the other */
 	size_t swallowed;               /* bytes thrown away while lingering */
 	struct dp_out flight, pending;  /* in libuv's hands; waiting behind it */
@@ -91,6 +104,12 @@ void dp_tls_shutdown(struct dp_conn *c);             /* sends close_notify */
 /* Brings TLS up on a connected socket.  `ready` runs once: text NULL when the peer is who it should be. */
 void dp_tls_start(struct dp_conn *c, const struct dp_tls_spec *spec,
                   void (*ready)(void *arg, const char *text), void *arg);
+/* tls_server.c: the first bytes of a connection with a door; the reference of a door that was never used. */
+void dp_tls_door_input(struct dp_conn *c, struct gw_str bytes);
+void dp_tls_door_close(struct dp_tls_door *d);
+struct dp_peer_cert *dp_tls_peer_of(struct ssl_st *ssl, struct gw_arena **arena); /* NULL: none; in an arena of its own */
+/* tls.c: we are the server.  The door's reference is taken over. */
+void dp_tls_accept(struct dp_conn *c, struct ssl_ctx_st *x, const struct dp_tls_door *door);
 bool dp_tls_saw_close(const struct dp_conn *c);
 void dp_tls_free(struct dp_tls **t);
 void dp_tls_cache_close(struct dp_tls_cache **c);

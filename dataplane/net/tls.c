@@ -15,6 +15,7 @@
 #include "base/str.h"
 #include "net/dial.h"
 #include "net/impl.h"
+#include "net/tls_server.h"
 
 #define MAX_CONTEXTS 256
 #define MAX_SESSIONS 1024
@@ -27,6 +28,9 @@ struct dp_tls {
 	bool up, saw_close, failed;
 	void (*ready)(void *arg, const char *text);
 	void *arg;
+	struct dp_tls_door door;    /* we are the server: what holds its contexts */
+	struct gw_arena *arena;     /* of `peer`; NULL: none */
+	const struct dp_peer_cert *peer;
 	char session_key[640];
 };
 
@@ -300,6 +304,8 @@ static bool handshake(struct dp_conn *c)
 	r = SSL_do_handshake(t->ssl);
 	if (r == 1) {
 		t->up = true;
+		if (t->door.server)
+			t->peer = dp_tls_peer_of(t->ssl, &t->arena);
 		flush(c);
 		t->ready(t->arg, NULL);
 		return c->magic == DP_CONN_MAGIC;
@@ -408,7 +414,14 @@ void dp_tls_free(struct dp_tls **tp)
 	if (!t->failed) /* else the session would be marked as not resumable */
 		SSL_set_shutdown(t->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
 	SSL_free(t->ssl);
+	dp_tls_door_close(&t->door);
+	gw_arena_close(&t->arena);
 	free(t);
+}
+
+const struct dp_peer_cert *dp_conn_peer_cert(const struct dp_conn *c)
+{
+	return c->tls ? c->tls->peer : NULL;
 }
 
 static void expect_name(SSL *ssl, const struct dp_tls_spec *s)
@@ -431,16 +444,9 @@ static void expect_name(SSL *ssl, const struct dp_tls_spec *s)
 	SSL_set1_host(ssl, name);
 }
 
-void dp_tls_start(struct dp_conn *c, const struct dp_tls_spec *s, void (*ready)(void *arg, const char *text), void *arg)
+static void attach(struct dp_conn *c, struct dp_tls *t, SSL_CTX *x)
 {
-	struct dp_tls *t = gw_alloc(sizeof *t);
-	char trust[72];
-	struct saved *saved;
-	SSL_CTX *x = context_for(c->loop, s, trust);
-
 	t->conn = c;
-	t->ready = ready;
-	t->arg = arg;
 	t->ssl = SSL_new(x);
 	t->in = BIO_new(BIO_s_mem());
 	t->out = BIO_new(BIO_s_mem());
@@ -449,6 +455,30 @@ void dp_tls_start(struct dp_conn *c, const struct dp_tls_spec *s, void (*ready)(
 	BIO_set_mem_eof_return(t->in, -1);
 	SSL_set_bio(t->ssl, t->in, t->out);
 	SSL_set_app_data(t->ssl, t);
+	c->tls = t;
+}
+
+void dp_tls_accept(struct dp_conn *c, struct ssl_ctx_st *x, const struct dp_tls_door *door)
+{
+	struct dp_tls *t = gw_alloc(sizeof *t);
+
+	t->ready = door->ready;
+	t->arg = door->arg;
+	t->door = *door;
+	attach(c, t, x);
+	SSL_set_accept_state(t->ssl);
+}
+
+void dp_tls_start(struct dp_conn *c, const struct dp_tls_spec *s, void (*ready)(void *arg, const char *text), void *arg)
+{
+	struct dp_tls *t = gw_alloc(sizeof *t);
+	char trust[72];
+	struct saved *saved;
+	SSL_CTX *x = context_for(c->loop, s, trust);
+
+	t->ready = ready;
+	t->arg = arg;
+	attach(c, t, x);
 	SSL_set_connect_state(t->ssl);
 	expect_name(t->ssl, s);
 	snprintf(t->session_key, sizeof t->session_key, "%s %.*s %u %.*s", trust, s->host.n < 256 ? (int)s->host.n : 256,
@@ -456,6 +486,5 @@ void dp_tls_start(struct dp_conn *c, const struct dp_tls_spec *s, void (*ready)(
 	saved = gw_map_get(c->loop->tls->sessions, gw_str_c(t->session_key));
 	if (saved)
 		SSL_set_session(t->ssl, saved->session);
-	c->tls = t;
 	(void)handshake(c);
 }

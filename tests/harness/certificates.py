@@ -1,59 +1,56 @@
-"""Real certificates for TLS tests: an authority of one's own, and servers good and bad in every way that matters."""
+"""A certificate authority of a test's own, for servers and clients."""
 import datetime
 import ipaddress
-import ssl
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+DAY = datetime.timedelta(days=1)
 
 
-def _key(kind):
-    if kind == "weak":
-        return rsa.generate_private_key(public_exponent=65537, key_size=1024)
-    return ec.generate_private_key(ec.SECP256R1())
+def name(cn, org=None):
+    parts = [x509.NameAttribute(NameOID.COMMON_NAME, cn)]
+    return x509.Name(([x509.NameAttribute(NameOID.ORGANIZATION_NAME, org)] if org else []) + parts)
 
 
-def _alternative(text):
-    kind, _, value = text.partition(":")
-    return x509.IPAddress(ipaddress.ip_address(value)) if kind == "IP" else x509.DNSName(value)
+class Pair:
+    """A certificate with its key, as PEM and as files."""
+
+    def __init__(self, cert, key, folder):
+        self.cert = cert.public_bytes(serialization.Encoding.PEM).decode()
+        self.key = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()).decode()
+        self.fingerprint = cert.fingerprint(hashes.SHA256()).hex()
+        stem = folder / ("%x" % cert.serial_number)
+        self.files = str(stem) + ".crt", str(stem) + ".key"
+        for path, text in zip(self.files, (self.cert, self.key)):
+            with open(path, "w") as out:
+                out.write(text)
 
 
 class Authority:
-    """authority.server("good") is an ssl.SSLContext of a server whose certificate this authority signed."""
+    def __init__(self, folder, cn="Test CA"):
+        self.folder, self.key = folder, ec.generate_private_key(ec.SECP256R1())
+        self.name = name(cn)
+        self.pair = self._sign(self.name, self.key, [], ca=True)
+        self.pem, self.file = self.pair.cert, self.pair.files[0]
 
-    def __init__(self, folder, name="tests"):
-        self.folder, self.key = folder, _key("good")
-        self.certificate = self._sign(name, self.key, None, ca=True)
-        self.pem = self.certificate.public_bytes(serialization.Encoding.PEM).decode()
-
-    def _sign(self, name, key, issuer, *, ca=False, names=(), starts=-1, ends=30):
+    def _sign(self, subject, key, sans, ca=False, lasts=DAY, usage=None):
         now = datetime.datetime.now(datetime.timezone.utc)
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        builder = (x509.CertificateBuilder().subject_name(subject).public_key(key.public_key())
-                   .issuer_name(issuer.certificate.subject if issuer else subject).serial_number(x509.random_serial_number())
-                   .not_valid_before(now + datetime.timedelta(days=starts)).not_valid_after(now + datetime.timedelta(days=ends))
+        builder = (x509.CertificateBuilder().subject_name(subject).issuer_name(self.name).public_key(key.public_key())
+                   .serial_number(x509.random_serial_number()).not_valid_before(now - 2 * DAY).not_valid_after(now + lasts)
                    .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True))
-        if names:
-            builder = builder.add_extension(x509.SubjectAlternativeName([_alternative(n) for n in names]), critical=False)
-        return builder.sign(issuer.key if issuer else key, hashes.SHA256())
+        if sans:
+            builder = builder.add_extension(x509.SubjectAlternativeName(sans), critical=False)
+        if usage:
+            builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+        return Pair(builder.sign(self.key, hashes.SHA256()), key, self.folder)
 
-    def issue(self, name, *, names=("DNS:up.example", "IP:127.0.0.1"), starts=-1, ends=30, kind="good", itself=False):
-        """(certificate file, key file) of a server; `itself`: it vouches for itself."""
-        key = _key(kind)
-        certificate = self._sign(name, key, None if itself else self, names=names, starts=starts, ends=ends)
-        crt, pem = self.folder / (name + ".pem"), self.folder / (name + ".key")
-        crt.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-        pem.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
-        return crt, pem
+    def server(self, *hosts, lasts=DAY):
+        sans = [x509.IPAddress(ipaddress.ip_address(h)) if h[0].isdigit() else x509.DNSName(h) for h in hosts]
+        return self._sign(name(hosts[0]), ec.generate_private_key(ec.SECP256R1()), sans, lasts=lasts, usage=ExtendedKeyUsageOID.SERVER_AUTH)
 
-    def server(self, name="good", *, newest=None, **how):
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        if how.get("kind") == "weak":
-            context.set_ciphers("DEFAULT:@SECLEVEL=0")
-        context.load_cert_chain(*self.issue(name, **how))
-        if newest:
-            context.minimum_version, context.maximum_version = ssl.TLSVersion.MINIMUM_SUPPORTED, newest
-            context.set_ciphers("DEFAULT:@SECLEVEL=0")
-        return context
+    def client(self, cn, org=None, dns=(), uri=(), lasts=DAY):
+        sans = [x509.DNSName(d) for d in dns] + [x509.UniformResourceIdentifier(u) for u in uri]
+        return self._sign(name(cn, org), ec.generate_private_key(ec.SECP256R1()), sans, lasts=lasts, usage=ExtendedKeyUsageOID.CLIENT_AUTH)

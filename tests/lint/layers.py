@@ -46,7 +46,7 @@ PURE = ("dataplane/codec", "dataplane/http", "dataplane/llm")
 LIBRARIES = {
     r"uv\.h|resolv\.h": ("dataplane/net/",),
     r"openssl/ssl\.h|openssl/err\.h|openssl/x509.*\.h|openssl/bio\.h": ("dataplane/net/", "controlplane/ws/", "controlplane/auth/",
-                                                                        "proto/jwk.c", "dataplane/services/jwt.c"),
+                                                                        "proto/jwk.c", "proto/tls_pair.c", "dataplane/services/jwt.c"),
     r"openssl/.*": ("dataplane/net/", "dataplane/providers/sign/", "dataplane/services/crypto.c", "dataplane/services/jwt.c", "controlplane/auth/",
                     "controlplane/ws/", "proto/"),
     r"llhttp\.h": ("dataplane/http/h1_parse.c",),

@@ -1,0 +1,151 @@
+"""TLS on the data port: certificates by name and replaced while it runs, and consumers known by theirs."""
+import datetime
+import socket
+import ssl
+
+import httpx
+import pytest
+
+from harness.admin import faults
+from harness.certificates import Authority
+
+BODY = {"model": "m", "messages": [{"role": "user", "content": "over TLS"}]}
+
+
+@pytest.fixture
+def house(gateway, vllm_sim, tmp_path):
+    gateway.provider("p0", vllm_sim, type="vllm", served=False)
+    gateway.route("r", "m", ("p0", "qwq-32b"), served=False)
+    gateway.authority = Authority(tmp_path)
+    gateway.cert = gateway.authority.server("127.0.0.1", "localhost")
+    gateway.secrets.add(gateway.cert.key.splitlines()[1])
+
+    def tls(certificates=None, **more):
+        certificates = certificates or [{"name": "main", "certificate_pem": gateway.cert.cert, "private_key": gateway.cert.key}]
+        answer = gateway.admin.patch("settings", {"tls": {"mode": "optional", "certificates": certificates, **more}})
+        gateway.wait_served()
+        return answer.json()
+    gateway.tls = tls
+
+    def ask(key=None, scheme="https", cert=None, verify=None):
+        context = ssl.create_default_context(cafile=verify or gateway.authority.file)
+        if cert:
+            context.load_cert_chain(*cert.files)
+        with httpx.Client(verify=context, trust_env=False, timeout=20) as client:
+            return client.post("%s://127.0.0.1:%d/v1/chat/completions" % (scheme, gateway.data_port), json=BODY,
+                               headers={"Authorization": "Bearer " + key} if key else {})
+    gateway.ask = ask
+    yield gateway
+    gateway.admin.put("settings", {})
+
+
+def test_both_on_one_port_or_only_one(house):
+    key = house.key()
+    house.tls()
+    assert house.ask(key).status_code == 200 and house.ask(key, "http").status_code == 200
+    house.tls(mode="required")
+    assert house.ask(key).status_code == 200
+    with pytest.raises(httpx.HTTPError):
+        house.ask(key, "http")
+    house.admin.patch("settings", {"tls": {"mode": "off"}})
+    house.wait_served()
+    assert house.ask(key, "http").status_code == 200
+    with pytest.raises(httpx.HTTPError):
+        house.ask(key)
+
+
+def test_a_certificate_is_replaced_while_connections_live(house, tmp_path):
+    key = house.key()
+    house.tls()
+    context = ssl.create_default_context(cafile=house.authority.file)
+    with httpx.Client(verify=context, trust_env=False) as old:
+        url = "https://127.0.0.1:%d/v1/models" % house.data_port
+        assert old.get(url, headers={"x-api-key": key}).status_code == 200
+        fresh = Authority(tmp_path, "Another CA")
+        pair = fresh.server("127.0.0.1")
+        house.tls([{"name": "main", "certificate_pem": pair.cert, "private_key": pair.key}])
+        assert old.get(url, headers={"x-api-key": key}).status_code == 200     # the connection lives on
+        assert house.ask(key, verify=fresh.file).status_code == 200
+        with pytest.raises(httpx.HTTPError):
+            house.ask(key)
+
+
+def shown(house, server_name, **versions):
+    context = ssl.create_default_context(cafile=house.authority.file)
+    context.check_hostname = False
+    for name, value in versions.items():
+        setattr(context, name, value)
+    with socket.create_connection(("127.0.0.1", house.data_port), timeout=10) as raw, context.wrap_socket(raw, server_hostname=server_name) as s:
+        return {value for kind, value in s.getpeercert()["subjectAltName"]}, s.version(), s.selected_alpn_protocol()
+
+
+def test_certificates_by_name_and_versions(house):
+    other = house.authority.server("ai.example.com", "*.models.example.com")
+    house.tls([{"name": "main", "certificate_pem": house.cert.cert, "private_key": house.cert.key},
+               {"name": "other", "certificate_pem": other.cert, "private_key": other.key}])
+    assert "localhost" in shown(house, "localhost")[0] and "localhost" in shown(house, "unknown.example.com")[0]
+    assert "ai.example.com" in shown(house, "ai.example.com")[0] and "ai.example.com" in shown(house, "x.models.example.com")[0]
+    assert shown(house, "localhost", maximum_version=ssl.TLSVersion.TLSv1_2)[1] == "TLSv1.2"
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        shown(house, "localhost", minimum_version=ssl.TLSVersion.TLSv1, maximum_version=ssl.TLSVersion.TLSv1_1)
+
+
+def test_a_handshake_that_stalls_is_ended(house):
+    house.tls()
+    with socket.create_connection(("127.0.0.1", house.data_port), timeout=15) as raw:
+        raw.sendall(b"\x16\x03\x01\x02\x00\x01")      # the beginning of a hello, and then nothing
+        assert raw.recv(100) == b""
+
+
+def test_consumers_by_certificate(house):
+    admin, ca = house.admin, house.authority
+    alice, bob, carol = ca.client("alice", "Acme"), ca.client("bob", dns=["bob.example.com"]), ca.client("carol", uri=["spiffe://acme/carol"])
+    for who, match, value in (("alice", "subject", "CN=alice,O=Acme"), ("bob", "san", "dns:bob.example.com"), ("carol", "san", "uri:spiffe://acme/carol")):
+        admin.post("consumers", {"name": who})
+        admin.post("consumers/%s/credentials" % who, {"type": "mtls", "match": match, "value": value})
+    colons = ":".join(ca.client("x").fingerprint[i:i + 2] for i in range(0, 64, 2)).upper()
+    assert ":" not in admin.post("consumers/alice/credentials", {"type": "mtls", "match": "fingerprint", "value": colons}).json()["value"]
+    house.tls(client_auth="optional", client_ca_pem=ca.pem)
+    assert [house.ask(cert=c).status_code for c in (alice, bob, carol)] == [200, 200, 200]
+    rows = {r["consumer"] for r in house.admin.get("usage?group_by=consumer").json()["items"]}
+    assert house.ask(cert=ca.client("stranger")).json()["error"]["code"] == "invalid_api_key"
+    assert house.ask().json()["error"]["code"] == "missing_api_key"
+    key = house.key()
+    assert house.ask(key).status_code == 200 and house.ask(key, cert=alice).status_code == 200   # keys go on beside them
+    assert house.ask("tgk_no-such-key-anywhere-here", cert=alice).status_code == 401                # and a wrong key is no certificate
+    foreign = Authority(ca.folder, "Test CA").client("alice", "Acme")
+    for cert in (foreign, ca.client("alice", "Acme", lasts=datetime.timedelta(days=-1))):
+        with pytest.raises(httpx.HTTPError):
+            house.ask(cert=cert)
+    admin.patch("consumers/bob", {"enabled": False})
+    house.wait_served()
+    assert house.ask(cert=bob).status_code == 401
+    assert rows is not None
+
+
+def test_client_certificates_may_be_required(house):
+    ca = house.authority
+    alice = ca.client("alice")
+    house.admin.post("consumers", {"name": "alice"})
+    house.admin.post("consumers/alice/credentials", {"type": "mtls", "match": "subject", "value": "CN=alice"})
+    house.tls(mode="required", client_auth="required", client_ca_pem=ca.pem)
+    assert house.ask(cert=alice).status_code == 200
+    with pytest.raises(httpx.HTTPError):
+        house.ask()
+
+
+def test_what_cannot_work_is_refused_by_name(house, tmp_path):
+    admin, pair, other = house.admin, house.cert, house.authority.server("other.example.com")
+    for change, path in (
+        ({"mode": "required"}, "/tls/certificates"), ({"client_auth": "optional"}, "/tls/client_ca_pem"),
+        ({"certificates": [{"name": "a", "certificate_pem": pair.cert, "private_key": other.key}]}, "/tls/certificates/0/private_key"),
+        ({"certificates": [{"name": "a", "certificate_pem": "no pem", "private_key": pair.key}]}, "/tls/certificates/0/certificate_pem"),
+        ({"certificates": [{"name": "a", "certificate_pem": pair.cert}]}, "/tls/certificates/0/private_key"),
+        ({"client_ca_pem": "nonsense"}, "/tls/client_ca_pem"),
+    ):
+        assert faults(admin.patch("settings", {"tls": change}, expect=400))[0][0] == path, change
+    stored = house.tls()
+    assert set(stored["tls"]["certificates"][0]["private_key"]) == {"last4", "fingerprint", "created_at"}
+    kept = {**stored["tls"], "certificates": [{"name": "main", "certificate_pem": pair.cert}]}
+    assert admin.patch("settings", {"tls": kept}).json()["tls"] == stored["tls"]
+    assert pair.key.splitlines()[1] not in admin.get("settings").text + admin.get("config").text + admin.get("audit").text
