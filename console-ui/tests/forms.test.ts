@@ -71,6 +71,17 @@ describe('provider form', () => {
   it('leaves empty times to the server', () => {
     expect(providerFromForm({ name: 'p', timeouts: { connect: '', idle: '5s' } }, 'vllm', false).timeouts).toEqual({ idle: '5s' });
   });
+  it('makes lines of rules and times, and maps of lines', () => {
+    const stored = { ...provider, on_status: { '404': 'next_target' }, model_timeouts: { 'qwq-*': { idle: '9s' } }, tls: { verify: true, ca_pem: null, server_name: 'a.b', min_version: '1.3' } } as Schemas['Provider'];
+    const values = providerToForm(stored, type);
+    expect(values.on_status).toEqual([{ status: '404', then: 'next_target' }]);
+    values.on_status?.push({ status: ' 5xx ', then: 'return' }, { status: '', then: 'return' });
+    values.model_timeouts?.push({ models: 'x', idle: '', total: '1m' }, { models: '' });
+    const sent = providerFromForm(values, 'qwen', false);
+    expect(sent.on_status).toEqual({ '404': 'next_target', '5xx': 'return' });
+    expect(sent.model_timeouts).toEqual({ 'qwq-*': { idle: '9s' }, x: { total: '1m' } });
+    expect(sent.tls).toEqual({ verify: true, ca_pem: null, server_name: 'a.b', min_version: '1.3' });
+  });
   it('proposes a free name and finds vendors in both languages', () => {
     expect(freeName('qwen', [])).toBe('qwen');
     expect(freeName('qwen', ['qwen', 'qwen-2'])).toBe('qwen-3');

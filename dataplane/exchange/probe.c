@@ -87,6 +87,11 @@ static void judge(struct probe *p)
 	size_t at;
 
 	if (p->status >= 200 && p->status <= 299) {
+		int64_t now = dp_loop_now(p->shard->loop);
+
+		if (p->place.key_health)
+			dp_health_good(p->place.key_health, p->started_ms, now);
+		dp_health_good(dp_endpoint_health(p->place.endpoint), p->started_ms, now);
 		finish(p, true, "answered");
 		return;
 	}

@@ -344,7 +344,7 @@ export const en = {
     failures: 'Failures that are too many',
     window: 'Within',
     openFor: 'Out for',
-    maxEjected: 'Out at a time, at most',
+    maxEjected: 'Out at a time, at most (%)',
     slowStart: 'Full share again after',
     check: 'Ask servers whether they are well',
     checkHelp: 'GET only, which no vendor charges for.',

@@ -335,7 +335,7 @@ export const zh = {
     failures: '失败次数上限',
     window: '统计窗口',
     openFor: '摘除时长',
-    maxEjected: '同时摘除的上限',
+    maxEjected: '同时摘除的上限（%）',
     slowStart: '恢复到全部份额的时间',
     check: '定期检查服务器',
     checkHelp: '只用 GET，厂商不收费。',

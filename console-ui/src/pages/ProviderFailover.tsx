@@ -145,7 +145,7 @@ export function FailoverFolds({ faults }: { faults: Parameters<typeof within>[0]
           <DurationItem name={['breaker', 'window']} label={t('failover.window')} placeholder="30s" testId="breaker-window" />
           <DurationItem name={['breaker', 'cooldown']} label={t('failover.openFor')} placeholder="5s" testId="breaker-cooldown" />
           <Form.Item name={['breaker', 'max_ejected_percent']} label={t('failover.maxEjected')}>
-            <InputNumber min={0} max={100} placeholder="100" addonAfter="%" data-testid="breaker-max-ejected" />
+            <InputNumber min={0} max={100} placeholder="100" data-testid="breaker-max-ejected" />
           </Form.Item>
           <DurationItem name={['breaker', 'slow_start']} label={t('failover.slowStart')} placeholder="0s" testId="breaker-slow-start" />
         </div>
