@@ -182,6 +182,31 @@ static void take_node(void *arg, const struct cp_node_row *row)
 	cp_collect_node(((struct control *)arg)->collect, row);
 }
 
+static void take_worker(void *arg, uint64_t connection, struct gw_str node, struct gw_str boot_id)
+{
+	cp_collect_worker(((struct control *)arg)->collect, connection, node, boot_id);
+}
+
+static void worker_gone(void *arg, uint64_t connection)
+{
+	cp_collect_gone(((struct control *)arg)->collect, connection);
+}
+
+static void take_quota_use(void *arg, uint64_t connection, json_t *items, json_t *boots)
+{
+	cp_collect_quota_use(((struct control *)arg)->collect, connection, items, boots);
+}
+
+static void send_quotas(void *arg, uint64_t connection, json_t *items)
+{
+	cp_hub_send_quotas(((struct control *)arg)->hub, connection, items);
+}
+
+static void quota_changed(void *arg)
+{
+	cp_collect_quotas_changed(((struct control *)arg)->collect, true);
+}
+
 static void usage_stored(void *arg, uint64_t connection, struct gw_str boot_id, int64_t seq)
 {
 	cp_hub_usage_stored(((struct control *)arg)->hub, connection, boot_id, seq);
@@ -198,6 +223,8 @@ static void committed(void *arg, uint64_t revision)
 	struct control *c = arg;
 	cp_model_committed(c->model, revision);
 	cp_hub_committed(c->hub, revision);
+	if (c->collect)
+		cp_collect_quotas_changed(c->collect, false);
 }
 
 static enum gw_rc open_channel(struct control *c, struct gw_error *err)
@@ -206,6 +233,7 @@ static enum gw_rc open_channel(struct control *c, struct gw_error *err)
 	c->model = cp_model_open(c->store, c->catalog, &c->keys);
 	struct cp_hub_options h = { .store = c->store, .keys = &c->keys, .model = c->model, .hello_ms = s->hello_ms,
 		.answer_ms = s->answer_ms, .heartbeat_ms = s->heartbeat_ms, .usage = take_usage, .series = take_series,
+		.worker = take_worker, .gone = worker_gone, .quota_use = take_quota_use,
 		.node = take_node, .arg = c };
 	c->hub = cp_hub_open(&h);
 	struct cp_ws_options w = { .listen = s->channel_listen, .cert = c->pki.server_cert, .key = c->pki.server_key,
@@ -216,7 +244,7 @@ static enum gw_rc open_channel(struct control *c, struct gw_error *err)
 	if (rc != GW_OK)
 		return rc;
 	struct cp_collect_options o = { .store = c->store, .max_records = MAX_QUEUED_USAGE, .keep_usage_ms = KEEP_USAGE_MS,
-		.stored = usage_stored, .series_stored = series_stored, .arg = c };
+		.stored = usage_stored, .series_stored = series_stored, .quotas = send_quotas, .arg = c };
 	c->collect = cp_collect_open(&o);
 	cp_store_on_commit(c->store, committed, c);
 	c->workers = cp_hub_workers(c->hub);
@@ -234,7 +262,7 @@ static enum gw_rc open_api(struct control *c, int64_t started_at_ms, struct gw_e
 		.model = c->model, .catalog_json = c->catalog_json, .workers = &c->workers, .openapi_path = c->openapi_path,
 		.console_dir = c->console_dir, .ca_fingerprint = c->pki.fingerprint, .channel_port = cp_ws_port(c->ws),
 		.started_at_ms = started_at_ms, .commit = "", .backup_dir = c->backup_dir,
-		.series_rows = series_rows, .series_arg = c };
+		.series_rows = series_rows, .series_arg = c, .quota_changed = quota_changed, .quota_arg = c };
 	enum gw_rc rc = cp_api_open(&c->api, &app, err);
 	if (rc != GW_OK)
 		return rc;

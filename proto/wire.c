@@ -98,6 +98,10 @@ static const struct member members[] = {
 	M(RESULT, "ok", BOOL, true, ok),
 	M(RESULT, "result", ANY, false, result),
 	M(BYE, "reason", TEXT, false, reason),
+	M(QUOTAS, "items", ARRAY, true, items),
+	M(QUOTA_USE, "boot_id", TEXT, true, boot_id),
+	M(QUOTA_USE, "items", ARRAY, true, items),
+	M(QUOTA_USE, "boots", ARRAY, false, boots),
 };
 
 static const struct member serving_members[] = {

@@ -28,6 +28,12 @@
  *   provider_health_clear {provider,key|null,endpoint|null} → the same; forgets what stood against them, both null: all
  *   drain           {}               → {}
  *
+ * Quotas: `quotas` {items:[{quota,from,until,ceiling,grant,elsewhere}]} goes down: what this process may use of a quota in
+ * the period from…until (milliseconds; until 0: never ends), counted from its start.  `quota_use` {boot_id,items:[{quota,
+ * from,grant,ceiling,want}],boots} goes up: the ceiling it keeps to (`grant` says which message it answers) and how much
+ * more it could use; `boots`, sent first on each connection, lists the processes of this node whose usage has not all been
+ * acknowledged, itself included.
+ *
  * hello comes first and within 5 s; anything else before it closes the connection.  Unknown types and unknown members
  * are ignored, so either side may be newer.  A worker whose `serving` equals the current revision gets no snapshot.
  * At most one snapshot is on its way to a worker: the next one leaves when it was answered, and is then the newest.
@@ -57,7 +63,7 @@
 #define GW_WIRE_TABLE(X)                                                                               \
 	X(HELLO, "hello") X(WELCOME, "welcome") X(SNAPSHOT, "snapshot") X(ACK, "ack") X(NACK, "nack")  \
 	X(HEARTBEAT, "heartbeat") X(USAGE, "usage") X(USAGE_ACK, "usage_ack") X(CALL, "call")          \
-	X(RESULT, "result") X(BYE, "bye") X(SERIES, "series") X(SERIES_ACK, "series_ack")       \
+	X(RESULT, "result") X(BYE, "bye") X(QUOTAS, "quotas") X(QUOTA_USE, "quota_use") X(SERIES, "series") X(SERIES_ACK, "series_ack")       \
 	X(DELTA, "delta")
 enum gw_wire_type {
 #define X(name, text) GW_WIRE_##name,
@@ -83,6 +89,7 @@ struct gw_wire {
 	int64_t serving_revision;
 	uint8_t snapshot_key[32]; bool has_snapshot_key;
 	json_t *args, *result, *records;      /* borrowed from doc */
+	json_t *items, *boots;                /* likewise */
 	bool ok, series;                      /* series: of WELCOME, the control plane takes them */
 	struct gw_str payload;                /* SNAPSHOT, DELTA: the bytes after the header line, borrowed from the input */
 };

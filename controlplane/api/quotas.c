@@ -106,9 +106,9 @@ void cp_api_list_quota_entries(struct cp_ctx *x)
 	if (rc == GW_OK)
 		rc = cp_get(t, GW_KIND_QUOTA, x->param[0], x->a, &r, &err);
 	if (rc == GW_OK)
-		rc = cp_quota_entries_count(t, x->param[0], &total, &err);
+		rc = cp_quota_entries_count(t, x->param[0], r.created_at_ms, &total, &err);
 	if (rc == GW_OK)
-		rc = cp_quota_entries_each(t, x->param[0], before, add, &p, &err);
+		rc = cp_quota_entries_each(t, x->param[0], r.created_at_ms, before, add, &p, &err);
 	cp_txn_end(&t);
 	if (rc == GW_OK) {
 		cp_answer(x, 200, cp_list_json(p.items, p.more ? gw_arena_printf(x->a, "%lld", (long long)p.last).p : NULL, total));

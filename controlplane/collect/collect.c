@@ -14,7 +14,7 @@
 #include "base/time.h"
 #include "snapshot.h"
 #include "store/series_store.h"
-#include "quota/set.h"
+#include "collect/book.h"
 #include "store/usage_store.h"
 #include "usage.h"
 
@@ -49,13 +49,22 @@ struct cp_collect {
 	pthread_t thread;
 	pthread_mutex_t lock;   /* guards everything below */
 	pthread_cond_t wake;
-	struct gw_node batches, nodes;
+	struct gw_node batches, nodes, events;
 	size_t records;         /* in all batches */
 	bool stop;
 	_Atomic int64_t series_rows;
 	/* of the thread alone */
-	struct cp_quota_set *quotas;
-	uint64_t quotas_revision;
+	struct cp_book *book;
+	int64_t next_turn;      /* of the book; monotonic */
+};
+
+/* Something that the book of quotas should hear. */
+struct event {
+	struct gw_node on;
+	enum { WORKER, GONE, QUOTA_USE, BALANCES, CONFIGURATION } what;
+	uint64_t connection;
+	char *node, *boot_id;
+	json_t *items, *boots;
 };
 
 static void batch_free(struct batch *b)
@@ -145,6 +154,48 @@ void cp_collect_node(struct cp_collect *c, const struct cp_node_row *row)
 		node_wait_free(old);
 }
 
+static void post(struct cp_collect *c, struct event e, struct gw_str node, struct gw_str boot_id)
+{
+	GW_CHECK(c, COLLECT_MAGIC);
+	struct event *own = gw_alloc(sizeof *own);
+	*own = e;
+	own->node = gw_strdup_n(node.p ? node.p : "", node.n);
+	own->boot_id = gw_strdup_n(boot_id.p ? boot_id.p : "", boot_id.n);
+	pthread_mutex_lock(&c->lock);
+	gw_list_add_tail(&c->events, &own->on);
+	pthread_cond_signal(&c->wake);
+	pthread_mutex_unlock(&c->lock);
+}
+
+static void event_free(struct event *e)
+{
+	free(e->node);
+	free(e->boot_id);
+	json_decref(e->items);
+	json_decref(e->boots);
+	free(e);
+}
+
+void cp_collect_worker(struct cp_collect *c, uint64_t connection, struct gw_str node, struct gw_str boot_id)
+{
+	post(c, (struct event){ .what = WORKER, .connection = connection }, node, boot_id);
+}
+
+void cp_collect_gone(struct cp_collect *c, uint64_t connection)
+{
+	post(c, (struct event){ .what = GONE, .connection = connection }, GW_STR_NONE, GW_STR_NONE);
+}
+
+void cp_collect_quota_use(struct cp_collect *c, uint64_t connection, json_t *items, json_t *boots)
+{
+	post(c, (struct event){ .what = QUOTA_USE, .connection = connection, .items = items, .boots = boots }, GW_STR_NONE, GW_STR_NONE);
+}
+
+void cp_collect_quotas_changed(struct cp_collect *c, bool balances)
+{
+	post(c, (struct event){ .what = balances ? BALANCES : CONFIGURATION }, GW_STR_NONE, GW_STR_NONE);
+}
+
 /* ---- the thread ---- */
 
 /* Parse what can be parsed; a record that cannot is lost with a log line, since resending would not mend it. */
@@ -166,26 +217,22 @@ static size_t parse_records(const struct batch *b, struct gw_usage_record *out, 
 	return n;
 }
 
-/* The quotas as they are now; the ones before serve on when they cannot be read. */
-static void refresh_quotas(struct cp_collect *c)
+/* What the rows of a transaction counted towards quotas, for the book when it was committed. */
+struct counted { struct gw_str boot_id; struct cp_charge c; };
+struct counting { struct cp_quota_set *quotas; struct gw_str boot_id; struct counted *v; size_t n, room; };
+
+static size_t count_charges(void *arg, const struct gw_usage_record *r, struct cp_charge *out)
 {
-	struct cp_txn *t = NULL;
-	struct cp_quota_set *fresh = NULL;
-	struct gw_error err = { 0 };
-	uint64_t revision = cp_store_revision(c->o.store);
-	if (c->quotas != NULL && c->quotas_revision == revision)
-		return;
-	enum gw_rc rc = cp_txn_begin(&t, c->o.store, &err);
-	if (rc == GW_OK)
-		rc = cp_quota_set_load(&fresh, t, &err);
-	if (rc == GW_OK) {
-		c->quotas_revision = cp_txn_revision(t);
-		cp_quota_set_free(&c->quotas);
-		c->quotas = fresh;
-	} else {
-		gw_log(GW_LOG_ERROR, NULL, GW_STR_NONE, "quotas cannot be read", "%s", err.text);
+	struct counting *k = arg;
+	size_t n = cp_quota_charges(k->quotas, r, out);
+	for (size_t i = 0; i < n; i++) {
+		if (k->n == k->room) {
+			k->room = k->room ? 2 * k->room : 64;
+			k->v = gw_realloc(k->v, k->room * sizeof *k->v);
+		}
+		k->v[k->n++] = (struct counted){ k->boot_id, out[i] };
 	}
-	cp_txn_end(&t);
+	return n;
 }
 
 /* All of them in one transaction.  true: done with (stored, or never storable). */
@@ -196,18 +243,22 @@ static bool store_batches(struct cp_collect *c, struct batch **v, size_t n)
 	struct gw_usage_record *records[MAX_TOGETHER] = { NULL };
 	int64_t last_seq[MAX_TOGETHER];
 	size_t stored;
-	refresh_quotas(c);
+	struct counting k = { .quotas = cp_book_quotas(c->book) };
 	enum gw_rc rc = cp_usage_open(&w, c->o.store, &err);
 	for (size_t i = 0; i < n && rc == GW_OK; i++) {
 		last_seq[i] = -1;
 		records[i] = gw_alloc((v[i]->n + 1) * sizeof **records);
 		size_t m = parse_records(v[i], records[i], &last_seq[i]);
-		rc = cp_usage_add(w, gw_str_c(v[i]->node), gw_str_c(v[i]->boot_id), records[i], m, cp_quota_charges, c->quotas, &stored,
+		k.boot_id = gw_str_c(v[i]->boot_id);
+		rc = cp_usage_add(w, gw_str_c(v[i]->node), gw_str_c(v[i]->boot_id), records[i], m, count_charges, &k, &stored,
 		    &err);
 	}
 	if (rc == GW_OK)
 		rc = cp_usage_commit(&w, &err);
 	cp_usage_abort(&w);
+	for (size_t i = 0; i < k.n && rc == GW_OK; i++)
+		cp_book_used(c->book, k.v[i].boot_id, &k.v[i].c);
+	free(k.v);
 	for (size_t i = 0; i < n; i++) {
 		free(records[i]);
 		if (rc == GW_OK && last_seq[i] >= 0)
@@ -348,6 +399,44 @@ static bool work_batches(struct cp_collect *c)
 	return done;
 }
 
+static void handle(struct cp_collect *c, const struct event *e)
+{
+	switch (e->what) {
+	case WORKER: cp_book_worker(c->book, e->connection, gw_str_c(e->node), gw_str_c(e->boot_id)); break;
+	case GONE: cp_book_gone(c->book, e->connection); break;
+	case QUOTA_USE: cp_book_told(c->book, e->connection, e->items, e->boots); break;
+	case BALANCES: cp_book_adjusted(c->book); break;
+	case CONFIGURATION: break; /* the next turn looks at the revision */
+	}
+}
+
+/* With the lock held, which is let go meanwhile: the book hears what happened and shares out anew. */
+static void work_book(struct cp_collect *c)
+{
+	struct gw_node todo;
+	gw_list_init(&todo);
+	while (!gw_list_empty(&c->events)) {
+		struct gw_node *n = c->events.next;
+		gw_list_del(n);
+		gw_list_add_tail(&todo, n);
+	}
+	pthread_mutex_unlock(&c->lock);
+	while (!gw_list_empty(&todo)) {
+		struct event *e = GW_CONTAINER(todo.next, struct event, on);
+		gw_list_del(&e->on);
+		handle(c, e);
+		event_free(e);
+	}
+	c->next_turn = gw_mono_ms() + cp_book_turn(c->book, gw_now_ms());
+	pthread_mutex_lock(&c->lock);
+}
+
+static int64_t idle_ms(const struct cp_collect *c)
+{
+	int64_t most = gw_list_empty(&c->nodes) ? 60000 : NODE_EVERY_MS, turn = c->next_turn - gw_mono_ms();
+	return turn < 1 ? 1 : turn < most ? turn : most;
+}
+
 static void *run(void *arg)
 {
 	struct cp_collect *c = arg;
@@ -365,11 +454,17 @@ static void *run(void *arg)
 		if (!gw_list_empty(&c->batches)) {
 			if (!work_batches(c) && !c->stop)
 				doze(c, RETRY_MS);
+			if (!c->stop)
+				work_book(c);
 			if (!c->stop || gw_mono_ms() < give_up)
 				continue;
 		}
 		if (c->stop && gw_list_empty(&c->nodes))
 			break;
+		if (!c->stop && (!gw_list_empty(&c->events) || now >= c->next_turn)) {
+			work_book(c);
+			continue;
+		}
 		if (now >= next_trim && !c->stop) {
 			pthread_mutex_unlock(&c->lock);
 			trim(c);
@@ -377,7 +472,7 @@ static void *run(void *arg)
 			next_trim = gw_mono_ms() + TRIM_EVERY_MS;
 		}
 		if (gw_list_empty(&c->batches) && !c->stop)
-			doze(c, gw_list_empty(&c->nodes) ? 60000 : NODE_EVERY_MS);
+			doze(c, idle_ms(c));
 	}
 	pthread_mutex_unlock(&c->lock);
 	return NULL;
@@ -391,6 +486,8 @@ struct cp_collect *cp_collect_open(const struct cp_collect_options *o)
 	c->o = *o;
 	gw_list_init(&c->batches);
 	gw_list_init(&c->nodes);
+	gw_list_init(&c->events);
+	c->book = cp_book_open(&(struct cp_book_options){ .store = o->store, .send = o->quotas, .arg = o->arg });
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -418,7 +515,12 @@ void cp_collect_close(struct cp_collect **out)
 		gw_list_del(&b->on);
 		batch_free(b);
 	}
-	cp_quota_set_free(&c->quotas);
+	while (!gw_list_empty(&c->events)) {
+		struct event *e = GW_CONTAINER(c->events.next, struct event, on);
+		gw_list_del(&e->on);
+		event_free(e);
+	}
+	cp_book_close(&c->book);
 	pthread_cond_destroy(&c->wake);
 	pthread_mutex_destroy(&c->lock);
 	free(c);

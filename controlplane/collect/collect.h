@@ -25,6 +25,8 @@ struct cp_collect_options {
 	/* Everything of this boot up to `seq` is stored, of usage or of series.  Called on the collector's thread. */
 	void (*stored)(void *arg, uint64_t connection, struct gw_str boot_id, int64_t seq);
 	void (*series_stored)(void *arg, uint64_t connection, struct gw_str boot_id, int64_t seq);
+	/* Items of a `quotas` message for a worker; consumed.  On the collector's thread. */
+	void (*quotas)(void *arg, uint64_t connection, json_t *items);
 	void *arg;
 };
 
@@ -44,5 +46,12 @@ bool cp_collect_series(struct cp_collect *c, uint64_t connection, struct gw_str 
 int64_t cp_collect_series_rows(const struct cp_collect *c);   /* taken since the start */
 /* Copied; replaces a row of the same id that is still waiting. */
 void cp_collect_node(struct cp_collect *c, const struct cp_node_row *row);
+
+/* A process of a worker is there or gone, and what it says about its shares (both arrays consumed, NULL is fine). */
+void cp_collect_worker(struct cp_collect *c, uint64_t connection, struct gw_str node, struct gw_str boot_id);
+void cp_collect_gone(struct cp_collect *c, uint64_t connection);
+void cp_collect_quota_use(struct cp_collect *c, uint64_t connection, json_t *items, json_t *boots);
+/* Balances were changed by hand, or the configuration was. */
+void cp_collect_quotas_changed(struct cp_collect *c, bool balances);
 
 #endif

@@ -238,6 +238,13 @@ void cp_hub_usage_stored(struct cp_hub *h, uint64_t connection, struct gw_str bo
 	acknowledge(h, GW_WIRE_USAGE_ACK, connection, boot_id, seq);
 }
 
+void cp_hub_send_quotas(struct cp_hub *h, uint64_t connection, json_t *items)
+{
+	json_t *m = gw_wire_new(GW_WIRE_QUOTAS);
+	json_object_set_new(m, "items", items);
+	cp_hub_write(h, connection, m);
+}
+
 void cp_hub_series_stored(struct cp_hub *h, uint64_t connection, struct gw_str boot_id, int64_t seq)
 {
 	acknowledge(h, GW_WIRE_SERIES_ACK, connection, boot_id, seq);

@@ -31,6 +31,10 @@ struct cp_hub_options {
 	bool (*usage)(void *arg, uint64_t connection, struct gw_str node, struct gw_str boot_id, json_t *records);
 	/* A `series` message, whose span lies around `at_ms`; the same. */
 	bool (*series)(void *arg, uint64_t connection, struct gw_str node, struct gw_str boot_id, int64_t seq, int64_t at_ms, json_t *rows);
+	/* A worker greeted, left, and said something about its shares of quotas (consumed; boots may be NULL). */
+	void (*worker)(void *arg, uint64_t connection, struct gw_str node, struct gw_str boot_id);
+	void (*gone)(void *arg, uint64_t connection);
+	void (*quota_use)(void *arg, uint64_t connection, json_t *items, json_t *boots);
 	/* What is worth remembering of a worker changed. */
 	void (*node)(void *arg, const struct cp_node_row *row);
 	void *arg;
@@ -48,6 +52,8 @@ void cp_hub_close(struct cp_hub **h);                            /* consumed; NU
 void cp_hub_committed(void *hub, uint64_t revision);
 /* Tell a worker that its records up to `seq` are stored. */
 void cp_hub_usage_stored(struct cp_hub *h, uint64_t connection, struct gw_str boot_id, int64_t seq);
+/* Items of a `quotas` message; consumed.  Any thread. */
+void cp_hub_send_quotas(struct cp_hub *h, uint64_t connection, json_t *items);
 void cp_hub_series_stored(struct cp_hub *h, uint64_t connection, struct gw_str boot_id, int64_t seq);
 
 struct cp_workers cp_hub_workers(struct cp_hub *h);              /* borrows h */

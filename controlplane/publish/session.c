@@ -189,6 +189,8 @@ static void on_hello(struct cp_hub *h, struct cp_session *s, const struct gw_wir
 	gw_log(GW_LOG_INFO, "node", who(s), "worker connected", "id=%s address=%s version=%s listen=%s serves=%llu", s->id,
 	    s->address, s->version, s->listen, (unsigned long long)s->revision);
 	send_welcome(h, s);
+	if (h->o.worker)
+		h->o.worker(h->o.arg, s->connection, gw_str_c(s->id), gw_str_c(s->boot_id));
 	cp_session_offer(h, s);
 	cp_session_remember(h, s, NULL);
 }
@@ -301,6 +303,10 @@ static void on_message(struct cp_hub *h, struct cp_session *s, const struct gw_w
 	case GW_WIRE_HEARTBEAT: on_heartbeat(s, w); break;
 	case GW_WIRE_USAGE: on_usage(h, s, w); break;
 	case GW_WIRE_SERIES: on_series(h, s, w); break;
+	case GW_WIRE_QUOTA_USE:
+		if (h->o.quota_use)
+			h->o.quota_use(h->o.arg, s->connection, json_incref(w->items), w->boots ? json_incref(w->boots) : NULL);
+		break;
 	case GW_WIRE_RESULT: cp_calls_result(h, s->connection, w); break;
 	case GW_WIRE_BYE:
 		set_text(s->goodbye, sizeof s->goodbye, w->reason.n ? w->reason : GW_STR("the worker said bye"));
@@ -403,6 +409,8 @@ static void on_closed(void *arg, uint64_t connection, const char *why)
 	if (s) {
 		const char *reason = s->goodbye[0] ? s->goodbye : why;
 		gw_list_del(&s->on);
+		if (h->o.gone)
+			h->o.gone(h->o.arg, connection);
 		cp_calls_fail(h, connection, "the worker disconnected before it answered");
 		gw_log(s->greeted ? GW_LOG_INFO : GW_LOG_WARN, "node", who(s), "worker disconnected", "reason=%s", reason);
 		if (s->id[0])

@@ -28,14 +28,15 @@ enum gw_rc cp_quota_get(struct cp_txn *t, struct gw_str quota, int64_t from_ms, 
 
 /* ---- the book ---- */
 
-enum gw_rc cp_quota_entries_each(struct cp_txn *t, struct gw_str quota, int64_t before_id,
+enum gw_rc cp_quota_entries_each(struct cp_txn *t, struct gw_str quota, int64_t since_ms, int64_t before_id,
 				 bool (*row)(void *arg, const struct cp_quota_entry *e), void *arg, struct gw_error *err)
 {
 	struct cp_sql q;
 	cp_sql_open(&q, t->db, "SELECT id, at, from_ms, amount, balance, actor, kind, reason FROM quota_entries WHERE quota = ?1"
-			       " AND (?2 = 0 OR id < ?2) ORDER BY id DESC");
+			       " AND (?2 = 0 OR id < ?2) AND from_ms >= ?3 ORDER BY id DESC");
 	cp_sql_text(&q, quota);
 	cp_sql_int(&q, before_id);
+	cp_sql_int(&q, since_ms);
 	while (cp_sql_row(&q)) {
 		struct cp_quota_entry e = {
 			.id = cp_col_int(&q, 0), .at_ms = cp_col_int(&q, 1), .from_ms = cp_col_int(&q, 2), .amount = cp_col_int(&q, 3),
@@ -48,11 +49,12 @@ enum gw_rc cp_quota_entries_each(struct cp_txn *t, struct gw_str quota, int64_t 
 	return cp_sql_close(&q, err);
 }
 
-enum gw_rc cp_quota_entries_count(struct cp_txn *t, struct gw_str quota, int64_t *n, struct gw_error *err)
+enum gw_rc cp_quota_entries_count(struct cp_txn *t, struct gw_str quota, int64_t since_ms, int64_t *n, struct gw_error *err)
 {
 	struct cp_sql q;
-	cp_sql_open(&q, t->db, "SELECT count(*) FROM quota_entries WHERE quota = ?");
+	cp_sql_open(&q, t->db, "SELECT count(*) FROM quota_entries WHERE quota = ? AND from_ms >= ?");
 	cp_sql_text(&q, quota);
+	cp_sql_int(&q, since_ms);
 	*n = cp_sql_row(&q) ? cp_col_int(&q, 0) : 0;
 	return cp_sql_close(&q, err);
 }

@@ -20,11 +20,11 @@ struct cp_quota_entry {          /* texts borrowed */
 	int64_t id, at_ms, from_ms, amount, balance;
 	struct gw_str quota, actor, kind, reason;
 };
-/* Newest first, below `before_id` (0: from the newest). */
-enum gw_rc cp_quota_entries_each(struct cp_txn *t, struct gw_str quota, int64_t before_id,
+/* Of periods that began at `since_ms` or later; newest first, below `before_id` (0: from the newest). */
+enum gw_rc cp_quota_entries_each(struct cp_txn *t, struct gw_str quota, int64_t since_ms, int64_t before_id,
                                  bool (*row)(void *arg, const struct cp_quota_entry *e), void *arg,
                                  struct gw_error *err) GW_MUST_CHECK;
-enum gw_rc cp_quota_entries_count(struct cp_txn *t, struct gw_str quota, int64_t *n, struct gw_error *err) GW_MUST_CHECK;
+enum gw_rc cp_quota_entries_count(struct cp_txn *t, struct gw_str quota, int64_t since_ms, int64_t *n, struct gw_error *err) GW_MUST_CHECK;
 
 /*
  * One change by a person: `limit` is what the period grants by itself.  ADD and SUBTRACT move what is left by `amount`,

@@ -349,6 +349,36 @@ static void take_usage_ack(struct dp_channel *c, const struct gw_wire *w)
 	send_usage(c);
 }
 
+/* ---- quotas ---- */
+
+/* `first`: on a new connection, all there is, and that nothing of an earlier process is still to come. */
+static void send_quotas(struct dp_channel *c, bool first)
+{
+	struct gw_buf items, b;
+	size_t n;
+
+	gw_buf_init(&items, GW_WIRE_MAX_TEXT);
+	n = dp_quotas_report(dp_fleet_quotas(c->s.fleet), first, &items);
+	if (n > 0 || first) {
+		gw_buf_init(&b, GW_WIRE_MAX_TEXT);
+		gw_buf_printf(&b, "{\"type\":\"quota_use\",\"boot_id\":\"%s\",\"items\":[", c->boot_id);
+		gw_buf_add(&b, gw_buf_str(&items));
+		gw_buf_add_byte(&b, ']');
+		if (first)
+			gw_buf_printf(&b, ",\"boots\":[\"%s\"]", c->boot_id);
+		gw_buf_add_byte(&b, '}');
+		dp_link_send(c->link, gw_buf_str(&b));
+		gw_buf_fini(&b);
+	}
+	gw_buf_fini(&items);
+}
+
+static void take_quotas(struct dp_channel *c, const struct gw_wire *w)
+{
+	dp_quotas_put(dp_fleet_quotas(c->s.fleet), w->items);
+	send_quotas(c, false); /* what was lowered is confirmed at once */
+}
+
 /* ---- series ---- */
 
 static void send_text(void *arg, struct gw_str text)
@@ -394,7 +424,9 @@ static void take_welcome(struct dp_channel *c, const struct gw_wire *w)
 	c->last_why[0] = '\0';
 	gw_log(GW_LOG_INFO, "channel", gw_str_c(c->s.settings->control), "connected", "control_version=%.*s", GW_FMT(w->control_version));
 	heartbeat(c);
+	dp_quotas_connected(dp_fleet_quotas(c->s.fleet), true);
 	send_usage(c);
+	send_quotas(c, true);
 	send_series(c);
 }
 
@@ -412,6 +444,8 @@ static void on_text(void *arg, struct gw_str text)
 		take_welcome(c, &w);
 	else if (w.type == GW_WIRE_USAGE_ACK)
 		take_usage_ack(c, &w);
+	else if (w.type == GW_WIRE_QUOTAS)
+		take_quotas(c, &w);
 	else if (w.type == GW_WIRE_SERIES_ACK)
 		take_series_ack(c, &w);
 	else if (w.type == GW_WIRE_CALL && !atomic_load(&c->draining)) /* else nobody is left to do it */
@@ -443,6 +477,7 @@ static bool on_down(void *arg, const char *why)
 	struct dp_channel *c = arg;
 	bool was = atomic_exchange(&c->up, false);
 
+	dp_quotas_connected(dp_fleet_quotas(c->s.fleet), false);
 	c->welcome = false;
 	if (atomic_load(&c->closing))
 		return false;
@@ -505,6 +540,7 @@ static void on_tick(void *arg)
 	dp_telemetry_tick(c->telemetry);
 	if (c->welcome) {
 		send_usage(c);
+		send_quotas(c, false);
 		send_series(c);
 		if (gw_mono_ms() - c->welcome_ms >= STEADY_MS)
 			dp_link_steady(c->link);

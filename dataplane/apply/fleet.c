@@ -37,6 +37,7 @@ struct dp_fleet *dp_fleet_open(size_t loops, const struct dp_shared *watch)
 	f->m = gw_alloc(loops * sizeof *f->m);
 	f->shared = *watch;
 	f->shared.counters = dp_counters_open();
+	f->shared.quotas = dp_quotas_open();
 	f->shared.pins = dp_pins_open();
 	f->shared.loops = loops;
 	f->shared.nonces = dp_nonces_open();
@@ -251,6 +252,7 @@ void dp_fleet_close(struct dp_fleet **fp)
 	}
 	gw_snapshot_unref(&f->current);
 	dp_counters_close(&f->shared.counters);
+	dp_quotas_close(&f->shared.quotas);
 	dp_pins_close(&f->shared.pins);
 	dp_nonces_close(&f->shared.nonces);
 	pthread_mutex_destroy(&f->lock);
@@ -290,4 +292,9 @@ int64_t dp_fleet_errors(struct dp_fleet *f)
 	for (size_t i = 0; i < f->n; i++)
 		n += dp_metrics_errors_of(dp_shard_metrics(f->m[i].shard));
 	return n;
+}
+
+struct dp_quotas *dp_fleet_quotas(struct dp_fleet *f)
+{
+	return f->shared.quotas;
 }

@@ -43,4 +43,6 @@ void dp_fleet_ping(struct dp_fleet *f);
 /* Run fn on a loop and wait until it has run. */
 void dp_fleet_on(struct dp_fleet *f, size_t i, void (*fn)(struct dp_shard *s, void *arg), void *arg);
 
+struct dp_quotas *dp_fleet_quotas(struct dp_fleet *f);              /* borrowed; any thread */
+
 #endif

@@ -34,7 +34,7 @@ void dp_x_plugins_done(struct dp_exchange *x, enum dp_hook hook, enum dp_verdict
 		return;
 	}
 	if (hook == DP_HOOK_HEAD)
-		dp_x_plugins_done(x, DP_HOOK_BODY, dp_plugins_run(x->plugins, DP_HOOK_BODY));
+		dp_x_spend(x);
 	else if (hook == DP_HOOK_BODY)
 		dp_attempt_first(x);
 }
@@ -71,7 +71,7 @@ void dp_x_known(struct dp_exchange *x)
 		return;
 	bound = gw_snapshot_bindings(x->snapshot, x->route, x->consumer, x->a);
 	if (bound.n == 0) {
-		dp_attempt_first(x);
+		dp_x_spend(x);
 		return;
 	}
 	x->plugins = dp_plugins_open(x->a, bound, &dp_exchange_host, x);

@@ -91,7 +91,8 @@ static void fill(struct dp_exchange *x, struct gw_usage_record *r, enum gw_end_r
 	r->error_code = x->error_code ? gw_str_c(x->error_code) : GW_STR("");
 	r->provider_key = dp_attempt_log_key(x);
 	r->client_ip = x->head ? dp_x_client_ip(x) : GW_STR("");
-	r->refused_by = x->plugins && dp_plugins_denied_by(x->plugins) ? gw_str_c(dp_plugins_denied_by(x->plugins)) : GW_STR("");
+	r->refused_by = x->refused_by ? gw_str_c(x->refused_by) :
+	                x->plugins && dp_plugins_denied_by(x->plugins) ? gw_str_c(dp_plugins_denied_by(x->plugins)) : GW_STR("");
 	r->consumer_groups = groups_text(x);
 	r->attempt_log = dp_attempt_log_text(x);
 	r->trace_id = x->trace.valid ? gw_str_c(x->trace.hex) : GW_STR("");
@@ -177,6 +178,7 @@ static void record(struct dp_exchange *x, enum gw_end_reason why)
 		dp_plugins_end(x->plugins, &o);
 		dp_x_settle(x);
 	}
+	dp_x_spent(x, &r);
 	count(x, &r, now_us);
 	dp_x_tell(x, &r, now_us);
 	/* The list of models and preflights cost nothing and concern no ledger. */

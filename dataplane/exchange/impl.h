@@ -6,6 +6,7 @@
  *   authn.c    who asks
  *   body.c     the body: read, scanned, kept
  *   route.c    which route, and whether this consumer may
+ *   spend.c    quotas and budgets: reserved and settled
  *   plan.c     which target next
  *   pin.c      requests that must go where their state lives
  *   attempt.c  one try at one target: connection, request, judgement
@@ -167,6 +168,14 @@ struct dp_asker {
 	struct gw_sha256_run *digest;      /* of the body, as it arrives; NULL: it is not signed */
 };
 
+/* Quotas and budgets of the request (spend.c); arena. */
+struct dp_spend {
+	struct { const struct gw_quota *def; struct dp_quota_hold hold; } *v;
+	size_t n;
+	int64_t until_ms;                  /* how long to wait for a larger share; monotonic */
+	struct dp_timer timer;
+};
+
 struct dp_exchange {
 	unsigned magic;
 #define DP_EXCHANGE_MAGIC 0xe8c4a46eu
@@ -204,6 +213,7 @@ struct dp_exchange {
 	int64_t step_ms;                   /* when it began, monotonic */
 	struct dp_timer timer;
 	struct dp_plan plan;
+	struct dp_spend spend;
 	struct dp_admission admission;
 	struct dp_place next_place;        /* while an attempt waits for its admission or for the end of a pause */
 	struct dp_attempt at;
@@ -237,7 +247,8 @@ struct dp_exchange {
 	const char *error_code;            /* static; NULL: none */
 	enum gw_end_reason end_reason;     /* while in FLUSH: how it will have ended */
 	bool cut;                          /* the client's connection must break, its answer has no proper end */
-	bool denied;                       /* a plugin refused it */
+	bool denied;                       /* a plugin or a quota refused it */
+	const char *refused_by;            /* when no plugin did; static */
 	bool ended;
 	bool gone;                         /* the client left, its answer is read to the end all the same */
 	int64_t gone_ms;
@@ -302,6 +313,9 @@ void dp_x_note_begin(struct dp_exchange *x);           /* a good answer begins *
 void dp_x_note_state(struct dp_exchange *x, struct gw_str bytes);  /* of the answer's beginning, as they pass */
 /* May this request's consumer be served by this target? */
 bool dp_x_may_use(const struct dp_exchange *x, const struct gw_target *t, bool is_fallback);
+/* spend.c */
+void dp_x_spend(struct dp_exchange *x);                /* reserve, then go on with the plugins' BODY hooks, or refuse */
+void dp_x_spent(struct dp_exchange *x, const struct gw_usage_record *r); /* settle; once, at the end */
 /* plan.c */
 bool dp_plan_first(struct dp_exchange *x, struct dp_place *place);
 bool dp_plan_has_fallback(const struct dp_exchange *x); /* a fallback target that could serve this request */

@@ -13,6 +13,7 @@
 #include "observe/metrics.h"
 #include "observe/otlp.h"
 #include "services/counters.h"
+#include "services/shares.h"
 #include "snapshot.h"
 #include "upstream/pins.h"
 #include "upstream/pool.h"
@@ -23,6 +24,7 @@ struct dp_shard;
 struct dp_shared {
 	struct dp_ledger *ledger;              /* NULL: records go nowhere */
 	struct dp_counters *counters;
+	struct dp_quotas *quotas;              /* NULL: nobody has any */
 	struct dp_nonces *nonces;              /* of signed requests */
 	struct dp_access_log *access_log;      /* NULL: none is kept */
 	struct dp_pins *pins;

@@ -121,9 +121,9 @@ START_TEST(the_book)
 	ck_assert_int_eq(cp_txn_begin(&t, s, NULL), GW_OK);
 	ck_assert_int_eq(cp_quota_get(t, name, 5, &q, NULL), GW_OK);
 	ck_assert(q.adjusted == ((int64_t)1 << 50) - 990 && q.told == 80 && q.used == 0);
-	ck_assert_int_eq(cp_quota_entries_count(t, name, &n, NULL), GW_OK);
+	ck_assert_int_eq(cp_quota_entries_count(t, name, 0, &n, NULL), GW_OK);
 	ck_assert_int_eq(n, 5);
-	ck_assert_int_eq(cp_quota_entries_each(t, name, 4, count, sum, NULL), GW_OK);
+	ck_assert_int_eq(cp_quota_entries_each(t, name, 0, 4, count, sum, NULL), GW_OK);
 	ck_assert(sum[0] == 3 && sum[1] == 1200); /* the oldest comes last */
 	ck_assert_int_eq(cp_audit_verify(t, &n, NULL), GW_OK);
 	ck_assert_int_eq(n, 4);
