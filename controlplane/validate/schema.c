@@ -124,6 +124,8 @@ static const char *pattern_words(struct gw_str pattern, const json_t *schema)
 		{ "^https?://", "must be a URL that begins with http:// or https://" },
 		{ "^/", "must begin with /" },
 		{ "^[A-Za-z0-9][A-Za-z0-9._@-]", "must begin with a letter or digit and hold only letters, digits and . _ @ -" },
+		{ "^[!-~]{1,8192}$", "must be one line of printable ASCII characters, without blanks" },
+		{ "^[ -~]{1,8192}$", "must be one line of printable ASCII characters" },
 		{ "^(connect_error", "must be connect_error, timeout, rate_limited, 4xx, 5xx or a status from 400 to 599" },
 	};
 	(void)schema;

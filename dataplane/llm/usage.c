@@ -4,10 +4,16 @@
 
 #define MOST ((int64_t)1 << 40)
 
+/* What is less than nothing has not been said: it is estimated then, not free. */
+static bool count(struct dp_json v, int64_t *to)
+{
+	return v.type == DP_J_NUMBER && v.raw.p[0] != '-' && dp_json_int(v, MOST, to);
+}
+
 /* Anthropic's "cache_creation":{"ephemeral_5m_input_tokens","ephemeral_1h_input_tokens"}. */
 static bool cache_writes(struct dp_raw_usage *u, struct dp_json v)
 {
-	return dp_json_int(dp_json_at(v, "ephemeral_1h_input_tokens"), MOST, &u->cache_write_1h);
+	return count(dp_json_at(v, "ephemeral_1h_input_tokens"), &u->cache_write_1h);
 }
 
 static bool details(struct dp_raw_usage *u, struct dp_json v, int64_t *audio)
@@ -28,7 +34,7 @@ static bool details(struct dp_raw_usage *u, struct dp_json v, int64_t *audio)
 			to = &u->reasoning;
 		else if (gw_str_is(it.key, "audio_tokens"))
 			to = audio;
-		any |= to && dp_json_int(it.value, MOST, to);
+		any |= to && count(it.value, to);
 	}
 	return any;
 }
@@ -55,7 +61,7 @@ bool dp_usage_fold(struct dp_raw_usage *u, struct dp_json usage)
 	while (dp_json_next(&it)) {
 		for (size_t i = 0; i < GW_COUNT(flat); i++)
 			if (gw_str_is(it.key, flat[i].name))
-				any |= dp_json_int(it.value, MOST, flat[i].to);
+				any |= count(it.value, flat[i].to);
 		for (size_t i = 0; i < GW_COUNT(nested); i++)
 			if (gw_str_is(it.key, nested[i].name))
 				any |= details(u, it.value, nested[i].audio);

@@ -100,6 +100,10 @@ class Wire:
         self.send(b"HTTP/1.1 %d X\r\ncontent-type: application/json\r\n%scontent-length: %d\r\n\r\n%s"
                   % (status, headers.encode(), len(data), data))
 
+    def json_body(self):
+        """Only the document, without any framing."""
+        self.send(json.dumps(completion()).encode())
+
     def sse(self):
         self.send(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
 
