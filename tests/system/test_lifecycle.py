@@ -6,9 +6,11 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import threading
 import time
 
+from harness.daemon import bin_dir
 from harness.rawhttp import Talk, exchange
 from harness.waiting import wait_until
 from harness.worker import Upstream, Worker, answer_as_asked, answer_plainly, chunk, config, request
@@ -286,5 +288,118 @@ def test_half_open_clients_get_one_answer(tmp_path):
         exchange(worker.port, request(), half_close=True)
     worker.idle()
     assert worker.metric("tidegate_requests_in_flight") == 0
+    worker.stop()
+    upstream.close()
+
+
+def sanitized():
+    return b"__asan_init" in (bin_dir() / "tidegate-worker").read_bytes()
+
+
+def test_no_memory_ends_with_a_report(tmp_path):
+    """F45: out of memory is the end of the process, by design; it says so, and a supervisor starts the next one."""
+    upstream = Upstream(answer_plainly)
+    if sanitized():           # its allocator refuses what is larger than this
+        how = {"env": {"ASAN_OPTIONS": "exitcode=99:allocator_may_return_null=1:max_allocation_size_mb=8"}}
+    else:
+        how = {"under": ["prlimit", "--as=%d" % (400 << 20)]}
+    worker = Worker(tmp_path, config(upstream), **how)
+    assert worker.talk().send(request()).answer()[0] == 200
+    body = b'{"model":"m","x":"%s"}' % (b"y" * (30 << 20))
+    talks = []
+    try:
+        for _ in range(30):
+            talks.append(worker.talk(20))
+            talks[-1].send(request(body, headers="x-request-id: too-much\r\n")[:-10])
+            if not worker.daemon.running:
+                break
+    except OSError:
+        pass
+    assert worker.daemon.process.wait(20) == -signal.SIGABRT
+    assert '"msg":"crashed"' in worker.daemon.log() and "signal=SIGABRT" in worker.daemon.log()
+    assert "request=too-much step=body revision=1" in worker.daemon.log()
+    upstream.close()
+
+
+CLOCK = r"""
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+static long long shift(void)
+{
+	char text[32] = "";
+	int fd = open(getenv("TEST_CLOCK_FILE"), O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		if (read(fd, text, sizeof text - 1) < 0)
+			text[0] = 0;
+		close(fd);
+	}
+	return atoll(text);
+}
+int clock_gettime(clockid_t id, struct timespec *t)
+{
+	int r = (int)syscall(SYS_clock_gettime, id, t);
+	if (r == 0 && id == CLOCK_REALTIME)
+		t->tv_sec += shift();
+	return r;
+}
+time_t time(time_t *out)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_REALTIME, &t);
+	if (out)
+		*out = t.tv_sec;
+	return t.tv_sec;
+}
+"""
+
+
+def test_the_clock_may_jump(tmp_path):
+    """F47: hours, days, decades, back and forth. What runs goes on, and no limit of time is reached early or late."""
+    source, library, offset = tmp_path / "clock.c", tmp_path / "clock.so", tmp_path / "offset"
+    source.write_text(CLOCK)
+    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, source], check=True)
+    offset.write_text("0")
+    go = threading.Event()
+
+    def script(wire):
+        while True:
+            _, body = wire.request()
+            if b'"stream": true' not in body:
+                wire.json()
+                continue
+            wire.sse()
+            wire.event(chunk("a"))
+            go.wait(60)
+            wire.event(chunk("b", "stop"))
+            wire.event(b"[DONE]")
+            wire.last_chunk()
+    upstream = Upstream(script)
+    env = {"LD_PRELOAD": str(library), "TEST_CLOCK_FILE": str(offset),
+           "ASAN_OPTIONS": "exitcode=99:detect_leaks=1:verify_asan_link_order=0"}
+    worker = Worker(tmp_path, config(upstream, data_plane={"keepalive_idle": "30s"}, provider={"timeouts": {"idle": "60s"}}), env=env)
+    streams, kept = stream_all(worker.port, 5), worker.talk(20)
+    year = 365 * 86400
+    for jump in (3600, -3600, -3 * 86400, 10 * year, 13 * year, -50 * year, 0):
+        offset.write_text(str(jump))
+        assert kept.send(request()).answer()[0] == 200, "a connection that was idle is still there"
+        expected = time.gmtime(time.time() + jump).tm_year
+
+        def shown():
+            number, headers, _ = worker.talk(20).send(request()).answer()
+            assert number == 200
+            return abs(int(headers["date"].split()[3]) - expected) <= 1
+        wait_until(shown, 5, "the wall clock being what is shown", every=0.1)
+    go.set()
+    for talk in streams:
+        head, body, ended = talk.stream()
+        assert ended and b"[DONE]" in body and b'"error"' not in body
+        talk.close()
+    kept.close()
+    worker.idle()
     worker.stop()
     upstream.close()

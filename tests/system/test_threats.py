@@ -151,3 +151,77 @@ def test_programs_are_linked_for_a_hostile_world(program):
     [stack] = [line for line in segments.split("\n") if "GNU_STACK" in line]
     assert "RWE" not in stack
     assert "__stack_chk_fail" in readelf("--dyn-syms")
+
+
+NAMES = r"""
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+static struct addrinfo *one(const char *ip, struct addrinfo *next)
+{
+	struct { struct addrinfo a; struct sockaddr_in s; } *p = calloc(1, sizeof *p);
+	p->s.sin_family = AF_INET;
+	inet_pton(AF_INET, ip, &p->s.sin_addr);
+	p->a = (struct addrinfo){ .ai_family = AF_INET, .ai_socktype = SOCK_STREAM, .ai_addrlen = sizeof p->s, .ai_next = next };
+	p->a.ai_addr = (struct sockaddr *)&p->s;
+	return &p->a;
+}
+int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **out)
+{
+	(void)service;
+	(void)hints;
+	if (!strncmp(node, "nobody", 6))
+		return EAI_NONAME;
+	if (!strncmp(node, "broken", 6))
+		return EAI_AGAIN;
+	if (!strncmp(node, "dead", 4)) {
+		sleep(6);
+		return EAI_AGAIN;
+	}
+	if (!strncmp(node, "metadata", 8))
+		*out = one("169.254.169.254", NULL);
+	else if (!strncmp(node, "mixed", 5))
+		*out = one("127.0.0.9", one("169.254.1.1", one("127.0.0.1", NULL)));
+	else
+		*out = one("127.0.0.1", NULL);
+	return 0;
+}
+void freeaddrinfo(struct addrinfo *a)
+{
+	while (a) {
+		struct addrinfo *next = a->ai_next;
+		free(a);
+		a = next;
+	}
+}
+"""
+
+
+def test_names_that_lead_nowhere(tmp_path):
+    """F10, T09: no such name, a name server that fails, one that never answers, names of forbidden addresses; others are served meanwhile."""
+    source, library = tmp_path / "names.c", tmp_path / "names.so"
+    source.write_text(NAMES)
+    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, source], check=True)
+    upstream = Upstream(answer_plainly)
+    names = ["nobody", "broken", "metadata", "mixed", "good", *("dead%d" % i for i in range(7))]
+    objects = config(upstream)
+    for name in names:
+        objects["providers"][name] = {**objects["providers"]["p0"], "base_url": "http://%s.example:%d/v1" % (name, upstream.port), "timeouts": {"connect": "1s"},
+                                      "allow_private": True}
+        objects["routes"][name] = {"match": {"models": [{"type": "exact", "value": name}]}, "targets": [{"provider": name, "model": "up"}]}
+    env = {"LD_PRELOAD": str(library), "ASAN_OPTIONS": "exitcode=99:detect_leaks=0:verify_asan_link_order=0"}
+    worker = Worker(tmp_path, objects, env=env)
+    dead = [worker.talk(30).send(request(model="dead%d" % i)) for i in range(7)]
+    for name, expected in (("good", 200), ("mixed", 200), ("nobody", 502), ("broken", 502), ("metadata", 502)):
+        status, _, body = worker.talk(30).send(request(model=name)).answer()
+        assert status == expected, (name, body)
+        assert name != "metadata" or b"blocked" in body
+    for talk in dead:
+        status, _, body = talk.answer()
+        assert status == 504 and json.loads(body)["error"]["code"] == "upstream_timeout"
+    worker.idle()
+    worker.stop()
+    upstream.close()
