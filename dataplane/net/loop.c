@@ -22,7 +22,7 @@ void dp_net_setup(void)
 	struct rlimit r;
 
 	signal(SIGPIPE, SIG_IGN);
-	setenv("UV_THREADPOOL_SIZE", "8", 0); /* name lookups are all that runs there */
+	setenv("UV_THREADPOOL_SIZE", "32", 0); /* name lookups only; so many names may be dead before the others wait */
 	if (getrlimit(RLIMIT_NOFILE, &r) == 0) {
 		r.rlim_cur = r.rlim_max;
 		(void)setrlimit(RLIMIT_NOFILE, &r);

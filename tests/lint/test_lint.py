@@ -10,11 +10,12 @@ import migrations
 import prefixes
 import shell
 import sizes
+import threats
 import words
 from common import ROOT
 
 
-@pytest.mark.parametrize("lint", [layers, headers, sizes, words, prefixes, shell, migrations, docs_fresh],
+@pytest.mark.parametrize("lint", [layers, headers, sizes, words, prefixes, shell, migrations, docs_fresh, threats],
                          ids=lambda lint: lint.__name__)
 def test_project(lint):
     found = lint.findings(ROOT)
@@ -101,3 +102,11 @@ def test_migrations_refuses(tmp_path):
     tree(tmp_path, migrations__0001_init_sql="CREATE TABLE a(c);\n", migrations__0003_more_sql="")
     assert [("edited" in line, "not listed" in line, "without a gap" in line) for line in migrations.findings(tmp_path)] == [
         (True, False, False), (False, True, False), (False, False, True)]
+
+
+def test_secrets_are_compared_in_constant_time(tmp_path):
+    """T16."""
+    assert threats.comparisons() == []
+    tree(tmp_path, dataplane__a_c="int f(void) { return memcmp(secret, given, 32); }\nint g(void) { return CRYPTO_memcmp(secret, given, 32); }\n",
+         proto__b_c="", controlplane__c_c="")
+    assert len(threats.comparisons(tmp_path)) == 1

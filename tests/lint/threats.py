@@ -42,5 +42,19 @@ def findings(root=ROOT):
     return found
 
 
+COMPARES = re.compile(r"\b(memcmp|strn?cmp|strcasecmp|gw_str_eq|gw_str_is)\s*\([^;]*(secret|signature|hmac|\bmac\b|key_hash|pepper)", re.I)
+HARMLESS = re.compile(r"\bkind\b|name|not a secret|neither is a secret|it\.key|spelled|sealed_", re.I)
+
+
+def comparisons(root=ROOT):
+    """T16: what is secret is found by its hash or compared in constant time, never byte by byte until the first difference."""
+    found = []
+    for path in sorted([*(root / "controlplane").rglob("*.c"), *(root / "dataplane").rglob("*.c"), *(root / "proto").rglob("*.c")]):
+        for number, line in enumerate(path.read_text().split("\n"), 1):
+            if COMPARES.search(line) and not HARMLESS.search(line):
+                found.append("%s:%d: compares a secret in the time of its first difference" % (path.relative_to(root).as_posix(), number))
+    return found
+
+
 if __name__ == "__main__":
     sys.exit(report(findings()))

@@ -77,6 +77,7 @@ def test_setup_wants_its_token(start_gateway):
 
 @pytest.mark.smoke
 def test_login_and_logout(gateway):
+    """T14."""
     browser = gateway.browser(login=False)
     refused = browser.post("session", {"username": "root", "password": "wrong but long"}, expect=401)
     unknown = browser.post("session", {"username": "nobody", "password": "wrong but long"}, expect=401)
@@ -106,6 +107,7 @@ def test_console_over_tls(start_gateway, tmp_path):
 
 
 def test_csrf(gateway):
+    """T12."""
     browser = gateway.browser()
     body = {"name": "csrf-1"}
     for headers in ({"X-CSRF-Token": ""}, {"X-CSRF-Token": "x" * 43}):
@@ -138,6 +140,7 @@ def test_an_expired_token_is_refused(gateway):
 
 
 def test_guessing_passwords_is_throttled(start_gateway):
+    """T15."""
     gateway = start_gateway()
     browser = gateway.browser(login=False)
     for _ in range(60):

@@ -80,6 +80,7 @@ def test_stale_writes_are_refused(admin, kind):
 
 @kinds
 def test_unknown_members_are_named(admin, kind):
+    """T39."""
     refused = admin.post(kind, KINDS[kind]("x1", colour="red"), expect=400)
     assert ("/colour", "unknown_member") in faults(refused) and "colour" in refused.text
     admin.post(kind, KINDS[kind]("x1"))

@@ -40,6 +40,7 @@ def test_a_join_token_opens_it(control):
 
 @pytest.mark.parametrize("token", [None, "nonsense", "tgj_.", "tgj_j-1.AAAA", "x" * 250])
 def test_other_credentials_do_not(control, token):
+    """T20."""
     assert status(control, token) == 401
 
 

@@ -77,6 +77,7 @@ def test_the_address_is_signed(signer, gateway):
 
 
 def test_no_request_is_served_twice(signer):
+    """T19."""
     nonce = secrets.token_urlsafe(18)
     assert signer(nonce=nonce) == (200, None)
     assert signer(nonce=nonce) == (401, "signature_replayed")

@@ -96,6 +96,7 @@ def test_what_a_client_sends_that_must_not_go_up(gateway, key, vllm_sim):
 
 
 def test_what_a_vendor_sends_that_must_not_come_down(gateway, openai_sim):
+    """T35."""
     gateway.provider("p0", openai_sim)
     gateway.route("r0", "m", ("p0", "gpt-4.1-nano"))
     answer = gateway.client(gateway.key()).post("/chat/completions", json={"model": "m", "messages": ASK})

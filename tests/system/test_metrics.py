@@ -73,7 +73,7 @@ def junk(rng):
 
 
 def test_ten_thousand_strange_names_add_no_series(rig):
-    """Model names, paths and user agents; a tenth of the models reach the provider, under a route that takes any name."""
+    """T36: Model names, paths and user agents; a tenth of the models reach the provider, under a route that takes any name."""
     rng = random.Random(7)
     worker = rig(answer_plainly, route={"match": {"models": [{"type": "prefix", "value": "any-"}, {"type": "exact", "value": "m"}]},
                                         "targets": [{"provider": "p0"}]})

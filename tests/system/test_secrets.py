@@ -42,7 +42,7 @@ def test_the_secrets_work(used):
 
 
 def test_no_file_of_the_data_directory_holds_one(used):
-    """Provider keys are sealed, consumer keys hashed, passwords stretched: database, its log, worker state, audit."""
+    """T17: Provider keys are sealed, consumer keys hashed, passwords stretched: database, its log, worker state, audit."""
     used.admin.post("consumers", {"name": "flush"})
     for path in used.data_dir.rglob("*"):
         if path.is_file() and path.name not in MAY_HOLD_SECRETS:
@@ -51,6 +51,7 @@ def test_no_file_of_the_data_directory_holds_one(used):
 
 
 def test_files_with_secrets_are_private(used):
+    """T38."""
     assert used.data_dir.stat().st_mode & 0o077 == 0
     for path in used.data_dir.rglob("*"):
         if path.is_file() and path.name in MAY_HOLD_SECRETS:

@@ -77,6 +77,7 @@ def fingerprint(crt):
 
 
 def test_a_stranger_hears_nothing(tmp_path):
+    """T22."""
     crt, key = certificate(tmp_path, "stranger")
     stranger = Listener(crt, key)
     daemon = worker(tmp_path, stranger.port, "0" * 64).start()

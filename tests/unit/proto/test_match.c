@@ -178,6 +178,7 @@ START_TEST(what_matched_counts_not_what_could)
 }
 END_TEST
 
+/* T23 */
 START_TEST(runaway_regex_gives_up)
 {
 	static const char *const list[][2] = { { "bad", "'match':{'models':[{'type':'regex','value':'(a+)+[bc]'}]}" } };

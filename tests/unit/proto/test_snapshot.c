@@ -209,6 +209,7 @@ START_TEST(a_broken_part_fails_the_whole)
 }
 END_TEST
 
+/* T21 */
 START_TEST(every_cut_is_refused)
 {
 	json_t *o = sample();

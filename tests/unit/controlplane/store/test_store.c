@@ -147,6 +147,7 @@ static enum gw_rc verify(int64_t *rows)
 	return rc;
 }
 
+/* T40 */
 START_TEST(the_audit_cannot_be_bent)
 {
 	int64_t rows;

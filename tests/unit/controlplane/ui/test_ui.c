@@ -99,6 +99,7 @@ START_TEST(precompressed_forms_are_chosen)
 }
 END_TEST
 
+/* T27 */
 START_TEST(only_listed_files_exist)
 {
 	start();

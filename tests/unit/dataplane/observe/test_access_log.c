@@ -65,6 +65,7 @@ START_TEST(a_line)
 END_TEST
 
 /* Control bytes, quotes, broken UTF-8, overlong values: the line stays one object, and the other fields stay in it. */
+/* T18 */
 START_TEST(hostile_texts)
 {
 	char every[256], controls[5000], accents[700];
