@@ -12,6 +12,7 @@ import {
   LogoutOutlined,
   MenuOutlined,
   SettingOutlined,
+  UnorderedListOutlined,
   UserOutlined,
 } from '@ant-design/icons';
 import { useQueryClient } from '@tanstack/react-query';
@@ -67,6 +68,9 @@ function Side() {
         </div>
         <div className="nav-group">
           <h2>{t('nav.system')}</h2>
+          <Place to="/requests" icon={<UnorderedListOutlined />} id="requests">
+            {t('nav.requests')}
+          </Place>
           <Place to="/workers" icon={<ClusterOutlined />} id="workers">
             {t('nav.workers')}
           </Place>

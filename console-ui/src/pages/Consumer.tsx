@@ -240,7 +240,11 @@ export function ConsumerPage() {
       lead={object.description}
       back={back}
       actions={
-        may && (
+        <>
+          <Link to={`/requests?consumer=${encodeURIComponent(name)}`} data-testid="see-requests">
+            {t('requests.of')}
+          </Link>
+          {may && (
           <>
             <label className="line gap-8">
               <EnableSwitch
@@ -266,7 +270,8 @@ export function ConsumerPage() {
               }}
             />
           </>
-        )
+          )}
+        </>
       }
     >
       <div className="stack gap-16">

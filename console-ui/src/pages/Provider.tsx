@@ -64,7 +64,11 @@ export function ProviderPage() {
       lead={object.description || local(type.label)}
       back={back}
       actions={
-        may && (
+        <>
+          <Link to={`/requests?provider=${encodeURIComponent(name)}`} data-testid="see-requests">
+            {t('requests.of')}
+          </Link>
+          {may && (
           <>
             <label className="line gap-8">
               <EnableSwitch
@@ -90,7 +94,8 @@ export function ProviderPage() {
               }}
             />
           </>
-        )
+          )}
+        </>
       }
     >
       <div className="stack gap-16">

@@ -55,7 +55,11 @@ export function RoutePage() {
       lead={object.description}
       back={back}
       actions={
-        may && (
+        <>
+          <Link to={`/requests?route=${encodeURIComponent(name)}`} data-testid="see-requests">
+            {t('requests.of')}
+          </Link>
+          {may && (
           <>
             <label className="line gap-8">
               <EnableSwitch
@@ -84,7 +88,8 @@ export function RoutePage() {
               }}
             />
           </>
-        )
+          )}
+        </>
       }
     >
       {isNew && (

@@ -45,6 +45,7 @@ export function routeToForm(route: Route, plugins: Schemas['Plugin'][]): Values 
     timeout: route.timeout ?? undefined,
     auth: route.auth,
     plugins: pluginsToForm(plugins, route.plugins),
+    log: route.log ?? { prompts: 'off' },
     who: required === false ? 'open' : consumers.length + groups.length > 0 ? 'some' : 'any',
   };
 }
@@ -73,6 +74,7 @@ export function routeFromForm({ who, ...values }: Values): Write {
       groups: who === 'some' ? (values.auth?.groups ?? []) : [],
     },
     plugins: pluginsFromForm(values.plugins),
+    log: values.log && values.log.prompts !== 'off' ? (withoutEmpty(values.log as Record<string, unknown>) as Write['log']) : { prompts: 'off' },
   };
 }
 
@@ -179,6 +181,7 @@ export function RouteForm({ stored, template, onSaved }: FormProps) {
   const targets = Form.useWatch('targets', form) ?? [];
   const fallbackOn = Form.useWatch(['fallback', 'enabled'], form) ?? false;
   const who = Form.useWatch('who', form) ?? 'any';
+  const keeping = Form.useWatch(['log', 'prompts'], form) ?? 'off';
   const parts = shares(targets.map((target) => ({ weight: target?.weight ?? 1 })));
   const groups = useMemo(() => [...new Set((consumers.data ?? []).flatMap((consumer) => consumer.groups ?? []))].sort(), [consumers.data]);
 
@@ -398,6 +401,26 @@ export function RouteForm({ stored, template, onSaved }: FormProps) {
         </div>
       </Section>
 
+      <Section title={t('routeForm.keep')} lead={t('routeForm.keepLead')}>
+        <Form.Item name={['log', 'prompts']} label={t('routeForm.keepMode')} initialValue="off">
+          <FormSelect options={(['off', 'masked', 'full'] as const).map((value) => ({ value, label: t(`routeForm.keepModes.${value}`) }))} data-testid="route-log-prompts" />
+        </Form.Item>
+        {keeping !== 'off' && (
+          <div className="fields-2">
+            <Form.Item name={['log', 'sample_percent']} label={t('routeForm.keepSample')}>
+              <InputNumber min={0} max={100} precision={0} placeholder="100" addonAfter="%" style={{ width: 180 }} data-testid="route-log-sample" />
+            </Form.Item>
+            <Form.Item name={['log', 'max_bytes']} label={t('routeForm.keepBytes')}>
+              <InputNumber min={256} max={262144} precision={0} placeholder="16384" addonAfter={t('dataPlane.bytes')} style={{ width: 200 }} data-testid="route-log-bytes" />
+            </Form.Item>
+            {keeping === 'masked' && (
+              <Form.Item name={['log', 'mask']} label={t('routeForm.keepMask')} extra={t('routeForm.keepMaskHelp')}>
+                <FormSelect mode="tags" open={false} suffixIcon={null} data-testid="route-log-mask" />
+              </Form.Item>
+            )}
+          </div>
+        )}
+      </Section>
       <Section title={t('routeForm.plugins')} lead={t('routeForm.pluginsLead')}>
         <div style={{ marginBottom: 20 }}>
           <PluginsEditor form={form as unknown as FormInstance} stored={route?.plugins} faults={edit.faults} />

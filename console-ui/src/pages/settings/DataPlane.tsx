@@ -1,3 +1,4 @@
+import { DeleteOutlined, PlusOutlined } from '@ant-design/icons';
 import { App, Button, Form, Input, InputNumber } from 'antd';
 import { useTranslation } from 'react-i18next';
 import { api, need, type Schemas } from '../../api/client';
@@ -59,6 +60,10 @@ function SettingsForm({ stored }: { stored: Guarded<Schemas['Settings']> }) {
       data_plane: withoutEmpty(values.data_plane as Record<string, unknown>) as Write['data_plane'],
       console: { data_plane_url: values.console?.data_plane_url?.trim() || null },
       retention: withoutEmpty(values.retention as Record<string, unknown>) as Write['retention'],
+      tracing: {
+        ...(withoutEmpty((values.tracing ?? {}) as Record<string, unknown>) as Write['tracing']),
+        headers: (values.tracing?.headers ?? []).map(({ name, value }) => (typeof value === 'string' && value ? { name, value } : { name })),
+      },
     };
     const done = await edit.submit(() => need(api.PUT('/settings', { params: { header: ifMatch(stored.etag) }, body })));
     if (!done) return;
@@ -70,7 +75,7 @@ function SettingsForm({ stored }: { stored: Guarded<Schemas['Settings']> }) {
       form={edit.form}
       layout="vertical"
       className="card form-card"
-      initialValues={{ data_plane: stored.object.data_plane, console: { data_plane_url: stored.object.console.data_plane_url ?? undefined }, retention: stored.object.retention }}
+      initialValues={{ data_plane: stored.object.data_plane, console: { data_plane_url: stored.object.console.data_plane_url ?? undefined }, retention: stored.object.retention, tracing: stored.object.tracing as Write['tracing'] }}
       onFinish={save}
       onFinishFailed={edit.onFinishFailed as never}
       disabled={!may}
@@ -111,6 +116,20 @@ function SettingsForm({ stored }: { stored: Guarded<Schemas['Settings']> }) {
       </Section>
       <Section title={t('dataPlane.log')} lead={t('dataPlane.logLead')}>
         <SwitchItem name={['data_plane', 'access_log', 'enabled']} label={t('dataPlane.logOn')} testId="settings-log-enabled" />
+        <div className="fields-2">
+          <Form.Item name={['data_plane', 'access_log', 'target']} label={t('dataPlane.logTarget')}>
+            <FormSelect options={(['stdout', 'file', 'syslog'] as const).map((value) => ({ value, label: t(`dataPlane.logTo.${value}`) }))} data-testid="settings-log-target" />
+          </Form.Item>
+          <Form.Item name={['data_plane', 'access_log', 'path']} label={t('dataPlane.logPath')} extra={t('dataPlane.logPathHelp')}>
+            <Input className="mono" placeholder="access.log" data-testid="settings-log-path" />
+          </Form.Item>
+          <Form.Item name={['data_plane', 'access_log', 'sample_percent']} label={t('dataPlane.logSample')} extra={t('dataPlane.logSampleHelp')}>
+            <InputNumber min={0} max={100} precision={0} placeholder="100" addonAfter="%" style={{ width: 180 }} data-testid="settings-log-sample" />
+          </Form.Item>
+          <Form.Item name={['data_plane', 'access_log', 'fields']} label={t('dataPlane.logFields')} extra={t('dataPlane.logFieldsHelp')}>
+            <FormSelect mode="tags" suffixIcon={null} tokenSeparators={[',', ' ']} data-testid="settings-log-fields" />
+          </Form.Item>
+        </div>
         <SwitchItem name={['data_plane', 'access_log', 'prompts']} label={t('dataPlane.prompts')} help={t('dataPlane.promptsHelp')} testId="settings-log-prompts" />
       </Section>
       <Section title={t('dataPlane.kept')} lead={t('dataPlane.keptLead')}>
@@ -119,6 +138,40 @@ function SettingsForm({ stored }: { stored: Guarded<Schemas['Settings']> }) {
             <DurationItem key={name} name={['retention', name]} label={t(`dataPlane.${name}`)} placeholder={normal} testId={`settings-${name}`} />
           ))}
         </div>
+      </Section>
+      <Section title={t('dataPlane.tracing')} lead={t('dataPlane.tracingLead')}>
+        <SwitchItem name={['tracing', 'enabled']} label={t('dataPlane.tracingOn')} testId="settings-tracing-enabled" />
+        <Form.Item name={['tracing', 'endpoint']} label={t('dataPlane.endpoint')} extra={t('dataPlane.endpointHelp')}>
+          <Input className="mono" placeholder="http://collector:4318" data-testid="settings-tracing-endpoint" />
+        </Form.Item>
+        <div className="fields-2">
+          <Form.Item name={['tracing', 'service_name']} label={t('dataPlane.service')}>
+            <Input className="mono" placeholder="tidegate" data-testid="settings-tracing-service" />
+          </Form.Item>
+          <Form.Item name={['tracing', 'sample_ratio']} label={t('dataPlane.ratio')} extra={t('dataPlane.ratioHelp')}>
+            <InputNumber min={0} max={1} step={0.05} placeholder="1" style={{ width: 180 }} data-testid="settings-tracing-ratio" />
+          </Form.Item>
+        </div>
+        <Form.List name={['tracing', 'headers']}>
+          {(items, { add, remove }) => (
+            <div style={{ marginBottom: 16 }}>
+              {items.map((item, i) => (
+                <div className="line-item" key={item.key}>
+                  <Form.Item name={[item.name, 'name']} rules={[rules.required]} style={{ flex: '1 1 140px' }}>
+                    <Input className="mono" placeholder="authorization" aria-label={t('dataPlane.headerName')} data-testid={`tracing-header-${i}-name`} />
+                  </Form.Item>
+                  <Form.Item name={[item.name, 'value']} getValueProps={(value) => ({ value: typeof value === 'string' ? value : '' })} style={{ flex: '2 1 180px' }}>
+                    <Input.Password autoComplete="off" placeholder={t('dataPlane.headerKept')} aria-label={t('form.value')} data-testid={`tracing-header-${i}-value`} />
+                  </Form.Item>
+                  <Button type="text" icon={<DeleteOutlined />} aria-label={t('common.removeLine', { number: i + 1 })} onClick={() => remove(item.name)} />
+                </div>
+              ))}
+              <Button size="small" type="dashed" icon={<PlusOutlined />} onClick={() => add({ name: '' })} data-testid="tracing-header-add">
+                {t('dataPlane.headerAdd')}
+              </Button>
+            </div>
+          )}
+        </Form.List>
       </Section>
       <ProblemAlert error={edit.error} rest={edit.rest} />
       {may && (
