@@ -47,7 +47,6 @@
 #define MAX_WORKERS       1024
 #define MAX_QUEUED_TEXT   (8u << 20)        /* unsent text of one worker */
 #define MAX_QUEUED_USAGE  200000            /* records */
-#define KEEP_USAGE_MS     (90LL * 24 * 3600 * 1000)
 #define RENEW_EVERY_S     3600
 #define MAX_CATALOG       (8u << 20)
 
@@ -177,6 +176,11 @@ static bool take_series(void *arg, uint64_t connection, struct gw_str node, stru
 	return cp_collect_series(((struct control *)arg)->collect, connection, node, boot_id, seq, at_ms, rows);
 }
 
+static void take_capture(void *arg, struct gw_str node, struct gw_str boot_id, json_t *records)
+{
+	cp_collect_capture(((struct control *)arg)->collect, node, boot_id, records);
+}
+
 static void take_node(void *arg, const struct cp_node_row *row)
 {
 	cp_collect_node(((struct control *)arg)->collect, row);
@@ -234,6 +238,7 @@ static enum gw_rc open_channel(struct control *c, struct gw_error *err)
 	struct cp_hub_options h = { .store = c->store, .keys = &c->keys, .model = c->model, .hello_ms = s->hello_ms,
 		.answer_ms = s->answer_ms, .heartbeat_ms = s->heartbeat_ms, .usage = take_usage, .series = take_series,
 		.worker = take_worker, .gone = worker_gone, .quota_use = take_quota_use,
+		.capture = take_capture,
 		.node = take_node, .arg = c };
 	c->hub = cp_hub_open(&h);
 	struct cp_ws_options w = { .listen = s->channel_listen, .cert = c->pki.server_cert, .key = c->pki.server_key,
@@ -243,7 +248,7 @@ static enum gw_rc open_channel(struct control *c, struct gw_error *err)
 	enum gw_rc rc = cp_ws_open(&c->ws, &w, err);
 	if (rc != GW_OK)
 		return rc;
-	struct cp_collect_options o = { .store = c->store, .max_records = MAX_QUEUED_USAGE, .keep_usage_ms = KEEP_USAGE_MS,
+	struct cp_collect_options o = { .store = c->store, .max_records = MAX_QUEUED_USAGE,
 		.stored = usage_stored, .series_stored = series_stored, .quotas = send_quotas, .arg = c };
 	c->collect = cp_collect_open(&o);
 	cp_store_on_commit(c->store, committed, c);

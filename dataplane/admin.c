@@ -84,6 +84,10 @@ static void add_observers(struct dp_gauges *g, const struct dp_shared *w)
 		g->access_written = (int64_t)dp_access_log_written(w->access_log);
 		g->access_dropped = (int64_t)dp_access_log_dropped(w->access_log);
 	}
+	if (w->captures) {
+		g->captures_kept = (int64_t)dp_captures_kept(w->captures);
+		g->captures_dropped = (int64_t)dp_captures_dropped(w->captures);
+	}
 	if (w->otlp) {
 		g->spans_sent = (int64_t)dp_otlp_sent(w->otlp);
 		g->spans_dropped = (int64_t)dp_otlp_dropped(w->otlp);

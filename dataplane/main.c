@@ -31,6 +31,7 @@ struct worker {
 	struct dp_ledger *ledger;
 	struct dp_access_log *access_log;
 	struct dp_otlp *otlp;
+	struct dp_captures *captures;          /* only with a control plane to send them to */
 	struct dp_fleet *fleet;
 	struct dp_admin *admin;
 	struct dp_channel *channel;
@@ -112,11 +113,13 @@ static enum gw_rc start(struct worker *w, struct gw_error *err)
 	if (rc != GW_OK)
 		return rc;
 	w->access_log = dp_access_log_open(&log);
+	if (w->st.control)
+		w->captures = dp_captures_open();
 	rc = dp_otlp_open(&w->otlp, w->st.name, err);
 	if (rc != GW_OK)
 		return rc;
 	w->fleet = dp_fleet_open((size_t)w->st.loops, &(struct dp_shared){
-		.ledger = w->st.control ? w->ledger : NULL, .access_log = w->access_log, .otlp = w->otlp });
+		.ledger = w->st.control ? w->ledger : NULL, .access_log = w->access_log, .otlp = w->otlp, .captures = w->captures });
 	rc = dp_fleet_listen(w->fleet, &data_at, &data, err);
 	if (rc == GW_OK && w->st.static_config)
 		rc = load_static(w, err);
@@ -192,6 +195,7 @@ static void stop(struct worker *w)
 	dp_fleet_close(&w->fleet);
 	dp_access_log_close(&w->access_log);
 	dp_otlp_close(&w->otlp);
+	dp_captures_close(&w->captures);
 	dp_ledger_close(&w->ledger);
 	gw_catalog_close(&w->catalog);
 }

@@ -57,6 +57,14 @@ const struct gw_field gw_retention_fields[] = {
 	    "How long charts keep a point for every minute.", "图表保留 1 分钟粒度数据的时间。"),
 	GW_FIELD_MS(S, keep_series_1h_ms, "series_1h", 24 * HOURS, 87600 * HOURS, 9600 * HOURS,
 	    "How long charts keep a point for every hour.", "图表保留 1 小时粒度数据的时间。"),
+	GW_FIELD_MS(S, keep_requests_ms, "requests", 1 * HOURS, 87600 * HOURS, 2160 * HOURS,
+	    "How long the request log keeps a row.", "请求记录的保留时间。"),
+	GW_FIELD_INT(S, keep_requests_max, "requests_max", 1000, 1000000000, 10000000,
+	    "How many rows it keeps at most.", "请求记录的最大行数。"),
+	GW_FIELD_MS(S, keep_prompts_ms, "prompts", 1 * HOURS, 8760 * HOURS, 168 * HOURS,
+	    "How long kept prompts and answers stay.", "已保存的提示词与回答的保留时间。"),
+	GW_FIELD_INT(S, keep_prompts_max, "prompts_max", 100, 10000000, 100000,
+	    "How many of them stay at most.", "其最大数量。"),
 	GW_FIELD_END
 };
 #undef HOURS

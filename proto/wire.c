@@ -89,6 +89,8 @@ static const struct member members[] = {
 	M(SERIES, "ago_ms", INT, true, ago_ms),
 	M(SERIES, "span_ms", INT, true, span_ms),
 	M(SERIES, "rows", ARRAY, true, records),
+	M(CAPTURE, "boot_id", TEXT, true, boot_id),
+	M(CAPTURE, "records", ARRAY, true, records),
 	M(SERIES_ACK, "boot_id", TEXT, true, boot_id),
 	M(SERIES_ACK, "seq", INT, true, seq),
 	M(CALL, "id", TEXT, true, id),

@@ -19,6 +19,7 @@
  *   usage  {boot_id,records:[…]}   seq inside each record
  *   result {id,ok,result|error:{code,text}}
  *   bye    {reason}                                          series_ack {boot_id,seq}
+ *   capture {boot_id,records:[…]}   prompts that a route keeps; sent once, never acknowledged: it may be lost
  *   series {boot_id,seq,layout,ago_ms,span_ms,rows:[[set,[label,…],[slot,more,slot,more,…]],…]}
  *
  * Calls, args → result:
@@ -64,6 +65,7 @@
 	X(HELLO, "hello") X(WELCOME, "welcome") X(SNAPSHOT, "snapshot") X(ACK, "ack") X(NACK, "nack")  \
 	X(HEARTBEAT, "heartbeat") X(USAGE, "usage") X(USAGE_ACK, "usage_ack") X(CALL, "call")          \
 	X(RESULT, "result") X(BYE, "bye") X(QUOTAS, "quotas") X(QUOTA_USE, "quota_use") X(SERIES, "series") X(SERIES_ACK, "series_ack")       \
+	X(CAPTURE, "capture")                                                                         \
 	X(DELTA, "delta")
 enum gw_wire_type {
 #define X(name, text) GW_WIRE_##name,

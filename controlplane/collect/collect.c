@@ -13,6 +13,7 @@
 #include "base/str.h"
 #include "base/time.h"
 #include "snapshot.h"
+#include "store/request_log.h"
 #include "store/series_store.h"
 #include "collect/book.h"
 #include "store/usage_store.h"
@@ -25,6 +26,7 @@
 #define LAST_WORDS_MS  3000  /* how long closing may go on writing */
 #define MAX_TOGETHER   16    /* batches of one transaction */
 #define MAX_RECORDS    4000  /* ... and about so many records */
+#define MAX_CAPTURES   64    /* messages, of a quarter of a megabyte mostly */
 #define NODE_EVERY_MS  200   /* worker rows wait this long, so that a burst of changes is one write */
 
 struct batch {
@@ -33,7 +35,7 @@ struct batch {
 	char *node, *boot_id;
 	json_t *records;        /* of usage, or rows of series */
 	size_t n;
-	bool is_series;
+	bool is_series, is_capture;
 	int64_t seq, at_ms;     /* of series */
 };
 
@@ -50,7 +52,7 @@ struct cp_collect {
 	pthread_mutex_t lock;   /* guards everything below */
 	pthread_cond_t wake;
 	struct gw_node batches, nodes, events;
-	size_t records;         /* in all batches */
+	size_t records, captures; /* in all batches; messages of kept prompts among them */
 	bool stop;
 	_Atomic int64_t series_rows;
 	/* of the thread alone */
@@ -119,6 +121,25 @@ bool cp_collect_series(struct cp_collect *c, uint64_t connection, struct gw_str 
 	GW_CHECK(c, COLLECT_MAGIC);
 	return take(c, (struct batch){ .connection = connection, .records = rows, .is_series = true, .seq = seq, .at_ms = at_ms },
 	    node, boot_id);
+}
+
+void cp_collect_capture(struct cp_collect *c, struct gw_str node, struct gw_str boot_id, json_t *records)
+{
+	GW_CHECK(c, COLLECT_MAGIC);
+	pthread_mutex_lock(&c->lock);
+	bool room = c->captures < MAX_CAPTURES && c->records < c->o.max_records / 2;
+	c->captures += room;
+	pthread_mutex_unlock(&c->lock);
+	if (!room) {
+		gw_log(GW_LOG_WARN, "node", node, "kept prompts are lost: they come faster than they can be stored", NULL);
+		json_decref(records);
+		return;
+	}
+	if (!take(c, (struct batch){ .records = records, .is_capture = true }, node, boot_id)) {
+		pthread_mutex_lock(&c->lock);
+		c->captures--;
+		pthread_mutex_unlock(&c->lock);
+	}
 }
 
 int64_t cp_collect_series_rows(const struct cp_collect *c)
@@ -284,6 +305,31 @@ static bool store_series(struct cp_collect *c, const struct batch *b)
 	return true;
 }
 
+/* false is never said: what cannot be stored is not worth a second try. */
+static bool store_captures(struct cp_collect *c, const struct batch *b)
+{
+	struct gw_error err = { 0 };
+	struct cp_capture *v = gw_alloc((b->n + 1) * sizeof *v);
+	size_t n = 0;
+	for (size_t i = 0; i < b->n; i++) {
+		const json_t *o = json_array_get(b->records, i);
+		struct gw_str mode = gw_json_str(json_object_get(o, "mode"));
+		struct cp_capture k = { .boot_id = gw_str_c(b->boot_id), .request_id = gw_json_str(json_object_get(o, "request_id")),
+			.route = gw_json_str(json_object_get(o, "route")), .mode = gw_str_is(mode, "full") ? mode : GW_STR("masked"),
+			.prompt = gw_json_str(json_object_get(o, "prompt")), .answer = gw_json_str(json_object_get(o, "answer")),
+			.at_ms = json_integer_value(json_object_get(o, "at_ms")),
+			.prompt_bytes = json_integer_value(json_object_get(o, "prompt_bytes")),
+			.answer_bytes = json_integer_value(json_object_get(o, "answer_bytes")),
+			.masked = json_integer_value(json_object_get(o, "masked")), .note = gw_json_str(json_object_get(o, "note")) };
+		if (k.request_id.n > 0 && k.route.n > 0)
+			v[n++] = k;
+	}
+	if (n > 0 && cp_captures_insert(c->o.store, v, n, &err) != GW_OK)
+		gw_log(GW_LOG_WARN, "node", gw_str_c(b->node), "kept prompts are lost", "%s", err.text);
+	free(v);
+	return true;
+}
+
 static void store_node(struct cp_collect *c, const struct cp_node_row *row)
 {
 	struct gw_error err = { 0 };
@@ -291,54 +337,66 @@ static void store_node(struct cp_collect *c, const struct cp_node_row *row)
 		gw_log(GW_LOG_WARN, "node", row->name, "state of the worker cannot be stored", "%s", err.text);
 }
 
+struct keep { int64_t series_ms[CP_SERIES_RESOLUTIONS], requests_ms, requests_max, prompts_ms, prompts_max; };
+
 /* As the settings say; what an earlier release stored has no such member and gets the defaults. */
-static void read_retention(struct cp_collect *c, int64_t keep_ms[CP_SERIES_RESOLUTIONS])
+static void read_retention(struct cp_collect *c, struct keep *k)
 {
-	static const char *const names[CP_SERIES_RESOLUTIONS] = { "series_10s", "series_1m", "series_1h" };
 	struct gw_dp_settings normal;
 	struct cp_txn *t = NULL;
 	struct cp_record r;
 	struct gw_arena *a = gw_arena_open(0);
-	json_t *spec = NULL;
+	json_t *spec = NULL, *v;
 	gw_fields_defaults(gw_retention_fields, &normal);
-	keep_ms[0] = normal.keep_series_10s_ms;
-	keep_ms[1] = normal.keep_series_1m_ms;
-	keep_ms[2] = normal.keep_series_1h_ms;
+	*k = (struct keep){ { normal.keep_series_10s_ms, normal.keep_series_1m_ms, normal.keep_series_1h_ms }, normal.keep_requests_ms,
+		normal.keep_requests_max, normal.keep_prompts_ms, normal.keep_prompts_max };
+	const struct { const char *name; int64_t *at; } members[] = {
+		{ "series_10s", &k->series_ms[0] }, { "series_1m", &k->series_ms[1] }, { "series_1h", &k->series_ms[2] },
+		{ "requests", &k->requests_ms }, { "requests_max", &k->requests_max }, { "prompts", &k->prompts_ms },
+		{ "prompts_max", &k->prompts_max },
+	};
 	if (cp_txn_begin(&t, c->o.store, NULL) == GW_OK &&
 	    cp_get(t, GW_KIND_SETTINGS, GW_STR("settings"), a, &r, NULL) == GW_OK)
 		spec = gw_json_parse(&spec, r.spec, CP_MAX_SETTINGS, NULL) == GW_OK ? spec : NULL;
-	for (size_t i = 0; i < CP_SERIES_RESOLUTIONS; i++)
-		gw_duration_parse(gw_json_str(json_object_get(json_object_get(spec, "retention"), names[i])), &keep_ms[i]);
+	for (size_t i = 0; i < GW_COUNT(members); i++) {
+		v = json_object_get(json_object_get(spec, "retention"), members[i].name);
+		if (json_is_integer(v))
+			*members[i].at = json_integer_value(v);
+		else
+			gw_duration_parse(gw_json_str(v), members[i].at);
+	}
 	json_decref(spec);
 	cp_txn_end(&t);
 	gw_arena_close(&a);
 }
 
-static void trim_series(struct cp_collect *c)
+/* One kind of rows after another, a bounded number a transaction, so that nobody waits long for the writer. */
+static enum gw_rc trim_some(struct cp_collect *c, const struct keep *k, int what, bool *more, struct gw_error *err)
 {
-	struct gw_error err = { 0 };
-	int64_t keep_ms[CP_SERIES_RESOLUTIONS];
-	bool more = true;
-	read_retention(c, keep_ms);
-	while (more)
-		if (cp_series_trim(c->o.store, keep_ms, gw_now_ms(), &more, &err) != GW_OK) {
-			gw_log(GW_LOG_WARN, NULL, GW_STR_NONE, "old series cannot be removed", "%s", err.text);
-			return;
-		}
+	struct cp_store *s = c->o.store;
+	int64_t now = gw_now_ms();
+	switch (what) {
+	case 0: return cp_series_trim(s, k->series_ms, now, more, err);
+	case 1: return cp_usage_trim(s, now - k->requests_ms, more, err);
+	case 2: return cp_requests_trim_count(s, k->requests_max, more, err);
+	default: return cp_captures_trim(s, now - k->prompts_ms, k->prompts_max, more, err);
+	}
 }
 
 static void trim(struct cp_collect *c)
 {
-	struct gw_error err = { 0 };
-	bool more = true;
-	trim_series(c);
-	if (c->o.keep_usage_ms <= 0)
-		return;
-	while (more)
-		if (cp_usage_trim(c->o.store, gw_now_ms() - c->o.keep_usage_ms, &more, &err) != GW_OK) {
-			gw_log(GW_LOG_WARN, NULL, GW_STR_NONE, "old usage rows cannot be removed", "%s", err.text);
-			return;
-		}
+	static const char *const names[] = { "series", "requests by age", "requests by number", "kept prompts" };
+	struct keep k;
+	read_retention(c, &k);
+	for (int what = 0; what < (int)GW_COUNT(names); what++) {
+		struct gw_error err = { 0 };
+		bool more = true;
+		while (more)
+			if (trim_some(c, &k, what, &more, &err) != GW_OK) {
+				gw_log(GW_LOG_WARN, NULL, GW_STR_NONE, "old rows cannot be removed", "%s: %s", names[what], err.text);
+				break;
+			}
+	}
 }
 
 /* With the lock held: sleep until there is something to do or the time is over. */
@@ -374,6 +432,11 @@ static void work_nodes(struct cp_collect *c)
 	pthread_mutex_lock(&c->lock);
 }
 
+static bool stands_alone(const struct batch *b)
+{
+	return b->is_series || b->is_capture;
+}
+
 /*
  * What waits is written together, a bounded number of records at a time.  Batches stay at the head while they are
  * written, so that their place in the order is kept when that fails.
@@ -384,16 +447,17 @@ static bool work_batches(struct cp_collect *c)
 	size_t n = 0, records = 0;
 	for (struct gw_node *at = c->batches.next; at != &c->batches && n < MAX_TOGETHER && records < MAX_RECORDS; at = at->next) {
 		v[n] = GW_CONTAINER(at, struct batch, on);
-		if (n > 0 && (v[n]->is_series || v[0]->is_series))
+		if (n > 0 && (stands_alone(v[n]) || stands_alone(v[0])))
 			break;
 		records += v[n++]->n;
 	}
 	pthread_mutex_unlock(&c->lock);
-	bool done = v[0]->is_series ? store_series(c, v[0]) : store_batches(c, v, n);
+	bool done = v[0]->is_series ? store_series(c, v[0]) : v[0]->is_capture ? store_captures(c, v[0]) : store_batches(c, v, n);
 	pthread_mutex_lock(&c->lock);
 	for (size_t i = 0; i < n && done; i++) {
 		gw_list_del(&v[i]->on);
 		c->records -= v[i]->n;
+		c->captures -= v[i]->is_capture;
 		batch_free(v[i]);
 	}
 	return done;

@@ -21,7 +21,6 @@ struct cp_collect; /* one per process; has a thread */
 struct cp_collect_options {
 	struct cp_store *store;      /* borrowed */
 	size_t max_records;          /* ceiling of the queue */
-	int64_t keep_usage_ms;       /* ledger rows older than this are trimmed; 0: never */
 	/* Everything of this boot up to `seq` is stored, of usage or of series.  Called on the collector's thread. */
 	void (*stored)(void *arg, uint64_t connection, struct gw_str boot_id, int64_t seq);
 	void (*series_stored)(void *arg, uint64_t connection, struct gw_str boot_id, int64_t seq);
@@ -43,6 +42,8 @@ bool cp_collect_usage(struct cp_collect *c, uint64_t connection, struct gw_str n
 /* The same for a message of series, whose span lies around `at_ms`; `rows` is consumed. */
 bool cp_collect_series(struct cp_collect *c, uint64_t connection, struct gw_str node, struct gw_str boot_id, int64_t seq,
                        int64_t at_ms, json_t *rows);
+/* A message of kept prompts; consumed.  When the queue is half full, or they cannot be stored, they are lost with a log line. */
+void cp_collect_capture(struct cp_collect *c, struct gw_str node, struct gw_str boot_id, json_t *records);
 int64_t cp_collect_series_rows(const struct cp_collect *c);   /* taken since the start */
 /* Copied; replaces a row of the same id that is still waiting. */
 void cp_collect_node(struct cp_collect *c, const struct cp_node_row *row);

@@ -35,6 +35,8 @@ struct cp_hub_options {
 	void (*worker)(void *arg, uint64_t connection, struct gw_str node, struct gw_str boot_id);
 	void (*gone)(void *arg, uint64_t connection);
 	void (*quota_use)(void *arg, uint64_t connection, json_t *items, json_t *boots);
+	/* A `capture` message; records is consumed.  They may be lost. */
+	void (*capture)(void *arg, struct gw_str node, struct gw_str boot_id, json_t *records);
 	/* What is worth remembering of a worker changed. */
 	void (*node)(void *arg, const struct cp_node_row *row);
 	void *arg;

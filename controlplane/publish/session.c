@@ -307,6 +307,7 @@ static void on_message(struct cp_hub *h, struct cp_session *s, const struct gw_w
 		if (h->o.quota_use)
 			h->o.quota_use(h->o.arg, s->connection, json_incref(w->items), w->boots ? json_incref(w->boots) : NULL);
 		break;
+	case GW_WIRE_CAPTURE: h->o.capture(h->o.arg, gw_str_c(s->id), w->boot_id, json_incref(w->records)); break;
 	case GW_WIRE_RESULT: cp_calls_result(h, s->connection, w); break;
 	case GW_WIRE_BYE:
 		set_text(s->goodbye, sizeof s->goodbye, w->reason.n ? w->reason : GW_STR("the worker said bye"));

@@ -20,6 +20,7 @@
 #include "wire.h"
 
 #define BATCHES_AHEAD 4          /* usage messages sent and not acknowledged */
+#define CAPTURES_AHEAD (256u << 10)
 #define FAREWELL_MS   1500
 #define STEADY_MS     10000      /* a channel that stood this long did not fail */
 
@@ -400,6 +401,28 @@ static void take_series_ack(struct dp_channel *c, const struct gw_wire *w)
 	send_series(c);
 }
 
+/* ---- kept prompts: nobody acknowledges them, and they wait for everything else ---- */
+
+static void send_captures(struct dp_channel *c)
+{
+	struct dp_captures *from = dp_fleet_shared(c->s.fleet)->captures;
+
+	while (from && dp_link_queued(c->link) < CAPTURES_AHEAD) {
+		struct gw_buf b;
+		size_t n;
+
+		gw_buf_init(&b, GW_WIRE_MAX_TEXT * 3);
+		gw_buf_printf(&b, "{\"type\":\"capture\",\"boot_id\":\"%s\",\"records\":[", c->boot_id);
+		n = dp_captures_take(from, GW_WIRE_MAX_TEXT / 4, &b);
+		gw_buf_add_c(&b, "]}");
+		if (n > 0 && !b.full && b.n <= GW_WIRE_MAX_TEXT)
+			dp_link_send(c->link, gw_buf_str(&b));
+		gw_buf_fini(&b);
+		if (n == 0)
+			return;
+	}
+}
+
 /* ---- events of the link ---- */
 
 static void on_up(void *arg)
@@ -542,6 +565,7 @@ static void on_tick(void *arg)
 		send_usage(c);
 		send_quotas(c, false);
 		send_series(c);
+		send_captures(c);
 		if (gw_mono_ms() - c->welcome_ms >= STEADY_MS)
 			dp_link_steady(c->link);
 		if (gw_mono_ms() >= c->next_heartbeat_ms || atomic_exchange(&c->urgent, false))

@@ -155,6 +155,7 @@ static void free_exchange(struct dp_deferred *d)
 
 	gw_sha256_end(&x->auth.digest, NULL);
 	gw_buf_fini(&x->body);
+	gw_buf_fini(&x->said);
 	gw_buf_fini(&x->failure_body);
 	gw_buf_fini(&x->at.error);
 	gw_snapshot_unref(&x->snapshot);

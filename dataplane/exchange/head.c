@@ -67,6 +67,7 @@ struct dp_exchange *dp_x_open(struct dp_client *c)
 	x->close_after = s->draining;
 	gw_buf_init(&x->body, x->settings ? (size_t)x->settings->max_body_bytes + DP_LOOP_READ_BYTES : DP_LOOP_READ_BYTES);
 	gw_buf_init(&x->failure_body, DP_ERROR_BODY_MAX);
+	gw_buf_init(&x->said, DP_CAPTURE_RAW_MAX);
 	gw_buf_init(&x->at.error, DP_ERROR_BODY_MAX);
 	dp_x_timer_init(x);
 	choose_id(x);

@@ -190,6 +190,8 @@ struct dp_exchange {
 	struct dp_uri uri;
 	char id[72];                       /* x-request-id */
 	struct dp_trace trace;
+	struct gw_buf said;                /* of the answer, for a route that keeps it */
+	bool keeping, said_cut, said_stream;
 	const struct dp_operation *op;
 	struct gw_str rest;                /* behind the operation's path */
 	const struct dp_dialect *dialect;
@@ -359,6 +361,8 @@ bool dp_x_admission_due(const struct dp_exchange *x);
 enum dp_verdict dp_x_admit_fallback(struct dp_exchange *x, void (*then)(struct dp_exchange *x, enum dp_verdict v));
 void dp_x_settle(struct dp_exchange *x);               /* at the end: gives back what was not used */
 /* tell.c */
+void dp_x_keep(struct dp_exchange *x);                 /* an answer begins: is it to be kept? */
+void dp_x_said(struct dp_exchange *x, struct gw_str bytes);
 void dp_x_trace(struct dp_exchange *x);                /* once the head is there */
 void dp_x_tell(struct dp_exchange *x, const struct gw_usage_record *r, int64_t now_us);
 /* hooks.c */

@@ -95,6 +95,8 @@ static void flush(struct dp_exchange *x, bool ended)
 		gw_buf_clear(out);
 		return;
 	}
+	if (x->keeping)
+		dp_x_said(x, gw_buf_str(out));
 	if (!x->head_sent) {
 		choose_head(x, ended);
 		v[n++] = gw_buf_str(&x->shard->head);
@@ -318,6 +320,7 @@ static void on_head(struct dp_exchange *x)
 		return;
 	}
 	t->relaying = true;
+	dp_x_keep(x);
 	dp_x_note_begin(x);
 	t->tap = dp_tap_open(t->a, &setup);
 	t->chain = dp_tap_chain(t->a, t->tap, dp_stream_open(t->a, &sink_stage, x, NULL));

@@ -9,6 +9,7 @@
 
 #include "net/conn.h"
 #include "observe/access_log.h"
+#include "observe/capture.h"
 #include "observe/ledger.h"
 #include "observe/metrics.h"
 #include "observe/otlp.h"
@@ -30,6 +31,7 @@ struct dp_shared {
 	struct dp_pins *pins;
 	size_t loops;                          /* how many share the worker's limits */
 	struct dp_otlp *otlp;                  /* NULL: no traces */
+	struct dp_captures *captures;          /* NULL: no prompts are kept */
 };
 
 struct dp_shard *dp_shard_open(struct dp_loop *l, const struct dp_shared *shared); /* owned: dp_shard_close() */

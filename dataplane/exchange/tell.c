@@ -85,8 +85,55 @@ static void tell_traces(struct dp_exchange *x, const struct gw_usage_record *r, 
 	dp_otlp_add(x->shard->shared.otlp, &s);
 }
 
+/* ---- prompts and answers, where they are kept ---- */
+
+static bool keeps(const struct dp_exchange *x)
+{
+	const struct gw_route_log *log = x->route ? &x->route->log : NULL;
+
+	return log && log->prompts != GW_CAPTURE_OFF && x->shard->shared.captures && x->settings->access_log_prompts &&
+	       (log->sample_percent >= 100 || (int64_t)(gw_hash(gw_str_c(x->id)) % 100) < log->sample_percent);
+}
+
+void dp_x_keep(struct dp_exchange *x)
+{
+	x->keeping = keeps(x);
+}
+
+void dp_x_said(struct dp_exchange *x, struct gw_str bytes)
+{
+	size_t room = DP_CAPTURE_RAW_MAX - x->said.n;
+
+	x->said_stream = x->sse;
+	x->said_cut |= bytes.n > room;
+	if (bytes.n > room)
+		bytes.n = room;
+	(void)gw_buf_add(&x->said, bytes);
+}
+
+/* The body is copied, since a connection may still be sending from it; that is once a request, and only on such routes. */
+static void tell_captures(struct dp_exchange *x, const struct gw_usage_record *r)
+{
+	struct dp_capture c;
+
+	if (!keeps(x))
+		return;
+	c = (struct dp_capture){
+		.snapshot = gw_snapshot_ref(x->snapshot), .route = x->route, .request_id = r->request_id, .at_ms = r->started_at_ms,
+		.answer = x->said, .prompt_is_json = x->op && x->op->model_in == DP_MODEL_JSON, .answer_is_stream = x->said_stream,
+		.answer_cut = x->said_cut, .prompt_bytes = (int64_t)x->body.n, .answer_bytes = r->response_bytes,
+	};
+	gw_buf_init(&c.prompt, DP_CAPTURE_RAW_MAX);
+	if (c.prompt_is_json && x->body.n <= DP_CAPTURE_RAW_MAX)
+		(void)gw_buf_add(&c.prompt, gw_buf_str(&x->body));
+	gw_buf_init(&x->said, 0);
+	x->keeping = false;
+	dp_captures_add(x->shard->shared.captures, &c);
+}
+
 void dp_x_tell(struct dp_exchange *x, const struct gw_usage_record *r, int64_t now_us)
 {
 	tell_access_log(x, r);
 	tell_traces(x, r, now_us);
+	tell_captures(x, r);
 }

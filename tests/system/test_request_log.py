@@ -41,7 +41,7 @@ def test_request_log_of_a_plain_request(served, openai_sim):
     assert row["request_id"] == "my-own-id.1" and row["route"] == "chat" and row["provider"] == "log-main"
     assert row["provider_key"] == "main" and row["model"] == "gpt-log" and row["served_model"] == "gpt-4o-mini"
     assert row["status"] == 200 and row["end_reason"] == "complete" and row["error_code"] is None and row["attempts"] == 1
-    assert row["client_ip"] == "127.0.0.1" and row["usage_source"] == "provider" and row["cost"] is None
+    assert row["client_ip"] == "127.0.0.1" and row["usage_source"] == "provider" and (row["cost"] is None) == (row["currency"] is None)
     usage = answer.json()["usage"]
     assert row["prompt_tokens"] == usage["prompt_tokens"] and row["completion_tokens"] == usage["completion_tokens"]
     for id in (row["id"], "my-own-id.1"):
@@ -135,3 +135,88 @@ def test_request_log_needs_a_login(served):
     for path in ("requests", "requests/1", "requests/1/prompts"):
         stranger.get(path, expect=401)
     stranger.close()
+
+
+# ---- what was said ----------------------------------------------------------------------------------------------------
+
+PRIVATE = "I am li@example.cn, +86 138 0013 8000, card 4111 1111 1111 1111, badge EMP-123456"
+
+
+@pytest.fixture
+def keeping(gateway, openai_sim):
+    """keeping("masked") keeps prompts on the route; keeping(…, allowed=False) although the settings forbid it."""
+    def make(mode, allowed=True, **more):
+        gateway.admin.patch("settings", {"data_plane": {"access_log": {"prompts": allowed}}})
+        gateway.provider("kept", openai_sim, served=False)
+        gateway.route("kept", "gpt-kept", ("kept", "gpt-4o-mini"), log={"prompts": mode, **more}, served=False)
+        return gateway.key()
+    yield make
+    gateway.admin.patch("settings", {"data_plane": {"access_log": {"prompts": False}}})
+
+
+def say(gateway, key, **more):
+    body = {"model": "gpt-kept", "messages": [{"role": "user", "content": PRIVATE}], **more}
+    answer = gateway.client(key).post("/chat/completions", json=body)
+    assert answer.status_code == 200
+    return answer
+
+
+def kept(gateway, id):
+    def there():
+        detail = gateway.admin.get("requests/" + id).json()
+        return detail if detail["has_prompts"] else None
+    wait_until(there, 15, "the prompt of " + id)
+    return gateway.admin.get("requests/%s/prompts" % id).json()
+
+
+def test_request_log_masks_prompts(gateway, keeping, openai_sim):
+    key = keeping("masked", mask=["EMP-[0-9]{6}"])
+    openai_sim.behave(tokens=12)
+    answer = say(gateway, key)
+    row = rows(gateway, 1)[0]
+    told = kept(gateway, row["id"])
+    assert told["mode"] == "masked" and told["masked"] == 4 and told["note"] is None and told["route"] == "kept"
+    prompt = json.loads(told["prompt"])
+    assert prompt["messages"][0]["content"] == "I am [email], [phone], card [card], badge [masked]"
+    assert json.loads(told["answer"])["choices"] == answer.json()["choices"]
+    for piece in ("li@example", "138 0013", "4111", "EMP-123456"):
+        assert piece not in json.dumps(told)
+    row = say(gateway, key, stream=True) and rows(gateway, 2)[0]
+    told = kept(gateway, row["id"])
+    assert told["answer"] and "data:" not in told["answer"] and "choices" not in told["answer"]
+
+
+def test_request_log_hides_prompts_from_viewers(gateway, keeping):
+    key = keeping("full", max_bytes=256)
+    say(gateway, key)
+    row = rows(gateway, 1)[0]
+    told = kept(gateway, row["id"])
+    assert told["mode"] == "full" and told["masked"] == 0 and "li@example.cn" in told["prompt"]
+    assert len(told["prompt"].encode()) <= 256 and len(told["answer"].encode()) <= 256 < told["answer_bytes"]
+    secret = gateway.admin.post("tokens", {"name": "watcher-%s" % gateway.consumer, "role": "viewer"}).json()["secret"]
+    viewer = Admin(gateway.console_url, secret, gateway.secrets)
+    detail = viewer.get("requests/" + row["id"])
+    assert detail.json()["has_prompts"] is True and "li@example.cn" not in detail.text
+    assert "li@example.cn" not in viewer.get("requests?format=ndjson&consumer=" + gateway.consumer).text
+    viewer.get("requests/%s/prompts" % row["id"], expect=403)
+    viewer.close()
+    read = [e for e in gateway.admin.get("audit?limit=50").json()["items"] if e["action"] == "prompts.read"]
+    assert read and read[0]["name"] == row["request_id"]
+
+
+def test_request_log_keeps_no_prompt_unasked(gateway, keeping):
+    key = keeping("masked", allowed=False)
+    told = gateway.admin.patch("routes/kept?dry_run=true", {"description": "x"}).json()
+    assert [w["code"] for w in told["warnings"] if w["path"] == "/log/prompts"] == ["prompts_off"]
+    say(gateway, key)
+    gateway.admin.patch("settings", {"data_plane": {"access_log": {"prompts": True}}})
+    gateway.admin.patch("routes/kept", {"log": {"prompts": "off"}})
+    gateway.wait_served()
+    say(gateway, key)
+    gateway.admin.patch("routes/kept", {"log": {"prompts": "masked"}})
+    gateway.wait_served()
+    say(gateway, key)
+    found = rows(gateway, 3)
+    kept(gateway, found[0]["id"])            # the last one came through, so the others will not come any more
+    assert [gateway.admin.get("requests/" + row["id"]).json()["has_prompts"] for row in found] == [True, False, False]
+    assert PRIVATE.split(",")[0] not in gateway.logs()
