@@ -72,7 +72,12 @@ static enum gw_usage_source source_of(struct gw_str word, const struct gw_usage_
 
 enum gw_rc gw_usage_parse(struct gw_usage_record *out, const json_t *v, struct gw_error *err)
 {
-	struct gw_usage_record r = { .connect_ms = -1 };
+	struct gw_usage_record r = {
+#define X(name) .name = { "", 0 },
+		GW_USAGE_TEXTS(X)
+#undef X
+		.connect_ms = -1,
+	};
 	struct gw_str word = GW_STR_NONE, source = GW_STR_NONE;
 	enum gw_rc rc;
 	if (!json_is_object(v))

@@ -1,6 +1,8 @@
 /* tryon.c - decoding and checking a configuration. */
 #include "apply/tryon.h"
 
+#include <malloc.h>
+
 #include "base/bytes.h"
 #include "base/file.h"
 #include "base/str.h"
@@ -84,6 +86,7 @@ enum gw_rc dp_tryon(struct gw_snapshot **out, struct gw_str bytes, const uint8_t
 {
 	enum gw_rc rc = gw_snapshot_decode(out, bytes, key, cat, GW_SNAPSHOT_MAX_BYTES, err);
 
+	malloc_trim(0); /* the document as a tree was many times the size of what is kept of it */
 	return rc == GW_OK ? check_new(out, NULL, err) : rc;
 }
 

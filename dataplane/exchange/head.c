@@ -45,7 +45,7 @@ static void choose_id(struct dp_exchange *x)
 
 struct dp_exchange *dp_x_open(struct dp_client *c)
 {
-	struct gw_arena *a = gw_arena_open(sizeof(struct dp_exchange) + 1024);
+	struct gw_arena *a = gw_arena_open(DP_EXCHANGE_ARENA);
 	struct dp_exchange *x = gw_arena_alloc(a, sizeof *x);
 	struct dp_shard *s = c->shard;
 

@@ -176,6 +176,9 @@ struct dp_spend {
 	struct dp_timer timer;
 };
 
+/* What nearly every exchange needs, in one block: itself, the reader of a JSON body, names and texts. */
+#define DP_EXCHANGE_ARENA (sizeof(struct dp_exchange) + 4096)
+
 struct dp_exchange {
 	unsigned magic;
 #define DP_EXCHANGE_MAGIC 0xe8c4a46eu

@@ -79,6 +79,22 @@ static void choose_head(struct dp_exchange *x, bool ended)
 	dp_answer_head(x, t->status ? t->status : 200, type, length, h, 0, NULL);
 }
 
+static void own_text(struct dp_exchange *x, struct gw_str *s)
+{
+	if (s->p && s->p >= x->body.p && s->p < x->body.p + x->body.n)
+		*s = gw_arena_copy(x->a, *s);
+}
+
+/* The client has content now, so no other attempt can follow: a stream need not hold its prompt for minutes. */
+static void release_body(struct dp_exchange *x)
+{
+	if (!x->at.sent || !x->body.p)
+		return;
+	own_text(x, &x->req.model);
+	own_text(x, &x->at.model);
+	gw_buf_fini(&x->body);
+}
+
 /* Write what the scratch holds; `ended`: and the end of the answer. */
 static void flush(struct dp_exchange *x, bool ended)
 {
@@ -115,6 +131,7 @@ static void flush(struct dp_exchange *x, bool ended)
 	}
 	if (out->n > 0 && !x->committed) {
 		x->committed = true;
+		release_body(x);
 		note_good(x); /* whoever streams for minutes must not hold the place of the one that tries a half-open provider */
 	}
 	x->sent_body += (int64_t)out->n;

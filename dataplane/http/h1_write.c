@@ -1,7 +1,6 @@
 /* h1_write.c - serialising heads.  What breaks the grammar here is our own bug, hence the asserts. */
 #include "http/h1_write.h"
 
-#include <stdio.h>
 
 #include "base/str.h"
 #include "http/headers.h"
@@ -45,7 +44,11 @@ const char *dp_status_phrase(unsigned status)
 void dp_write_status_line(struct gw_buf *out, unsigned status)
 {
 	assert(status >= 100 && status <= 599);
-	gw_buf_printf(out, "HTTP/1.1 %u %s\r\n", status, dp_status_phrase(status));
+	gw_buf_add(out, GW_STR("HTTP/1.1 "));
+	gw_buf_add_int(out, status);
+	gw_buf_add_byte(out, ' ');
+	gw_buf_add_c(out, dp_status_phrase(status));
+	gw_buf_add(out, GW_STR("\r\n"));
 }
 
 void dp_write_header_pair(struct gw_buf *out, struct gw_str name, struct gw_str value)
@@ -64,10 +67,10 @@ void dp_write_header(struct gw_buf *out, const char *name, struct gw_str value)
 
 void dp_write_header_int(struct gw_buf *out, const char *name, int64_t value)
 {
-	char text[24];
-	int n = snprintf(text, sizeof text, "%lld", (long long)value);
-
-	dp_write_header(out, name, (struct gw_str){ text, (size_t)n });
+	gw_buf_add_c(out, name);
+	gw_buf_add(out, GW_STR(": "));
+	gw_buf_add_int(out, value);
+	gw_buf_add(out, GW_STR("\r\n"));
 }
 
 void dp_write_head_end(struct gw_buf *out)
@@ -78,7 +81,8 @@ void dp_write_head_end(struct gw_buf *out)
 void dp_write_chunk_head(struct gw_buf *out, size_t n)
 {
 	assert(n > 0);
-	gw_buf_printf(out, "%zx\r\n", n);
+	gw_buf_add_hex(out, n);
+	gw_buf_add(out, GW_STR("\r\n"));
 }
 
 void dp_write_chunk_tail(struct gw_buf *out)

@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 
+#include "base/buf.h"
 #include "base/str.h"
 
 struct range { uint8_t ip[16]; uint8_t bits; enum dp_guard is; };
@@ -108,6 +109,19 @@ const char *dp_addr_text(const struct dp_addr *a, char out[DP_ADDR_TEXT])
 {
 	char ip[INET6_ADDRSTRLEN];
 
+	if (!a->v6 && a->port == 0) { /* the usual case, once for each request */
+		struct gw_buf b;
+
+		gw_buf_init(&b, DP_ADDR_TEXT - 1);
+		for (int i = 0; i < 4; i++) {
+			if (i)
+				gw_buf_add_byte(&b, '.');
+			gw_buf_add_int(&b, a->ip[i]);
+		}
+		memcpy(out, b.p, b.n + 1);
+		gw_buf_fini(&b);
+		return out;
+	}
 	inet_ntop(a->v6 ? AF_INET6 : AF_INET, a->ip, ip, sizeof ip);
 	if (a->port == 0)
 		snprintf(out, DP_ADDR_TEXT, "%s", ip);

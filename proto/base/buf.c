@@ -67,6 +67,27 @@ bool gw_buf_add_byte(struct gw_buf *b, char c)
 	return gw_buf_add(b, (struct gw_str){ &c, 1 });
 }
 
+bool gw_buf_add_int(struct gw_buf *b, int64_t v)
+{
+	char text[24], *p = text + sizeof text;
+	uint64_t n = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
+	do
+		*--p = (char)('0' + n % 10);
+	while (n /= 10);
+	if (v < 0)
+		*--p = '-';
+	return gw_buf_add(b, (struct gw_str){ p, (size_t)(text + sizeof text - p) });
+}
+
+bool gw_buf_add_hex(struct gw_buf *b, uint64_t v)
+{
+	char text[16], *p = text + sizeof text;
+	do
+		*--p = "0123456789abcdef"[v & 15];
+	while (v >>= 4);
+	return gw_buf_add(b, (struct gw_str){ p, (size_t)(text + sizeof text - p) });
+}
+
 bool gw_buf_printf(struct gw_buf *b, const char *fmt, ...)
 {
 	va_list ap;

@@ -29,6 +29,9 @@ void gw_buf_clear(struct gw_buf *b);                   /* n = 0, memory kept, fu
 bool gw_buf_add(struct gw_buf *b, struct gw_str s);    /* false and full when it does not fit */
 bool gw_buf_add_c(struct gw_buf *b, const char *z);
 bool gw_buf_add_byte(struct gw_buf *b, char c);
+/* Numbers as text, for places where printf would be most of the work. */
+bool gw_buf_add_int(struct gw_buf *b, int64_t v);
+bool gw_buf_add_hex(struct gw_buf *b, uint64_t v);     /* lower case, without leading zeros */
 bool gw_buf_printf(struct gw_buf *b, const char *fmt, ...) GW_PRINTF(2, 3);
 /* Room for `n` bytes at the end; returns where to write, or NULL when full.  Then gw_buf_commit(). */
 char *gw_buf_reserve(struct gw_buf *b, size_t n);

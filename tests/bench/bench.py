@@ -1,21 +1,24 @@
 #!/usr/bin/env python3
-"""bench.py: what one worker loop costs, beside nginx in the same run.
+"""bench.py: what Tidegate costs, beside nginx and HAProxy in the same run.
 
-    tests/bench/run.sh [--quick] [--json FILE]
+    tests/bench/run.sh [--quick] [--json FILE] [--bin-dir DIR] [--only M1,M4] [--portkey DIR]
 
-The gateway (or nginx) is pinned to CPU 0, the load and the mock vendor to CPU 1.  The figure is CPU time of the
-gateway's processes per answered request, from /proc/PID/task/*/schedstat; rounds alternate between the systems, so a
-machine whose speed drifts moves both.  Tidegate does key authentication, routing by model, permission, usage, metrics
-and the ledger; nginx forwards.  A round with any answer that is not 200 publishes nothing.
+The gateway (or the ruler in its place) is pinned to CPU 0, the load and the mock vendor to CPU 1.  The figure is CPU time
+of the processes per answered request or event, from /proc/PID/task/*/schedstat; rounds rotate among the systems, so a
+machine whose speed drifts moves all of them; what is compared is the ratio to nginx within a round, as a median with a
+bootstrap interval of 95 %.  Before anything is timed the answers are compared with the vendor's; a window with any
+failure publishes nothing.
+
+Levels: L0 a worker that only forwards; L1 key, route by model, permission, usage, metrics, ledger; L2 L1 with a token
+limit, a budget and the access log.  nginx and HAProxy only forward.  --portkey takes a folder into which
+`npm install @portkey-ai/gateway` was done, for a gateway of the same kind at its defaults.
 """
 import argparse
-import http.client
 import json
 import os
-import re
+import platform
+import random
 import shutil
-import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -23,283 +26,280 @@ import tempfile
 import time
 from pathlib import Path
 
+import measure as m
+from systems import Haproxy, Mock, Nginx, Portkey, Static, Tidegate
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-BODY = json.dumps({"model": "bench", "messages": [{"role": "user", "content": "x" * 900}]})
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+class Plan:
+    """How long and how much; the quick form fits into three minutes."""
+
+    def __init__(self, quick):
+        self.quick = quick
+        self.rounds, self.seconds = (3, 1.5) if quick else (9, 3)
+        self.sizes = {"small": (600, 300)} if quick else {"small": (600, 300), "16k": (16384, 16384), "100k": (1024, 102400)}
+        self.connections = (32,) if quick else (8, 32)
+        self.stream_sets = ((200, 2),) if quick else ((200, 4), (1000, 4))
+        self.memory = (0, 500, 1000, 2000) if quick else (0, 1000, 4000, 9000)
+        self.objects = 10000
+        self.pushes = 30 if quick else 200
+        self.cards = ((10, 10), (10000, 10000)) if quick else ((10, 10), (1000, 1000), (10000, 10000), (10000, 100000))
 
 
-def wait_for(what, check, seconds=20.0):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        try:
-            value = check()
-            if value:
-                return value
-        except (OSError, http.client.HTTPException, ValueError):
-            pass
-        time.sleep(0.005)
-    raise SystemExit(f"bench: {what} did not happen within {seconds:.0f} s")
+def interval(values):
+    """Median and its bootstrap interval of 95 %."""
+    rng = random.Random(1)
+    medians = sorted(statistics.median(rng.choices(values, k=len(values))) for _ in range(500))
+    return {"median": round(statistics.median(values), 3), "low": round(medians[12], 3), "high": round(medians[487], 3)}
 
 
-def tree(pid):
-    """The process and all its children."""
-    pids, queue = [], [pid]
-    while queue:
-        p = queue.pop()
-        pids.append(p)
-        try:
-            for task in os.listdir(f"/proc/{p}/task"):
-                with open(f"/proc/{p}/task/{task}/children") as f:
-                    queue += [int(c) for c in f.read().split()]
-        except OSError:
-            pass
-    return pids
+def against(taken, what, ruler="nginx"):
+    """Ratios within each round to the ruler's."""
+    out = {}
+    for name, rows in taken.items():
+        if name != ruler and name in taken and what in rows[0]:
+            out[name] = interval([r[what] / b["cpu_us"] for r, b in zip(rows, taken[ruler])])
+    return out
 
 
-def cpu_seconds(pids):
-    total = 0
-    for p in pids:
-        try:
-            for task in os.listdir(f"/proc/{p}/task"):
-                with open(f"/proc/{p}/task/{task}/schedstat") as f:
-                    total += int(f.read().split()[0])
-        except OSError:
-            pass
-    return total / 1e9
+def middle(rows, what):
+    return round(statistics.median(r[what] for r in rows), 2)
 
 
-def rss_kib(pid):
-    with open(f"/proc/{pid}/status") as f:
-        return int(re.search(r"VmRSS:\s+(\d+)", f.read()).group(1))
+def summary(taken):
+    keys = ("cpu_us", "cpu_tree_us", "cpu_control_us", "rps", "p50_us", "p99_us", "gap_p50_us", "gap_p99_us", "busy")
+    return {name: {k: middle(rows, k) for k in keys if k in rows[0]} for name, rows in taken.items()}
 
 
-def pinned(cpu, *argv):
-    return ["taskset", "-c", str(cpu), *map(str, argv)]
+class Bench:
+    def __init__(self, options, scratch):
+        self.o, self.scratch, self.plan = options, scratch, Plan(options.quick)
+        self.result = {"machine": self.machine(), "quick": options.quick, "goals": []}
+        for name in ("mock", "load"):
+            subprocess.run(["cc", "-O2", "-D_GNU_SOURCE", "-o", scratch / name, HERE / (name + ".c")], check=True)
+        self.load = m.Load(scratch)
+        self.running = []
+
+    def start(self, make, *args, **how):
+        system = make(*args, **how)
+        self.running.append(system)
+        return system
+
+    def stop(self, *systems):
+        for s in systems:
+            self.running.remove(s)
+            s.stop()
+
+    def machine(self):
+        model = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "")
+
+        def version(*argv):
+            done = subprocess.run(argv, capture_output=True, text=True) if shutil.which(argv[0]) else None
+            return (done.stdout + done.stderr).split("\n")[0] if done else "not installed"
+        return {"cpu": model, "cores": os.cpu_count(), "kernel": platform.release(), "nginx": version("nginx", "-v"),
+                "haproxy": version("haproxy", "-v"), "tidegate": version(self.o.bin_dir / "tidegate-worker", "--version"),
+                "load_average": os.getloadavg()[0], "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+
+    def goal(self, what, value, wanted, must=None, unit=""):
+        met = value is not None and value <= wanted
+        self.result["goals"].append({"what": what, "value": value, "goal": wanted, "must": must, "unit": unit,
+            "met": met, "must_met": None if must is None else value is not None and value <= must})
+
+    def wants(self, name):
+        return not self.o.only or name in self.o.only
+
+    # -- the parts -------------------------------------------------------------------------------------------------------
+
+    def rulers(self, mock):
+        return [self.start(Nginx, mock, self.scratch), self.start(Haproxy, mock, self.scratch)]
+
+    def requests(self):
+        for size, (reply, ask) in self.plan.sizes.items():
+            mock = self.start(Mock, self.scratch, reply)
+            systems = self.rulers(mock)
+            systems += [self.start(Static, self.o.bin_dir, mock, self.scratch, "tidegate-L0"),
+                        self.start(Tidegate, self.o.bin_dir, mock, self.scratch, "tidegate-L1"),
+                        self.start(Tidegate, self.o.bin_dir, mock, self.scratch, "tidegate-L2", level="L2")]
+            if self.o.portkey:
+                systems.append(self.start(Portkey, self.o.portkey, mock))
+            self.result.setdefault("L2_has", systems[4].has)
+            m.gate(systems, mock)
+            for s in systems:
+                m.window(self.load, s, "http", s, 32, 1, 0, m.chat(ask))
+            for connections in self.plan.connections:
+                taken = m.requests(self.load, systems, self.plan.rounds, self.plan.seconds, connections, ask)
+                direct = m.window(self.load, mock, "http", mock, connections, self.plan.seconds, 0, m.chat(ask))
+                self.result["M1 %s c=%d" % (size, connections)] = {"systems": summary(taken), "to_nginx": against(taken, "cpu_us"),
+                    "tree_to_nginx": against(taken, "cpu_tree_us"), "direct_rps": direct["rps"], "rounds": taken}
+            if size == "small":
+                self.small(mock, systems, taken)
+            for s in systems + [mock]:
+                self.stop(s)
+            for name in ("tidegate-L1", "tidegate-L2"):
+                shutil.rmtree(self.scratch / name, ignore_errors=True)
+
+    def small(self, mock, systems, taken):
+        """What needs the small bodies' systems: goals of M1, M2, M3, M7, M11."""
+        ratio = against(taken, "cpu_us")
+        tree = against(taken, "cpu_tree_us")
+        self.goal("CPU per request, L1, worker, times nginx", ratio["tidegate-L1"]["median"], 1.0, 1.25)
+        self.goal("CPU per request, L2, worker, times nginx", ratio["tidegate-L2"]["median"], 1.2, 1.6)
+        self.result["note_tree"] = "with the control plane, which stores the ledger: L1 %s, L2 %s times nginx" % (
+            tree["tidegate-L1"]["median"], tree["tidegate-L2"]["median"])
+        rate = 0.3 * min(middle(taken[n], "rps") for n in ("nginx", "haproxy"))
+        ours = [s for s in systems if s.name in ("nginx", "tidegate-L1")]
+        open_loop = m.latency(self.load, [mock] + ours, self.plan.rounds, self.plan.seconds, round(rate))
+        added = {n: middle(open_loop[n], "p50_us") - middle(open_loop["direct"], "p50_us") for n in ("nginx", "tidegate-L1")}
+        self.result["M2"] = {"rate": round(rate), "systems": summary(open_loop), "added_p50_us": added,
+            "added_p99_us": {n: middle(open_loop[n], "p99_us") - middle(open_loop["direct"], "p99_us") for n in added}}
+        self.goal("added p50 at a third of nginx's rate, times nginx's", round(added["tidegate-L1"] / max(1, added["nginx"]), 2), 1.0)
+        flood = m.rejected(self.load, systems[3], self.plan.rounds, self.plan.seconds)
+        self.result["M11"] = flood
+        self.goal("CPU of a rejected request, times that of a served one", round(statistics.median(r["ratio"] for r in flood), 3), 0.5)
+        if not self.plan.quick:
+            self.result["M3"] = {s.name: m.frontier(self.load, s, 2) for s in ours}
+            self.result["M7"] = m.leak(self.load, systems[3], systems[3].of("tidegate-worker"), 120)
+
+    def streams(self):
+        for n, seconds in self.plan.stream_sets:
+            mock = self.start(Mock, self.scratch, 600, 50, 20, 240)
+            systems = self.rulers(mock) + [self.start(Tidegate, self.o.bin_dir, mock, self.scratch, "tidegate-L1")]
+            if n == self.plan.stream_sets[0][0]:
+                m.gate(systems, mock)
+            taken = m.streams(self.load, systems, self.plan.rounds, seconds, n, 50)
+            direct = m.streams(self.load, [mock], 1, seconds, n, 50)["direct"]
+            ratio = against(taken, "cpu_us")
+            self.result["M4 %d streams" % n] = {"systems": summary(taken), "to_nginx": ratio, "rounds": taken}
+            first = {k: middle(rows, "p50_us") for k, rows in taken.items()}
+            gap = {k: middle(rows, "gap_p99_us") for k, rows in taken.items()}
+            self.result["M5 %d streams" % n] = {"first_event_p50_us": first, "gap_p99_us": gap, "direct": summary({"direct": direct})}
+            self.goal("CPU per event with usage counted, %d streams, times nginx" % n, ratio["tidegate-L1"]["median"], 1.0, 1.25)
+            plateau = [k for k in ("p50_us", "p99_us") if any(low <= middle(taken["tidegate-L1"], k) - middle(direct, k) <= high
+                for low, high in ((37000, 45000), (195000, 215000)))]
+            self.goal("plateaus of 40 or 200 ms, %d streams" % n, len(plateau), 0)
+            for s in systems + [mock]:
+                self.stop(s)
+            shutil.rmtree(self.scratch / "tidegate-L1", ignore_errors=True)
+
+    def memory(self):
+        mock = self.start(Mock, self.scratch, 600, 60, 1000, 240)
+        nginx, ours = self.start(Nginx, mock, self.scratch), self.start(Tidegate, self.o.bin_dir, mock, self.scratch, "tidegate-M6")
+        worker = ours.of("tidegate-worker")
+        self.result["M6"] = {"tidegate": m.memory(self.load, ours, worker, self.plan.memory, 60),
+                             "nginx": m.memory(self.load, nginx, nginx.pids(), self.plan.memory, 60)}
+        points = self.result["M6"]["tidegate"]["points_kib"]
+        self.goal("resident KiB for each open stream", self.result["M6"]["tidegate"]["slope_kib"], 8, 12, "KiB")
+        if points[-1][0] >= 9000:
+            self.goal("resident MiB with 9,000 streams", round(points[-1][1] / 1024, 1), 120, unit="MiB")
+        self.stop(nginx, ours, mock)
+
+    def configuration(self):
+        mock = self.start(Mock, self.scratch, 600, 100, 20, 240)
+        gateway = self.start(Tidegate, self.o.bin_dir, mock, self.scratch, "tidegate-M8", workers=3)
+        few = self.push_set(gateway, 10)
+        many = self.push_set(gateway, self.plan.objects)
+        self.result["M8"] = {"10": few, str(self.plan.objects): many}
+        self.goal("change on 3 workers with 10,000 routes and consumers, p99", many["p99_ms"], 100, unit="ms")
+        self.goal("CPU of a change with 10,000 routes and consumers, times that with 10",
+                  round(many["cpu_ms_per_push"] / max(0.01, few["cpu_ms_per_push"]), 2), 1.5)
+        under = m.pushes_under_load(self.load, gateway, self.plan.objects, 20, 1500 if self.plan.quick else 5000, 5 if self.plan.quick else 15)
+        self.result["M9"] = under
+        self.goal("requests and streams lost over 20 changes under load", under["failed"] + under["broken_streams"], 0)
+        self.result["start_to_ready_ms"] = m.ready(gateway, 3)
+        self.goal("start to ready with 10,000 routes and consumers", max(self.result["start_to_ready_ms"]), 1000, unit="ms")
+        self.stop(gateway, mock)
+
+    def push_set(self, gateway, n):
+        m.fill(gateway, n)
+        time.sleep(1)
+        out = m.pushes(gateway, n, self.plan.pushes)
+        out["worker_rss_kib"] = [m.rss_kib([p]) for p in gateway.of("tidegate-worker")]
+        return out
+
+    def cardinality(self):
+        mock = self.start(Mock, self.scratch)
+        taken = m.cardinality(self.load, self.o.bin_dir, mock, self.scratch, self.plan.cards, self.plan.rounds, self.plan.seconds)
+        base = taken["many-%d-%d" % self.plan.cards[0]]
+        last = taken["many-%d-%d" % self.plan.cards[-1]]
+        ratio = interval([a["cpu_us"] / b["cpu_us"] for a, b in zip(last, base)])
+        self.result["M10"] = {"systems": summary(taken), "largest_to_smallest": ratio}
+        self.goal("CPU per request with %d routes and %d consumers, times that with 10" % self.plan.cards[-1], ratio["median"], 1.05)
+        self.stop(mock)
+
+    def line(self):
+        mock = self.start(Mock, self.scratch, 600, 50, 20, 240)
+        ours = self.start(Tidegate, self.o.bin_dir, mock, self.scratch, "tidegate-M12")
+        self.result["M12"] = m.head_of_line(self.load, ours, 3 if self.plan.quick else 10, 50)
+        self.goal("delay of others' events beside bodies of 10 MB, p99", round(self.result["M12"]["added_p99_us"] / 1000, 2), 2, unit="ms")
+        if not self.plan.quick:
+            self.result["loops"] = m.scaling(self.load, self.o.bin_dir, mock, self.scratch, 5)
+        self.stop(ours, mock)
+
+    def run(self):
+        parts = (("M1", self.requests), ("M4", self.streams), ("M6", self.memory), ("M8", self.configuration),
+                 ("M10", self.cardinality), ("M12", self.line))
+        for name, part in parts:
+            if self.wants(name):
+                began = time.monotonic()
+                part()
+                print("bench: %s took %.0f s" % (name, time.monotonic() - began), file=sys.stderr)
+        self.result["not_measured"] = ["translation between dialects", "M13 TLS", "M14 instruction counts (see docs/performance.md)",
+            "more than one machine", "more than two cores", "real providers"]
 
 
-class Api:
-    def __init__(self, port, token=None):
-        self.port, self.token = port, token
-
-    def __call__(self, method, path, body=None):
-        c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
-        headers = {"Content-Type": "application/json"}
-        if self.token:
-            headers["Authorization"] = f"Bearer {self.token}"
-        c.request(method, "/api/v1" + path, json.dumps(body) if body is not None else None, headers)
-        r = c.getresponse()
-        data = r.read()
-        if r.status >= 300:
-            raise SystemExit(f"bench: {method} {path} gave {r.status}: {data[:300]!r}")
-        return json.loads(data) if data else None
-
-
-class Tidegate:
-    name = "tidegate"
-
-    def __init__(self, bin_dir, mock_port, scratch):
-        self.port, self.console, control, self.admin = (free_port() for _ in range(4))
-        self.data = scratch / "tidegate"
-        self.log = open(scratch / "tidegate.log", "wb")
-        started = time.monotonic()
-        self.process = subprocess.Popen(pinned(0, bin_dir / "tidegate", "up", "--data-dir", self.data, "--console-port",
-            self.console, "--data-port", self.port, "--control-port", control, "--worker-admin-port", self.admin,
-            "--workers", 1, "--loops", 1), stdout=self.log, stderr=self.log)
-        wait_for("the control plane's start", lambda: self.get(self.console, "/healthz") == 200)
-        self.started_s = time.monotonic() - started
-        token = subprocess.run([bin_dir / "tidegate", "token", "create", "--role", "admin", "--data-dir", self.data],
-            check=True, capture_output=True, text=True).stdout.strip()
-        self.api = Api(self.console, token)
-        self.api("POST", "/providers", {"name": "mock", "type": "openai-compatible",
-            "base_url": f"http://127.0.0.1:{mock_port}/v1", "api_keys": [{"name": "main", "value": "sk-bench-000000000000"}]})
-        self.api("POST", "/routes", {"name": "bench", "match": {"models": [{"type": "exact", "value": "bench"}]},
-            "targets": [{"provider": "mock"}]})
-        self.api("POST", "/consumers", {"name": "bench"})
-        self.key = self.api("POST", "/consumers/bench/keys", {"name": "k"})["secret"]
-        wait_for("the first answer", lambda: self.ask() == 200)
-        self.worker = next(p for p in tree(self.process.pid) if self.comm(p) == "tidegate-worker"[:15])
-        self.control = next(p for p in tree(self.process.pid) if self.comm(p) == "tidegate-control"[:15])
-        self.parts = {"cpu_worker_us": [self.worker], "cpu_control_us": [self.control], "cpu_supervisor_us": [self.process.pid]}
-        self.idle = {"worker_kib": rss_kib(self.worker), "control_kib": rss_kib(self.control)}
-
-    @staticmethod
-    def comm(pid):
-        with open(f"/proc/{pid}/comm") as f:
-            return f.read().strip()
-
-    @staticmethod
-    def get(port, path):
-        c = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-        c.request("GET", path)
-        return c.getresponse().status
-
-    def ask(self, model="bench"):
-        c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
-        c.request("POST", "/v1/chat/completions", BODY.replace('"bench"', json.dumps(model)),
-            {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"})
-        return c.getresponse().status
-
-    def pids(self):
-        return tree(self.process.pid)
-
-    def propagation_ms(self, rounds=9):
-        """From the write's begin to the first request that a worker serves by it."""
-        times = []
-        for i in range(rounds):
-            model = f"new-{i}"
-            begin = time.monotonic()
-            self.api("POST", "/routes", {"name": model, "match": {"models": [{"type": "exact", "value": model}]},
-                "targets": [{"provider": "mock"}]})
-            wait_for("the new route", lambda m=model: self.ask(m) == 200)
-            times.append((time.monotonic() - begin) * 1000)
-        return times
-
-    def worker_ready_ms(self, rounds=3):
-        """A killed worker's successor: from its start to readiness, last good snapshot on disk."""
-        times = []
-        for _ in range(rounds):
-            old = self.worker
-            os.kill(old, signal.SIGKILL)
-            self.worker = wait_for("a new worker", lambda o=old: next((p for p in tree(self.process.pid)
-                if p != o and self.comm(p) == "tidegate-worker"[:15]), None))
-            begin = time.monotonic()
-            wait_for("readiness", lambda: self.get(self.admin, "/readyz") == 200)
-            times.append((time.monotonic() - begin) * 1000)
-        return times
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(30)
-
-
-class Nginx:
-    name = "nginx"
-
-    def __init__(self, mock_port, scratch):
-        self.port = free_port()
-        home = scratch / "nginx"
-        home.mkdir()
-        (home / "nginx.conf").write_text(f"""
-daemon off; worker_processes 1; pid {home}/pid; error_log {home}/error.log; user root;
-events {{ worker_connections 10000; }}
-http {{ access_log off; client_body_temp_path {home}/b; proxy_temp_path {home}/p; fastcgi_temp_path {home}/f;
-  uwsgi_temp_path {home}/u; scgi_temp_path {home}/s; keepalive_requests 10000000;
-  upstream mock {{ server 127.0.0.1:{mock_port}; keepalive 512; keepalive_requests 10000000; }}
-  server {{ listen 127.0.0.1:{self.port}; location / {{ proxy_pass http://mock; proxy_http_version 1.1;
-    proxy_set_header Connection ""; proxy_buffering off; }} }} }}
-""")
-        self.process = subprocess.Popen(pinned(0, "nginx", "-c", home / "nginx.conf", "-p", home),
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_for("nginx", lambda: socket.create_connection(("127.0.0.1", self.port), 1).close() is None)
-        self.key = "none"
-
-    def pids(self):
-        return tree(self.process.pid)
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait(10)
-
-
-def wrk(port, key, connections, seconds, scratch):
-    script = scratch / "post.lua"
-    script.write_text(f"""wrk.method = "POST"
-wrk.headers["Content-Type"] = "application/json"
-wrk.headers["Authorization"] = "Bearer {key}"
-wrk.body = [==[{BODY}]==]
-""")
-    out = subprocess.run(pinned(1, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", script,
-        f"http://127.0.0.1:{port}/v1/chat/completions"), capture_output=True, text=True, check=True).stdout
-    if "Non-2xx" in out or "Socket errors" in out:
-        raise SystemExit(f"bench: the load saw errors, nothing is published:\n{out}")
-
-    def ms(text):
-        number, unit = re.match(r"([\d.]+)(us|ms|s)", text).groups()
-        return float(number) * {"us": 0.001, "ms": 1, "s": 1000}[unit]
-    return {"requests": int(re.search(r"(\d+) requests in", out).group(1)),
-            "rps": float(re.search(r"Requests/sec:\s+([\d.]+)", out).group(1)),
-            "p50_ms": ms(re.search(r"^ +50%\s+(\S+)", out, re.M).group(1)), "p99_ms": ms(re.search(r"^ +99%\s+(\S+)", out, re.M).group(1))}
-
-
-def measure(system, connections, seconds, scratch):
-    parts = {"cpu_us": system.pids(), **getattr(system, "parts", {})}
-    before = {name: cpu_seconds(pids) for name, pids in parts.items()}
-    figures = wrk(system.port, system.key, connections, seconds, scratch)
-    for name, pids in parts.items():
-        figures[name] = (cpu_seconds(pids) - before[name]) / figures["requests"] * 1e6
-    return figures
-
-
-def middle(rounds, what):
-    return statistics.median(r[what] for r in rounds)
+def table(result):
+    lines = []
+    for key, part in result.items():
+        if not key.startswith(("M1 ", "M4 ")):
+            continue
+        lines.append(key)
+        for name, f in part["systems"].items():
+            ratio = part["to_nginx"].get(name)
+            lines.append("  %-12s %8.2f us CPU  %9.0f/s  p50 %7.0f us  p99 %8.0f us%s%s" % (name, f["cpu_us"], f["rps"], f["p50_us"], f["p99_us"],
+                "  %.2f times nginx [%.2f-%.2f]" % (ratio["median"], ratio["low"], ratio["high"]) if ratio else "",
+                "  (all processes %.1f us)" % f["cpu_tree_us"] if "cpu_tree_us" in f else ""))
+    lines.append("Goals")
+    for g in result["goals"]:
+        must = "" if g["must"] is None else ", must %g: %s" % (g["must"], "met" if g["must_met"] else "NOT MET")
+        lines.append("  %-7s %s: %s %s (goal %g%s)" % ("met" if g["met"] else "NOT MET", g["what"], g["value"], g["unit"], g["goal"], must))
+    if "note_tree" in result:
+        lines.append("  " + result["note_tree"])
+    lines.append("Not measured here: " + ", ".join(result["not_measured"]))
+    return "\n".join(lines)
 
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--bin-dir", type=Path, default=ROOT / "build" / "bin")
-    p.add_argument("--quick", action="store_true", help="3 rounds of 2 s instead of 9 of 4 s")
-    p.add_argument("--connections", type=int, default=32)
+    p.add_argument("--quick", action="store_true", help="fewer and shorter rounds, at most three minutes")
+    p.add_argument("--only", type=lambda s: s.split(","), default=None, help="M1,M4,M6,M8,M10,M12")
+    p.add_argument("--gate", action="store_true", help="compare the answers of all systems and end, without timing anything")
+    p.add_argument("--portkey", type=Path)
     p.add_argument("--json", type=Path)
     options = p.parse_args()
-    for tool in ("wrk", "nginx", "taskset"):
+    rulers = shutil.which("nginx") and shutil.which("haproxy")
+    for tool in ("taskset", "cc") if options.gate else ("nginx", "haproxy", "taskset", "cc"):
         if not shutil.which(tool):
-            raise SystemExit(f"bench: {tool} is not installed (apt-get install wrk nginx util-linux)")
-    rounds, seconds = (3, 2) if options.quick else (9, 4)
-
+            raise SystemExit("bench: %s is not installed (apt-get install nginx-light haproxy util-linux gcc)" % tool)
     with tempfile.TemporaryDirectory(prefix="tidegate-bench-") as scratch:
-        scratch = Path(scratch)
-        subprocess.run(["cc", "-O2", "-D_GNU_SOURCE", "-o", scratch / "mock", HERE / "mock.c"], check=True)
-        mock_port = free_port()
-        mock = subprocess.Popen(pinned(1, scratch / "mock", mock_port, 600), stdout=subprocess.PIPE)
-        mock.stdout.readline()
-        systems, result = [], {}
+        bench = Bench(options, Path(scratch))
         try:
-            systems = [Tidegate(options.bin_dir, mock_port, scratch), Nginx(mock_port, scratch)]
-            ours = systems[0]
-            for s in systems:
-                wrk(s.port, s.key, options.connections, 1, scratch)
-            taken = {s.name: [] for s in systems}
-            for r in range(rounds):
-                for s in systems if r % 2 else reversed(systems):
-                    taken[s.name].append(measure(s, options.connections, seconds, scratch))
-            for name, rows in taken.items():
-                result[name] = {k: round(middle(rows, k), 3) for k in rows[0]}
-                result[name]["rounds"] = rows
-            ratios = [a["cpu_us"] / b["cpu_us"] for a, b in zip(taken["tidegate"], taken["nginx"])]
-            workers = [a["cpu_worker_us"] / b["cpu_us"] for a, b in zip(taken["tidegate"], taken["nginx"])]
-            result["ratio_worker_cpu_to_nginx"] = round(statistics.median(workers), 3)
-            result["ratio_cpu_to_nginx"] = {"median": round(statistics.median(ratios), 3),
-                "min": round(min(ratios), 3), "max": round(max(ratios), 3)}
-            result["idle_rss_kib"] = ours.idle
-            result["worker_rss_after_load_kib"] = rss_kib(ours.worker)
-            result["control_start_ms"] = round(ours.started_s * 1000)
-            result["propagation_ms"] = [round(t, 1) for t in ours.propagation_ms()]
-            result["worker_ready_ms"] = [round(t, 1) for t in ours.worker_ready_ms()]
+            if options.gate:
+                mock = bench.start(Mock, bench.scratch, 600, 20, 5, 240)
+                m.gate((bench.rulers(mock) if rulers else []) + [bench.start(Static, options.bin_dir, mock, bench.scratch),
+                    bench.start(Tidegate, options.bin_dir, mock, bench.scratch, "tidegate-L1"),
+                    bench.start(Tidegate, options.bin_dir, mock, bench.scratch, "tidegate-L2", level="L2")], mock)
+                print("bench: the answers of all systems are the vendor's%s" % ("" if rulers else "; nginx or HAProxy is not installed"))
+                return
+            bench.run()
         finally:
-            for s in systems:
-                s.stop()
-            mock.terminate()
-            mock.wait(10)
-    for name in ("tidegate", "nginx"):
-        f = result[name]
-        print(f"{name:9} {f['rps']:9.0f} req/s  {f['cpu_us']:6.1f} us CPU/request  p50 {f['p50_ms']:.2f} ms  p99 {f['p99_ms']:.2f} ms")
-    r = result["ratio_cpu_to_nginx"]
-    t = result["tidegate"]
-    print(f"of it: worker {t['cpu_worker_us']:.1f} us, control plane {t['cpu_control_us']:.1f} us, supervisor {t['cpu_supervisor_us']:.1f} us")
-    print(f"CPU per request against nginx: all of Tidegate {r['median']} (min {r['min']}, max {r['max']}), "
-          f"the worker alone {result['ratio_worker_cpu_to_nginx']}")
-    print(f"idle RSS: worker {ours.idle['worker_kib']} KiB, control plane {ours.idle['control_kib']} KiB; "
-          f"worker after load {result['worker_rss_after_load_kib']} KiB")
-    print(f"a change is served after: median {statistics.median(result['propagation_ms']):.0f} ms, max {max(result['propagation_ms']):.0f} ms")
-    print(f"worker start to ready: {result['worker_ready_ms']} ms")
+            for s in list(bench.running):
+                bench.stop(s)
+    print(table(bench.result))
     if options.json:
-        options.json.write_text(json.dumps(result, indent=1) + "\n")
+        options.json.write_text(json.dumps(bench.result, indent=1) + "\n")
 
 
 if __name__ == "__main__":
