@@ -174,7 +174,7 @@ class Upstream:
     Listens; runs `script(wire)` for every connection in a thread of its own. A play of one scene per connection is a list.
 
         Upstream([reset_at_once, answer_plainly])    the first connection is reset, each later one is served
-        Upstream(script, tls.server("good"))         the same over TLS; see harness/certificates.py
+        Upstream(script, authority.server())         the same over TLS; see harness/impostors.py
     """
 
     def __init__(self, script=answer_plainly, context=None):

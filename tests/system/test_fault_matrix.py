@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from harness.certificates import Authority
+from harness.impostors import Authority
 from harness.fault_table import EXPECTED
 from harness.faults import FAULTS, PLAIN, REFUSED, STRANGER
 from harness.waiting import wait_until

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from harness.certificates import Authority
+from harness.impostors import Authority
 from harness.waiting import wait_until
 from harness.worker import Upstream, Worker, answer_as_asked, config, request
 
