@@ -61,10 +61,13 @@ static void collect_pools(struct dp_shard *s, void *arg)
 		if (k == p->n) {
 			if (p->n == MAX_POOLS)
 				continue;
-			p->v[p->n++] = (struct dp_pool_gauge){ gw_arena_copy(p->a, c[i].provider), 0, 0 }; /* the pool may be gone later */
+			p->v[p->n++] = (struct dp_pool_gauge){ .provider = gw_arena_copy(p->a, c[i].provider) }; /* the pool may be gone later */
 		}
 		p->v[k].idle += c[i].idle;
 		p->v[k].busy += c[i].busy;
+		/* Health is shared by all loops: each tells the same, as far as it has a pool. */
+		p->v[k].keys_out = c[i].keys_out > p->v[k].keys_out ? c[i].keys_out : p->v[k].keys_out;
+		p->v[k].endpoints_out = c[i].endpoints_out > p->v[k].endpoints_out ? c[i].endpoints_out : p->v[k].endpoints_out;
 	}
 	free(c);
 }

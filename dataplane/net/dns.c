@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "base/str.h"
 #include "net/impl.h"
 
 #define KEEP_GOOD_MS 30000         /* when no one says how long: /etc/hosts, a container's own resolver */
@@ -32,6 +33,7 @@ struct dp_dns_entry {
 	bool failing;                 /* the last refresh failed; said once */
 	struct dp_deferred later;
 	int64_t expires_ms, good_ms;  /* ask again from then on; when the addresses were learnt */
+	int64_t keep_ms;              /* as the name server last said */
 	struct dp_addr addr[DP_DNS_MAX_ADDRS];
 	size_t n;
 	char text[96];
@@ -182,13 +184,16 @@ static void on_ttl(uv_work_t *w, int cancelled)
 
 	e->asking_ttl = false;
 	atomic_fetch_sub(&e->dns->loop->lookups, 1);
-	if (!cancelled && e->found.ttl_ms >= 0 && !e->asking)
-		e->expires_ms = e->good_ms + keep_for(e->found.ttl_ms);
+	if (cancelled || e->found.ttl_ms < 0)
+		return;
+	e->keep_ms = keep_for(e->found.ttl_ms);
+	if (!e->asking && !e->failing)
+		e->expires_ms = e->good_ms + e->keep_ms;
 }
 
 static void ask_how_long(struct dp_dns_entry *e)
 {
-	if (e->asking_ttl)
+	if (e->asking_ttl || gw_str_is(e->name, "localhost"))
 		return;
 	e->ttl_work.data = e;
 	e->found.v6 = e->addr[0].v6;
@@ -227,7 +232,7 @@ static void on_answer(uv_work_t *w, int cancelled)
 		e->text[0] = '\0';
 		e->failing = false;
 		e->good_ms = now;
-		e->expires_ms = now + KEEP_GOOD_MS;
+		e->expires_ms = now + e->keep_ms;
 		ask_how_long(e);
 	} else {
 		keep_or_forget(e, status == EAI_SYSTEM ? "the resolver failed" : gai_strerror(status ? status : EAI_NODATA));
@@ -272,6 +277,7 @@ static struct dp_dns_entry *entry_for(struct dp_loop *l, struct gw_str host)
 	e = gw_alloc(sizeof *e);
 	e->name = (struct gw_str){ gw_strdup_n(host.p, host.n), host.n };
 	e->dns = l->dns;
+	e->keep_ms = KEEP_GOOD_MS;
 	gw_list_init(&e->waiters);
 	gw_map_put(l->dns->map, e->name, e);
 	return e;

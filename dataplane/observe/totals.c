@@ -273,6 +273,15 @@ static void write_gauges(struct page *p, const struct dp_gauges *g)
 		gw_metric_label(p->out, "state", i % 2 ? GW_STR("busy") : GW_STR("idle"));
 		end(p, i % 2 ? pool->busy : pool->idle);
 	}
+	gw_metric_head(p->out, GW_METRIC_UPSTREAM_OUT);
+	for (size_t i = 0; i < 2 * g->n_pools; i++) {
+		const struct dp_pool_gauge *pool = &g->pools[i / 2];
+
+		gw_buf_printf(p->out, "%s{", gw_metric_name(GW_METRIC_UPSTREAM_OUT));
+		gw_metric_label(p->out, "provider", pool->provider);
+		gw_metric_label(p->out, "what", i % 2 ? GW_STR("endpoint") : GW_STR("key"));
+		end(p, i % 2 ? pool->endpoints_out : pool->keys_out);
+	}
 	for (size_t i = 0; i < p->all.n; i++)
 		in_set[p->all.v[i].set]++;
 	gw_metric_head(p->out, GW_METRIC_SERIES_ROWS);

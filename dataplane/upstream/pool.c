@@ -686,6 +686,7 @@ void dp_place_leave(struct dp_place *pl)
 
 size_t dp_pools_count(const struct dp_pools *ps, struct dp_pool_count *out, size_t cap)
 {
+	int64_t now = dp_loop_now(ps->loop);
 	struct gw_str key;
 	void *v;
 	size_t n = 0;
@@ -703,6 +704,10 @@ size_t dp_pools_count(const struct dp_pools *ps, struct dp_pool_count *out, size
 			c->busy += ep->n[UP_BUSY];
 			c->waiting += ep->n_waiting;
 		}
+		for (size_t i = 0; i < p->n; i++)
+			c->endpoints_out += dp_health_closed_until(p->v[i]->health, now) > now;
+		for (size_t i = 0; i < p->n_keys; i++)
+			c->keys_out += dp_health_closed_until(p->keys[i], now) > now;
 	}
 	return n;
 }

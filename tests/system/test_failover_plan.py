@@ -221,6 +221,7 @@ def test_the_breaker_opens_and_one_request_tries(rig):
     for _ in range(5):
         assert ask(worker)[:3] == (200, "p1", "1"), "open: not even tried"
     assert len(first.requests) == 3
+    assert 'tidegate_upstream_out{provider="p0",what="endpoint"} 1' in worker.admin("/metrics")
     healed.set()
     talks = []
 
@@ -233,6 +234,7 @@ def test_the_breaker_opens_and_one_request_tries(rig):
     assert len(first.requests) == 4
     gate.set()
     wait_until(lambda: ask(worker)[1] == "p0", 5, "recovery")
+    assert worker.metric("tidegate_upstream_out") == 0
 
 
 def test_when_everything_is_open_the_least_bad_is_tried(rig):
