@@ -4,7 +4,7 @@ import pytest
 from harness.gateway import ADMIN, PASSWORD
 
 PAGES = ["/", "/providers", "/providers/new", "/providers/p0", "/routes", "/routes/new", "/routes/r0", "/consumers",
-         "/consumers/app1", "/plugins", "/workers", "/revisions", "/audit", "/settings/data-plane"]
+         "/consumers/app1", "/plugins", "/workers", "/revisions", "/audit", "/settings/data-plane", "/requests"]
 
 
 @pytest.fixture(scope="module")
