@@ -299,6 +299,12 @@ class Worker:
     def fds(self):
         return open_files(self.daemon.pid)
 
+    def cpu(self):
+        """Seconds of processor that it has used."""
+        with open("/proc/%d/stat" % self.daemon.pid) as stat:
+            fields = stat.read().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def rss(self):
         """Resident bytes."""
         with open("/proc/%d/status" % self.daemon.pid) as status:

@@ -128,7 +128,7 @@ def test_framing_that_is_ambiguous_reaches_nobody(stand, name):
         answer = exchange(stand.port, REFUSED[name] + SMUGGLED)
     except (BrokenPipeError, ConnectionResetError):   # it was answered and closed before all of it was sent
         answer = b""
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
     # A reset may overtake the answer when more is sent than is ever read; whatever arrived is one refusal.
     assert answer or len(REFUSED[name]) > 100_000
     if answer:
@@ -204,7 +204,7 @@ def test_framing_timers_end_slow_clients(stand):
     slow = [Talk(stand.port, 10).send(head[:20]) for _ in range(150)]
     slow += [Talk(stand.port, 10).send(head + b"\r\n\r\n" + body[:4]) for _ in range(150)]
     began = time.monotonic()
-    assert Talk(stand.port).send(GOOD).answer()[0] == 200 and time.monotonic() - began < 2
+    assert Talk(stand.port).send(GOOD).answer()[0] == 200 and time.monotonic() - began < 5
     dripping = slow[0]
     try:
         for i in range(20, 60):

@@ -4,7 +4,6 @@ Threats T07, T08; docs/adr/0010.
 """
 import json
 import random
-import time
 
 import pytest
 
@@ -99,9 +98,9 @@ def test_json_that_reads_two_ways_is_refused(stand, name):
 @pytest.mark.parametrize("name", list(MALFORMED))
 def test_json_that_is_none_is_refused(stand, name):
     """T07 T08."""
-    began = time.monotonic()
+    began = stand.cpu()
     assert ask(stand, MALFORMED[name])[:2] == (400, "invalid_json")
-    assert time.monotonic() - began < 3
+    assert stand.cpu() - began < 2
 
 
 @pytest.mark.parametrize("name", list(MODELLESS))
@@ -192,7 +191,7 @@ def test_json_bombs_cost_no_more_than_their_bytes(stand, name, unit):
     body = b'{"model":"m","x":[%s]}' % b",".join([unit] * ((1 << 20) // (len(unit) + 1)))
     talk = stand.talk(20)
     ask(stand, body, talk)
-    before, began = stand.rss(), time.monotonic()
+    before, began = stand.rss(), stand.cpu()
     for _ in range(3):
         assert ask(stand, body, talk)[0] == 200
-    assert time.monotonic() - began < 3 * 2 and stand.rss() - before < 24 << 20
+    assert stand.cpu() - began < 3 * 2 and stand.rss() - before < 24 << 20, "processor time: the machine may be busy with others"
