@@ -3,7 +3,7 @@
 
 #include "store/request_log.h"
 
-#define BUDGET        50000           /* rows that one call looks at */
+#define BUDGET        20000           /* rows that one call looks at */
 #define EXPORT_BUDGET 1000000
 #define EXPORT_ROWS   20000           /* of one table; the next begins at its cursor */
 #define EXPORT_BYTES  (24u << 20)
