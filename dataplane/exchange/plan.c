@@ -197,7 +197,7 @@ bool dp_plan_first(struct dp_exchange *x, struct dp_place *place)
 		return choose_pinned(x, place);
 	if (x->admission.limited) /* a limit of our own has sent it there */
 		return choose_fallback(x, place);
-	if (primary_is_closed(x) && choose_fallback(x, place))
+	if (!x->plan.stay && primary_is_closed(x) && choose_fallback(x, place))
 		return true;
 	return choose_target(x, true, place) ||
 	       (x->route->fallback.enabled && choose_fallback(x, place));
