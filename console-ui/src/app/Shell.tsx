@@ -3,6 +3,7 @@ import {
   ApiOutlined,
   AppstoreOutlined,
   AuditOutlined,
+  BarChartOutlined,
   BranchesOutlined,
   ClusterOutlined,
   CloudServerOutlined,
@@ -13,7 +14,9 @@ import {
   MenuOutlined,
   SettingOutlined,
   UnorderedListOutlined,
+  TagsOutlined,
   UserOutlined,
+  WalletOutlined,
 } from '@ant-design/icons';
 import { useQueryClient } from '@tanstack/react-query';
 import { Button, Drawer, Dropdown } from 'antd';
@@ -61,6 +64,15 @@ function Side() {
           </Place>
           <Place to="/consumers" icon={<KeyOutlined />} id="consumers">
             {t('nav.consumers')}
+          </Place>
+          <Place to="/quotas" icon={<WalletOutlined />} id="quotas">
+            {t('nav.quotas')}
+          </Place>
+          <Place to="/prices" icon={<TagsOutlined />} id="prices">
+            {t('nav.prices')}
+          </Place>
+          <Place to="/usage" icon={<BarChartOutlined />} id="usage">
+            {t('nav.usage')}
           </Place>
           <Place to="/plugins" icon={<AppstoreOutlined />} id="plugins">
             {t('nav.plugins')}

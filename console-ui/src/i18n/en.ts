@@ -1,4 +1,6 @@
 /* English.  zh.ts has the same keys; a test compares them. */
+import { moneyEn } from './money.en';
+
 export const en = {
   brand: 'Tidegate',
   common: {
@@ -91,6 +93,9 @@ export const en = {
     providers: 'Providers',
     routes: 'Routes',
     consumers: 'Consumers',
+    quotas: 'Quotas',
+    prices: 'Prices',
+    usage: 'Usage',
     plugins: 'Plugins',
     system: 'System',
     requests: 'Requests',
@@ -593,6 +598,7 @@ export const en = {
     deleteTitle: 'Revoke key {{name}}?',
     deleteText: 'Applications that use it get 401 within seconds. It cannot be brought back.',
   },
+  ...moneyEn,
   plugins: {
     title: 'Plugins',
     lead: 'What is set here holds for everybody; a route or a consumer can have its own settings instead.',

@@ -1,4 +1,6 @@
 /* 简体中文。键与 en.ts 相同，由测试比对。 */
+import { moneyZh } from './money.zh';
+
 export const zh = {
   brand: 'Tidegate',
   common: {
@@ -89,6 +91,9 @@ export const zh = {
     providers: '提供商',
     routes: '路由',
     consumers: '消费者',
+    quotas: '配额',
+    prices: '价格',
+    usage: '用量',
     plugins: '插件',
     system: '系统',
     requests: '请求',
@@ -582,6 +587,7 @@ export const zh = {
     deleteTitle: '吊销密钥 {{name}}？',
     deleteText: '使用它的应用将在数秒内收到 401，且无法恢复。',
   },
+  ...moneyZh,
   plugins: {
     title: '插件',
     lead: '这里的设置对所有人生效；路由或消费者可以有自己的设置。',

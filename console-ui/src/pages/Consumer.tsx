@@ -16,6 +16,8 @@ import { PluginsEditor, pluginsFromForm, pluginsToForm } from '../forms/PluginsE
 import { PairsInput, useRules } from '../forms/inputs';
 import { useApiForm } from '../forms/useApiForm';
 import { ModelsSelect } from './Consumers';
+import { ConsumerQuotas } from './Quotas';
+import { UsageChart, type UsageFilter } from './Usage';
 import { NewKeyDialog, RotateDialog, ShownKeyDialog } from './KeyDialogs';
 import { FormSelect } from '../forms/FormSelect';
 
@@ -32,6 +34,15 @@ export function routesOpenTo(routes: Schemas['Route'][] | undefined, consumer: P
       return consumers.includes(consumer.name) || groups.some((group) => (consumer.groups ?? []).includes(group));
     })
     .map((route) => route.name);
+}
+
+/** The last thirty days of one consumer, on the edge of an hour so that the answer can be kept. */
+function lastMonth(consumer: string): UsageFilter {
+  const to = Math.ceil(Date.now() / 3_600_000) * 3_600_000;
+  return {
+    group_by: '', consumer, bucket: 'day', from: new Date(to - 30 * 86_400_000).toISOString(), to: new Date(to).toISOString(),
+    time_zone: Intl.DateTimeFormat().resolvedOptions().timeZone || 'UTC',
+  };
 }
 
 function keyState(key: Schemas['ConsumerKey'], now = Date.now()): 'active' | 'disabled' | 'expired' {
@@ -276,6 +287,7 @@ export function ConsumerPage() {
     >
       <div className="stack gap-16">
         <Keys consumer={object} />
+        <ConsumerQuotas consumer={name} groups={object.groups ?? []} />
         <Card title={t('consumers.mayCall')} testId="consumer-routes">
           {open.length === 0 ? (
             <p className="muted">{t('consumers.noRoutes')}</p>
@@ -298,6 +310,9 @@ export function ConsumerPage() {
             </div>
           </SeriesFrame>
         </section>
+        <Card title={t('usage.chart30')} testId="consumer-usage">
+          <UsageChart filter={lastMonth(name)} />
+        </Card>
         <ConsumerForm key={consumer.data.etag} stored={consumer.data} onSaved={() => void consumer.refetch()} />
       </div>
     </Page>

@@ -1,0 +1,337 @@
+/* Prepaid amounts and budgets: what is left of each, and the book behind it. */
+import { PlusOutlined } from '@ant-design/icons';
+import { useQuery } from '@tanstack/react-query';
+import { Button, Form, Input, Modal, Radio, type ButtonProps } from 'antd';
+import { useState } from 'react';
+import { useTranslation } from 'react-i18next';
+import { api, need, type Schemas } from '../api/client';
+import { useMay, usePaged, useRefresh } from '../api/queries';
+import { Ago, DeleteButton } from '../components/Bits';
+import { EnableSwitch } from '../components/EnableSwitch';
+import { Empty, List, LoadingRows, useDebounced } from '../components/List';
+import { Card, Page } from '../components/Page';
+import { ProblemAlert } from '../components/Problem';
+import { QuotaBar, useAmount } from '../components/QuotaBar';
+import { FormSelect } from '../forms/FormSelect';
+import { useRules } from '../forms/inputs';
+import { useApiForm } from '../forms/useApiForm';
+import { microToText, textToMicro } from '../lib/money';
+
+type Quota = Schemas['Quota'];
+
+interface Values {
+  name: string;
+  subject: 'consumer' | 'group' | 'key';
+  who: string;
+  unit: Quota['unit'];
+  currency?: string;
+  limit: string;
+  period: Quota['period'];
+  time_zone: string;
+  on_exceeded: Quota['on_exceeded'];
+  thresholds: string[];
+}
+
+/** What a person typed as the API's amount; undefined: not one. */
+export function amountOf(unit: Quota['unit'], text: string): number | undefined {
+  if (unit === 'money') return textToMicro(text) ?? undefined;
+  return /^[0-9]{1,15}$/.test(text.trim()) ? Number(text) : undefined;
+}
+
+function bodyOf({ subject, who, limit, thresholds, ...rest }: Values): Schemas['QuotaWrite'] {
+  return {
+    ...rest,
+    [subject]: who,
+    currency: rest.unit === 'money' ? rest.currency : null,
+    limit: amountOf(rest.unit, limit) ?? 0,
+    thresholds: thresholds.map(Number).filter((n) => n > 0).sort((a, b) => a - b),
+  } as Schemas['QuotaWrite'];
+}
+
+function NewQuota({ open, onClose, consumer }: { open: boolean; onClose: () => void; consumer?: string }) {
+  const { t } = useTranslation();
+  const rules = useRules();
+  const refresh = useRefresh();
+  const edit = useApiForm<Values>();
+  const unit = Form.useWatch('unit', edit.form) ?? 'tokens';
+  const close = () => {
+    edit.form.resetFields();
+    edit.clear();
+    onClose();
+  };
+  const make = (values: Values) =>
+    edit.submit(async () => {
+      await need(api.POST('/quotas', { body: bodyOf(values) }));
+      await refresh('quotas');
+      close();
+    });
+  return (
+    <Modal
+      open={open}
+      title={t('quotas.newTitle')}
+      onCancel={close}
+      onOk={() => edit.form.submit()}
+      okText={t('quotas.create')}
+      cancelText={t('common.cancel')}
+      confirmLoading={edit.busy}
+      okButtonProps={{ 'data-testid': 'quota-create' } as ButtonProps}
+      forceRender
+    >
+      <Form<Values>
+        form={edit.form}
+        layout="vertical"
+        onFinish={make}
+        name="new-quota"
+        initialValues={{
+          subject: 'consumer', who: consumer, unit: 'tokens', currency: 'USD', period: 'month',
+          time_zone: Intl.DateTimeFormat().resolvedOptions().timeZone || 'UTC', on_exceeded: 'refuse', thresholds: ['80'],
+        }}
+      >
+        <ProblemAlert error={edit.error} rest={edit.rest} />
+        <Form.Item name="name" label={t('form.name')} rules={rules.name} validateFirst extra={t('form.nameHelp')}>
+          <Input className="mono" spellCheck={false} placeholder="design-monthly" data-testid="quota-name" />
+        </Form.Item>
+        <Form.Item name="subject" label={t('quotas.subject')}>
+          <Radio.Group options={(['consumer', 'group', 'key'] as const).map((value) => ({ value, label: t(`quotas.subjects.${value}`) }))} data-testid="quota-subject" />
+        </Form.Item>
+        <Form.Item name="who" label={t('quotas.who')} rules={[rules.required]}>
+          <Input className="mono" spellCheck={false} data-testid="quota-who" />
+        </Form.Item>
+        <Form.Item name="unit" label={t('quotas.unit')}>
+          <Radio.Group options={(['tokens', 'requests', 'money'] as const).map((value) => ({ value, label: t(`quotas.units.${value}`) }))} data-testid="quota-unit" />
+        </Form.Item>
+        {unit === 'money' && (
+          <Form.Item name="currency" label={t('quotas.currency')} rules={[{ pattern: /^[A-Z]{3}$/, message: t('quotas.currencyHelp') }]}>
+            <Input maxLength={3} data-testid="quota-currency" />
+          </Form.Item>
+        )}
+        <Form.Item
+          name="limit"
+          label={t('quotas.limit')}
+          extra={unit === 'money' ? t('quotas.limitMoneyHelp') : undefined}
+          rules={[{ validator: async (_, value: string) => { if (amountOf(unit, value ?? '') === undefined) throw new Error(t('quotas.limitWrong')); } }]}
+        >
+          <Input inputMode="decimal" data-testid="quota-limit" />
+        </Form.Item>
+        <Form.Item name="period" label={t('quotas.period')}>
+          <FormSelect options={(['total', 'day', 'week', 'month'] as const).map((value) => ({ value, label: t(`quotas.periods.${value}`) }))} data-testid="quota-period" />
+        </Form.Item>
+        <Form.Item name="time_zone" label={t('quotas.timeZone')}>
+          <Input spellCheck={false} data-testid="quota-zone" />
+        </Form.Item>
+        <Form.Item name="on_exceeded" label={t('quotas.onExceeded')}>
+          <Radio.Group options={(['refuse', 'allow'] as const).map((value) => ({ value, label: t(`quotas.exceeded.${value}`) }))} data-testid="quota-exceeded" />
+        </Form.Item>
+        <Form.Item name="thresholds" label={t('quotas.thresholds')} extra={t('quotas.thresholdsHelp')}>
+          <FormSelect mode="tags" open={false} suffixIcon={null} tokenSeparators={[',', ' ']} data-testid="quota-thresholds" />
+        </Form.Item>
+      </Form>
+    </Modal>
+  );
+}
+
+interface Change {
+  kind: 'add' | 'subtract' | 'refresh';
+  amount?: string;
+  reason: string;
+}
+
+function Book({ quota, onClose }: { quota: Quota | null; onClose: () => void }) {
+  const { t } = useTranslation();
+  const may = useMay('operator');
+  const refresh = useRefresh();
+  const amount = useAmount();
+  const edit = useApiForm<Change>();
+  const rules = useRules();
+  const name = quota?.name ?? '';
+  const book = useQuery({
+    queryKey: ['quotas', 'book', name],
+    queryFn: () => need(api.GET('/quotas/{name}/entries', { params: { path: { name }, query: { limit: 50 } } })),
+    enabled: quota !== null,
+  });
+  const change = ({ kind, amount: text, reason }: Change) =>
+    edit.submit(async () => {
+      const value = text ? amountOf(quota?.unit ?? 'tokens', text) : null;
+      await need(api.POST('/quotas/{name}/entries', { params: { path: { name } }, body: { kind, amount: value ?? null, reason } }));
+      edit.form.resetFields();
+      await refresh('quotas');
+    });
+  return (
+    <Modal open={quota !== null} title={t('quotas.bookOf', { name })} onCancel={onClose} footer={null} width={640} destroyOnHidden>
+      <div className="stack gap-16">
+        {may && (
+          <Form<Change> form={edit.form} layout="vertical" onFinish={change} name="quota-change" initialValues={{ kind: 'add' }}>
+            <ProblemAlert error={edit.error} rest={edit.rest} />
+            <Form.Item name="kind" label={t('quotas.change')}>
+              <Radio.Group
+                options={(['add', 'subtract', 'refresh'] as const).map((value) => ({ value, label: t(`quotas.kinds.${value}`) }))}
+                data-testid="quota-change-kind"
+              />
+            </Form.Item>
+            <Form.Item name="amount" label={t('quotas.amountLabel')}>
+              <Input inputMode="decimal" placeholder={quota?.unit === 'money' ? microToText(quota.limit) : String(quota?.limit ?? '')} data-testid="quota-change-amount" />
+            </Form.Item>
+            <Form.Item name="reason" label={t('quotas.reason')} rules={[rules.required]}>
+              <Input maxLength={500} data-testid="quota-change-reason" />
+            </Form.Item>
+            <Button type="primary" htmlType="submit" loading={edit.busy} data-testid="quota-change-save">
+              {t('quotas.enter')}
+            </Button>
+          </Form>
+        )}
+        {book.isPending ? (
+          <LoadingRows rows={2} />
+        ) : (
+          <ul className="rows" aria-label={t('quotas.bookOf', { name })} data-testid="quota-book">
+            {(book.data?.items ?? []).map((entry) => (
+              <li key={entry.id} style={{ padding: '8px 0' }}>
+                <div className="line gap-8" style={{ flexWrap: 'wrap', justifyContent: 'space-between' }}>
+                  <span>
+                    <strong>{t(`quotas.kinds.${entry.kind}`)}</strong>{' '}
+                    {entry.kind === 'threshold' ? `${entry.amount} %` : entry.kind === 'exhausted' || !quota ? '' : amount(quota, entry.amount)} {entry.reason}
+                  </span>
+                  <span className="muted">
+                    {entry.actor} · <Ago at={entry.at} />
+                  </span>
+                </div>
+              </li>
+            ))}
+            {book.data?.items.length === 0 && <li className="muted">{t('quotas.bookEmpty')}</li>}
+          </ul>
+        )}
+      </div>
+    </Modal>
+  );
+}
+
+function QuotaRow({ quota, onBook }: { quota: Quota; onBook: () => void }) {
+  const { t } = useTranslation();
+  const may = useMay('operator');
+  const refresh = useRefresh();
+  const who = quota.consumer ?? quota.group ?? quota.key ?? '';
+  const subject = quota.consumer ? 'consumer' : quota.group ? 'group' : 'key';
+  return (
+    <div className="stack gap-8" style={{ padding: '14px 20px' }} data-testid={`quota-${quota.name}`}>
+      <div className="line gap-8" style={{ flexWrap: 'wrap', justifyContent: 'space-between' }}>
+        <span>
+          <strong className="break">{quota.name}</strong>{' '}
+          <span className="muted">
+            {t(`quotas.subjects.${subject}`)} {who} · {t(`quotas.periods.${quota.period}`)}
+            {quota.on_exceeded === 'allow' ? ` · ${t('quotas.exceeded.allow')}` : ''}
+          </span>
+        </span>
+        <span className="line gap-8">
+          <Button size="small" onClick={onBook} data-testid={`quota-${quota.name}-book`}>
+            {t('quotas.book')}
+          </Button>
+          {may && (
+            <>
+              <DeleteButton
+                bare
+                size="small"
+                type="text"
+                label={t('quotas.deleteOf', { name: quota.name })}
+                testId={`quota-${quota.name}-delete`}
+                question={t('quotas.deleteTitle', { name: quota.name })}
+                text={t('quotas.deleteText')}
+                onDelete={() => need(api.DELETE('/quotas/{name}', { params: { path: { name: quota.name } } }))}
+                onDone={() => void refresh('quotas')}
+              />
+              <EnableSwitch
+                name={quota.name}
+                enabled={quota.enabled !== false}
+                testId={`quota-${quota.name}-enabled`}
+                onChange={async (enabled) => {
+                  await need(api.PATCH('/quotas/{name}', { params: { path: { name: quota.name } }, body: { enabled } }));
+                  await refresh('quotas');
+                }}
+              />
+            </>
+          )}
+        </span>
+      </div>
+      <QuotaBar quota={quota} />
+    </div>
+  );
+}
+
+export function QuotasPage() {
+  const { t } = useTranslation();
+  const may = useMay('operator');
+  const [search, setSearch] = useState('');
+  const [open, setOpen] = useState(false);
+  const [book, setBook] = useState<Quota | null>(null);
+  const q = useDebounced(search);
+  const query = usePaged(
+    ['quotas', 'list', q],
+    (cursor) => need(api.GET('/quotas', { params: { query: { cursor, q: q || undefined, limit: 50 } } })),
+    { refetchInterval: 5000 },
+  );
+  const add = may && (
+    <Button type="primary" icon={<PlusOutlined />} onClick={() => setOpen(true)} data-testid="quota-add">
+      {t('quotas.add')}
+    </Button>
+  );
+  return (
+    <Page title={t('quotas.title')} lead={t('quotas.lead')} actions={add}>
+      <List
+        query={query}
+        testId="quotas"
+        label={t('quotas.title')}
+        search={{ value: search, onChange: setSearch, placeholder: t('quotas.search') }}
+        keyOf={(quota) => quota.name}
+        empty={<Empty title={t('quotas.emptyTitle')} text={t('quotas.emptyText')} />}
+        render={(quota) => <QuotaRow quota={quota} onBook={() => setBook(quota)} />}
+      />
+      <NewQuota open={open} onClose={() => setOpen(false)} />
+      <Book quota={book} onClose={() => setBook(null)} />
+    </Page>
+  );
+}
+
+/** The quotas of one consumer and of its groups, live. */
+export function ConsumerQuotas({ consumer, groups }: { consumer: string; groups: readonly string[] }) {
+  const { t } = useTranslation();
+  const may = useMay('operator');
+  const [open, setOpen] = useState(false);
+  const [book, setBook] = useState<Quota | null>(null);
+  const subjects = [`consumer:${consumer}`, ...groups.map((group) => `group:${group}`)];
+  const query = useQuery({
+    queryKey: ['quotas', 'of', subjects],
+    queryFn: async () => {
+      const pages = await Promise.all(subjects.map((subject) => need(api.GET('/quotas', { params: { query: { subject, limit: 50 } } }))));
+      return pages.flatMap((page) => page.items);
+    },
+    refetchInterval: 5000,
+  });
+  return (
+    <Card
+      title={t('quotas.title')}
+      testId="consumer-quotas"
+      flush
+      extra={
+        may && (
+          <Button icon={<PlusOutlined />} onClick={() => setOpen(true)} data-testid="consumer-quota-add">
+            {t('quotas.add')}
+          </Button>
+        )
+      }
+    >
+      {query.isPending ? (
+        <LoadingRows rows={1} />
+      ) : (query.data ?? []).length === 0 ? (
+        <p className="muted" style={{ padding: '0 20px 12px' }}>{t('quotas.noneOfConsumer')}</p>
+      ) : (
+        <ul className="rows" aria-label={t('quotas.title')}>
+          {(query.data ?? []).map((quota) => (
+            <li key={quota.name}>
+              <QuotaRow quota={quota} onBook={() => setBook(quota)} />
+            </li>
+          ))}
+        </ul>
+      )}
+      <NewQuota open={open} onClose={() => setOpen(false)} consumer={consumer} />
+      <Book quota={book} onClose={() => setBook(null)} />
+    </Card>
+  );
+}
