@@ -38,11 +38,11 @@ class Plan:
 
     def __init__(self, quick):
         self.quick = quick
-        self.rounds, self.seconds = (3, 1.5) if quick else (9, 3)
+        self.rounds, self.seconds = (3, 1.2) if quick else (9, 3)
         self.sizes = {"small": (600, 300)} if quick else {"small": (600, 300), "16k": (16384, 16384), "100k": (1024, 102400)}
         self.connections = (32,) if quick else (8, 32)
         self.stream_sets = ((200, 2),) if quick else ((200, 4), (1000, 4))
-        self.memory = (0, 500, 1000, 2000) if quick else (0, 1000, 4000, 9000)
+        self.memory = (0, 1000, 2000) if quick else (0, 1000, 4000, 9000)
         self.objects = 10000
         self.pushes = 30 if quick else 200
         self.cards = ((10, 10), (10000, 10000)) if quick else ((10, 10), (1000, 1000), (10000, 10000), (10000, 100000))
