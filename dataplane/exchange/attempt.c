@@ -93,7 +93,7 @@ static void write_head(struct dp_exchange *x, struct gw_buf *out)
 	dp_write_header(out, "x-request-id", gw_str_c(x->id));
 	if (x->trace.span_id[0] && x->log.last)
 		dp_trace_write(&x->trace, x->log.last->span, out);
-	if (x->reader)
+	if (x->has_body)
 		dp_write_header_int(out, "content-length", (int64_t)t->body.bytes);
 	dp_write_head_end(out);
 }
@@ -230,7 +230,7 @@ static void begin(struct dp_exchange *x, struct dp_place place, bool stale_retry
 	t->model = gw_target_model(target, x->req.model);
 	t->limits = gw_provider_timeouts(t->provider, t->model);
 	t->rewrite = dp_provider_plan(t->type, t->provider->options, &x->req, t->model, dp_pool_refuses_usage(t->pool));
-	t->body = x->reader ? dp_request_rewrite(t->a, &x->req, gw_buf_str(&x->body), &t->rewrite) : (struct dp_body){ 0 };
+	t->body = x->has_body ? dp_request_rewrite(t->a, &x->req, gw_buf_str(&x->body), &t->rewrite) : (struct dp_body){ 0 };
 	t->started_ms = dp_x_now(x);
 	t->stale_retry = stale_retry;
 	if (x->attempt_us < 0) {

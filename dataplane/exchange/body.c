@@ -67,6 +67,9 @@ void dp_x_known(struct dp_exchange *x)
 		dp_answer_refusal(x, &x->refusal);
 		return;
 	}
+	x->req.model = gw_arena_copy(x->a, x->req.model); /* all that still stood in the reader */
+	x->reader = NULL;
+	gw_arena_close(&x->reader_arena);
 	if (!dp_x_route(x))
 		return;
 	bound = gw_snapshot_bindings(x->snapshot, x->route, x->consumer, x->a);

@@ -154,6 +154,7 @@ static void free_exchange(struct dp_deferred *d)
 	struct gw_arena *a = x->a;
 
 	gw_sha256_end(&x->auth.digest, NULL);
+	gw_arena_close(&x->reader_arena);
 	gw_buf_fini(&x->body);
 	gw_buf_fini(&x->said);
 	gw_buf_fini(&x->failure_body);

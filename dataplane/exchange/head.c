@@ -152,9 +152,11 @@ static bool judge(struct dp_exchange *x, struct dp_refusal *why)
 		return false;
 	if (x->op->kind == DP_OP_MODELS)
 		return true;
-	x->reader = dp_reader_open(x->a, x->op, dp_header_find(h->headers, h->n_headers, "content-type"), why);
+	x->reader_arena = gw_arena_open(DP_READER_ARENA);
+	x->reader = dp_reader_open(x->reader_arena, x->op, dp_header_find(h->headers, h->n_headers, "content-type"), why);
 	if (!x->reader)
 		return false;
+	x->has_body = true;
 	if (dp_header_find(h->headers, h->n_headers, "content-encoding").p &&
 	    !gw_str_ieq(dp_header_find(h->headers, h->n_headers, "content-encoding"), GW_STR("identity")))
 		return dp_refuse(why, DP_E_BAD_MEDIA, "Compressed request bodies are not accepted; send the body without Content-Encoding.");

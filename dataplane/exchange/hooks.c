@@ -65,7 +65,6 @@ static bool body_change(struct dp_exchange *x, const struct dp_body_change *v, s
 	r = dp_reader_open(x->a, x->op, dp_header_find(x->head->headers, x->head->n_headers, "content-type"), &why);
 	if (!r || !dp_reader_feed(r, gw_buf_str(&x->body), &why))
 		return false;
-	x->reader = r;
 	return dp_reader_finish(r, gw_buf_str(&x->body), &x->req, &why);
 }
 

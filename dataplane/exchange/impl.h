@@ -176,8 +176,9 @@ struct dp_spend {
 	struct dp_timer timer;
 };
 
-/* What nearly every exchange needs, in one block: itself, the reader of a JSON body, names and texts. */
-#define DP_EXCHANGE_ARENA (sizeof(struct dp_exchange) + 4096)
+/* What nearly every exchange needs, in one block each: itself with names and texts; the reader of a JSON body. */
+#define DP_EXCHANGE_ARENA (sizeof(struct dp_exchange) + 1536)
+#define DP_READER_ARENA   2816
 
 struct dp_exchange {
 	unsigned magic;
@@ -202,7 +203,9 @@ struct dp_exchange {
 	const struct gw_consumer_key *key;
 	const struct gw_consumer *consumer;
 	const struct gw_route *route;
-	struct dp_reader *reader;
+	struct dp_reader *reader;          /* until the body is whole */
+	struct gw_arena *reader_arena;     /* the reader's own: a stream need not keep it */
+	bool has_body;                     /* it has been read by a reader */
 	struct gw_buf body;
 	struct dp_request req;
 	bool whole;                        /* the request has been read to its end */

@@ -79,20 +79,14 @@ static void choose_head(struct dp_exchange *x, bool ended)
 	dp_answer_head(x, t->status ? t->status : 200, type, length, h, 0, NULL);
 }
 
-static void own_text(struct dp_exchange *x, struct gw_str *s)
-{
-	if (s->p && s->p >= x->body.p && s->p < x->body.p + x->body.n)
-		*s = gw_arena_copy(x->a, *s);
-}
-
-/* The client has content now, so no other attempt can follow: a stream need not hold its prompt for minutes. */
+/*
+ * The client has content now, so no other attempt can follow: a stream need not hold its prompt for minutes, unless the
+ * route keeps prompts.
+ */
 static void release_body(struct dp_exchange *x)
 {
-	if (!x->at.sent || !x->body.p)
-		return;
-	own_text(x, &x->req.model);
-	own_text(x, &x->at.model);
-	gw_buf_fini(&x->body);
+	if (x->at.sent && x->route && x->route->log.prompts == GW_CAPTURE_OFF)
+		gw_buf_fini(&x->body);
 }
 
 /* Write what the scratch holds; `ended`: and the end of the answer. */
