@@ -10,7 +10,7 @@
 #include "base/time.h"
 #include "store/quota_store.h"
 
-#define EXHAUSTED     1001  /* above every threshold */
+#define EXHAUSTED     10000 /* added to the highest threshold told, when the end was told as well */
 #define AHEAD_MS      (10 * 60 * 1000)   /* the next period gets its shares so long before it begins */
 #define ROLL_MS       1000
 #define ASK_AGAIN_MS  1000
@@ -355,13 +355,14 @@ static void tell(struct cp_book *b, struct line *l, int64_t percent, bool exhaus
 {
 	struct gw_error err = { 0 };
 	int64_t granted = l->limit + l->adjusted;
-	if (cp_quota_tell(b->o.store, gw_str_c(l->name), l->from_ms, percent, exhausted, granted - l->used, &err) != GW_OK) {
+	int64_t told = exhausted ? l->told + EXHAUSTED : l->told / EXHAUSTED * EXHAUSTED + percent;
+	if (cp_quota_tell(b->o.store, gw_str_c(l->name), l->from_ms, told, percent, exhausted, granted - l->used, &err) != GW_OK) {
 		gw_log(GW_LOG_WARN, "quota", gw_str_c(l->name), "threshold cannot be noted", "%s", err.text);
 		return;
 	}
-	l->told = percent;
+	l->told = told;
 	gw_log(GW_LOG_WARN, "quota", gw_str_c(l->name), exhausted ? "used up" : "threshold reached", "used=%lld granted=%lld percent=%lld",
-	    (long long)l->used, (long long)granted, (long long)(exhausted ? 100 : percent));
+	    (long long)l->used, (long long)granted, (long long)percent);
 }
 
 static void check_thresholds(struct cp_book *b, struct line *l, const struct gw_quota *q)
@@ -371,10 +372,10 @@ static void check_thresholds(struct cp_book *b, struct line *l, const struct gw_
 		return;
 	percent = granted > 0 ? (int64_t)((double)l->used * 100.0 / (double)granted) : EXHAUSTED;
 	for (size_t i = 0; i < q->n_thresholds; i++)
-		if (percent >= q->thresholds[i] && l->told < q->thresholds[i])
+		if (percent >= q->thresholds[i] && l->told % EXHAUSTED < q->thresholds[i])
 			tell(b, l, q->thresholds[i], false);
 	if (l->used >= granted && l->told < EXHAUSTED)
-		tell(b, l, EXHAUSTED, true);
+		tell(b, l, 100, true);
 }
 
 /* ---- sharing out ---- */

@@ -137,7 +137,7 @@ enum gw_rc cp_quota_adjust(struct cp_store *s, const struct cp_actor *who, struc
 	return finish(s, rc, err);
 }
 
-enum gw_rc cp_quota_tell(struct cp_store *s, struct gw_str quota, int64_t from_ms, int64_t percent, bool exhausted, int64_t left,
+enum gw_rc cp_quota_tell(struct cp_store *s, struct gw_str quota, int64_t from_ms, int64_t told, int64_t percent, bool exhausted, int64_t left,
 			 struct gw_error *err)
 {
 	char text[80];
@@ -145,10 +145,10 @@ enum gw_rc cp_quota_tell(struct cp_store *s, struct gw_str quota, int64_t from_m
 	enum gw_rc rc = cp_write_begin(s, err);
 	if (rc != GW_OK)
 		return rc;
-	cp_sql_open(&q, s->writer, "UPDATE quota_periods SET told = max(told, ?3) WHERE quota = ?1 AND from_ms = ?2");
+	cp_sql_open(&q, s->writer, "UPDATE quota_periods SET told = ?3 WHERE quota = ?1 AND from_ms = ?2");
 	cp_sql_text(&q, quota);
 	cp_sql_int(&q, from_ms);
-	cp_sql_int(&q, percent);
+	cp_sql_int(&q, told);
 	rc = cp_sql_close(&q, err);
 	snprintf(text, sizeof text, exhausted ? "used up" : "%lld per cent of it are used", (long long)percent);
 	struct cp_quota_entry e = { .quota = quota, .from_ms = from_ms, .at_ms = gw_now_ms(), .actor = GW_STR("system"),

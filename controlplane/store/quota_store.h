@@ -33,8 +33,9 @@ enum gw_rc cp_quota_entries_count(struct cp_txn *t, struct gw_str quota, int64_t
 enum cp_quota_change { CP_QUOTA_ADD, CP_QUOTA_SUBTRACT, CP_QUOTA_REFRESH };
 enum gw_rc cp_quota_adjust(struct cp_store *s, const struct cp_actor *who, struct gw_str quota, int64_t from_ms, int64_t limit,
                            enum cp_quota_change how, int64_t amount, struct gw_str reason, struct gw_error *err) GW_MUST_CHECK;
-/* A threshold (per cent of what was granted) was reached: written once per period and threshold. */
-enum gw_rc cp_quota_tell(struct cp_store *s, struct gw_str quota, int64_t from_ms, int64_t percent, bool exhausted, int64_t left,
+/* A threshold (per cent of what was granted) was reached: written once per period and threshold.  `told` is
+ * kept with the period, for whoever decides what is still to be told. */
+enum gw_rc cp_quota_tell(struct cp_store *s, struct gw_str quota, int64_t from_ms, int64_t told, int64_t percent, bool exhausted, int64_t left,
                          struct gw_error *err) GW_MUST_CHECK;
 
 /* ---- shares of workers ---- */

@@ -117,7 +117,7 @@ START_TEST(the_book)
 	ck_assert_int_eq(cp_quota_adjust(s, &who, name, 5, 1000, CP_QUOTA_REFRESH, 10, why, NULL), GW_OK);
 	ck_assert_int_eq(cp_quota_adjust(s, &who, name, 5, 1000, CP_QUOTA_ADD, (int64_t)1 << 50, why, NULL), GW_OK);
 	ck_assert_int_eq(cp_quota_adjust(s, &who, name, 5, 1000, CP_QUOTA_ADD, (int64_t)1 << 50, why, NULL), GW_INVALID);
-	ck_assert_int_eq(cp_quota_tell(s, name, 5, 80, false, 10, NULL), GW_OK);
+	ck_assert_int_eq(cp_quota_tell(s, name, 5, 80, 80, false, 10, NULL), GW_OK);
 	ck_assert_int_eq(cp_txn_begin(&t, s, NULL), GW_OK);
 	ck_assert_int_eq(cp_quota_get(t, name, 5, &q, NULL), GW_OK);
 	ck_assert(q.adjusted == ((int64_t)1 << 50) - 990 && q.told == 80 && q.used == 0);
