@@ -1,5 +1,9 @@
 # cmake -DNPM=… -DSRC=… -DWORK=… -DOUT=… -P BuildConsole.cmake: npm ci, npm run build, publish dist.
 file(MAKE_DIRECTORY ${WORK}/console-ui ${WORK}/proto)
+# What was removed from the sources must not live on here; node_modules stays, it is the expensive part.
+file(GLOB old ${WORK}/console-ui/*)
+list(FILTER old EXCLUDE REGEX "/(node_modules|dist)$")
+file(REMOVE_RECURSE ${old} ${WORK}/console-ui/src)
 file(COPY ${SRC}/console-ui/ DESTINATION ${WORK}/console-ui PATTERN node_modules EXCLUDE PATTERN dist EXCLUDE)
 file(COPY ${SRC}/proto/openapi.yaml DESTINATION ${WORK}/proto)
 function(run)
