@@ -4,7 +4,8 @@ import pytest
 from harness.gateway import ADMIN, PASSWORD
 
 PAGES = ["/", "/providers", "/providers/new", "/providers/p0", "/routes", "/routes/new", "/routes/r0", "/consumers",
-         "/consumers/app1", "/plugins", "/workers", "/revisions", "/audit", "/settings/data-plane", "/requests"]
+         "/consumers/app1", "/groups", "/groups/design", "/jwt-issuers", "/plugins", "/workers", "/revisions", "/audit", "/settings/data-plane",
+         "/requests"]
 
 
 @pytest.fixture(scope="module")
@@ -15,6 +16,9 @@ def furnished(shared_gateway):
     admin.post("routes", {"name": "r0", "match": {"models": [{"type": "exact", "value": "m"}]}, "targets": [{"provider": "p0"}]})
     admin.post("consumers", {"name": "app1"})
     admin.post("consumers/app1/keys", {"name": "main"})
+    admin.post("groups", {"name": "design", "models": ["qwen-*"]})
+    admin.post("jwt-issuers", {"name": "idp", "issuer": "https://idp.example.com/", "jwks_url": "http://127.0.0.1:9/jwks"})
+    admin.post("consumers/app1/credentials", {"type": "jwt", "issuer": "idp", "value": "user-1"})
     return shared_gateway
 
 

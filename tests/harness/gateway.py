@@ -16,13 +16,15 @@ ADMIN, PASSWORD = "root", "correct horse battery staple"
 class Gateway:
     """`split=True` starts tidegate-control and tidegate-worker without the `tidegate` command above them."""
 
-    def __init__(self, workers=1, loops=1, split=False, control_args=(), worker_args=(), env=None):
+    def __init__(self, workers=1, loops=1, split=False, own_ports=False, control_args=(), worker_args=(), env=None):
         self.folder = Path(tempfile.mkdtemp(prefix="tidegate-"))
         self.data_dir = self.folder / "data"
         self.workers, self.loops, self.split = workers, loops, split
         self.control_args, self.worker_args = list(control_args), list(worker_args)
         self.console_port, self.data_port, self.control_port = free_port(), free_port(), free_port()
         self.worker_admin_port = free_port(run=workers)
+        # Workers share the data port; with own_ports each has one, so that it can be asked by itself.
+        self.data_ports = [free_port() for _ in range(workers)] if own_ports else [self.data_port] * max(workers, 1)
         self.daemons, self.env = [], env or {}
         self.secrets = {PASSWORD}
         self.admin = None
@@ -74,7 +76,7 @@ class Gateway:
     def start_worker(self, index=0):
         worker = self.spawn("worker-%d" % index, "tidegate-worker", "--control", "wss://127.0.0.1:%d" % self.control_port,
                             "--join-token-file", self.data_dir / "join-token", "--state-dir", self.folder / ("worker-%d" % index),
-                            "--listen", "127.0.0.1:%d" % self.data_port,
+                            "--listen", "127.0.0.1:%d" % (self.data_ports[index] if index < len(self.data_ports) else self.data_port),
                             "--admin-listen", "127.0.0.1:%d" % (self.worker_admin_port + index),
                             "--loops", self.loops, "--name", "worker-%d" % index, "--log-format", "json", *self.worker_args)
         worker.wait_for(lambda: httpx.get(self.worker_url(index) + "/healthz", trust_env=False).status_code == 200)

@@ -157,6 +157,20 @@ export function useAllConsumers() {
   });
 }
 
+export function useAllGroups() {
+  return useQuery({
+    queryKey: ['groups', 'all'],
+    queryFn: async () => (await need(api.GET('/groups', { params: { query: ALL } }))).items,
+  });
+}
+
+export function useAllJwtIssuers() {
+  return useQuery({
+    queryKey: ['jwt-issuers', 'all'],
+    queryFn: async () => (await need(api.GET('/jwt-issuers', { params: { query: ALL } }))).items,
+  });
+}
+
 /** One object with the ETag that guards its change. */
 export interface Guarded<T> {
   object: T;
@@ -188,6 +202,14 @@ export function useConsumer(name: string | undefined) {
   return useQuery({
     queryKey: ['consumers', 'one', name],
     queryFn: () => guarded(api.GET('/consumers/{name}', { params: { path: { name: name ?? '' } } })),
+    enabled: name !== undefined,
+  });
+}
+
+export function useGroup(name: string | undefined) {
+  return useQuery({
+    queryKey: ['groups', 'one', name],
+    queryFn: () => guarded(api.GET('/groups/{name}', { params: { path: { name: name ?? '' } } })),
     enabled: name !== undefined,
   });
 }

@@ -9,10 +9,12 @@ import {
   CloudServerOutlined,
   DashboardOutlined,
   HistoryOutlined,
+  IdcardOutlined,
   KeyOutlined,
   LogoutOutlined,
   MenuOutlined,
   SettingOutlined,
+  TeamOutlined,
   UnorderedListOutlined,
   TagsOutlined,
   UserOutlined,
@@ -64,6 +66,12 @@ function Side() {
           </Place>
           <Place to="/consumers" icon={<KeyOutlined />} id="consumers">
             {t('nav.consumers')}
+          </Place>
+          <Place to="/groups" icon={<TeamOutlined />} id="groups">
+            {t('nav.groups')}
+          </Place>
+          <Place to="/jwt-issuers" icon={<IdcardOutlined />} id="jwt-issuers">
+            {t('nav.issuers')}
           </Place>
           <Place to="/quotas" icon={<WalletOutlined />} id="quotas">
             {t('nav.quotas')}

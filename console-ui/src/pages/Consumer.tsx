@@ -15,11 +15,11 @@ import { SeriesFrame, TopCard, TrafficCharts } from '../components/Series';
 import { PluginsEditor, pluginsFromForm, pluginsToForm } from '../forms/PluginsEditor';
 import { PairsInput, useRules } from '../forms/inputs';
 import { useApiForm } from '../forms/useApiForm';
-import { ModelsSelect } from './Consumers';
+import { GroupsSelect, ModelsSelect } from './Consumers';
+import { Credentials } from './Credentials';
 import { ConsumerQuotas } from './Quotas';
 import { UsageChart, type UsageFilter } from './Usage';
 import { NewKeyDialog, RotateDialog, ShownKeyDialog } from './KeyDialogs';
-import { FormSelect } from '../forms/FormSelect';
 
 type Consumer = Schemas['Consumer'];
 type Write = Schemas['ConsumerWrite'];
@@ -192,7 +192,7 @@ function ConsumerForm({ stored, onSaved }: { stored: Guarded<Consumer>; onSaved:
           <Input maxLength={1024} data-testid="consumer-description" />
         </Form.Item>
         <Form.Item name="groups" label={t('consumers.groups')} extra={t('consumers.groupsHelp')}>
-          <FormSelect mode="tags" open={false} suffixIcon={null} tokenSeparators={[',', ' ']} data-testid="consumer-groups" />
+          <GroupsSelect testId="consumer-groups" />
         </Form.Item>
         <Form.Item name="labels" label={t('form.labels')}>
           <PairsInput keyLabel={t('form.key')} valueLabel={t('form.value')} addText={t('form.addLabel')} testId="consumer-labels" />
@@ -287,6 +287,7 @@ export function ConsumerPage() {
     >
       <div className="stack gap-16">
         <Keys consumer={object} />
+        <Credentials consumer={object} />
         <ConsumerQuotas consumer={name} groups={object.groups ?? []} />
         <Card title={t('consumers.mayCall')} testId="consumer-routes">
           {open.length === 0 ? (

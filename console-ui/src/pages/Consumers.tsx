@@ -5,7 +5,7 @@ import { useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useNavigate, useSearchParams } from 'react-router-dom';
 import { api, need, type Schemas } from '../api/client';
-import { useMay, usePaged, useRefresh } from '../api/queries';
+import { useAllGroups, useMay, usePaged, useRefresh } from '../api/queries';
 import { Ago } from '../components/Bits';
 import { EnableSwitch } from '../components/EnableSwitch';
 import { Empty, List, Row, useDebounced } from '../components/List';
@@ -32,7 +32,23 @@ export function ModelsSelect(props: { value?: string[]; onChange?: (value: strin
   );
 }
 
-export function modelsWords(models: string[] | undefined, all: string): string {
+/** Groups that there are, and any other word. */
+export function GroupsSelect(props: { value?: string[]; onChange?: (value: string[]) => void; testId: string; id?: string }) {
+  const groups = useAllGroups();
+  return (
+    <FormSelect
+      id={props.id}
+      mode="tags"
+      value={props.value}
+      onChange={props.onChange}
+      tokenSeparators={[',', ' ']}
+      options={(groups.data ?? []).map(({ name }) => ({ value: name, label: name }))}
+      data-testid={props.testId}
+    />
+  );
+}
+
+export function modelsWords(models: string[] | null | undefined, all: string): string {
   return !models || models.includes('*') ? all : models.join(', ');
 }
 
@@ -93,7 +109,7 @@ function NewConsumer({ open, onClose, onMade }: { open: boolean; onClose: () => 
           <ModelsSelect testId="consumer-models" />
         </Form.Item>
         <Form.Item name="groups" label={t('consumers.groups')} extra={t('consumers.groupsHelp')}>
-          <FormSelect mode="tags" open={false} suffixIcon={null} tokenSeparators={[',', ' ']} data-testid="consumer-groups" />
+          <GroupsSelect testId="consumer-groups" />
         </Form.Item>
         <Form.Item name="with_key" valuePropName="checked">
           <Checkbox data-testid="consumer-with-key">{t('consumers.withKey')}</Checkbox>

@@ -5,7 +5,7 @@ import { useMemo } from 'react';
 import { useTranslation } from 'react-i18next';
 import { Link } from 'react-router-dom';
 import { api, need, type Schemas } from '../api/client';
-import { ifMatch, useAllConsumers, useAllProviders, useMay, usePlugins, useRefresh, type Guarded } from '../api/queries';
+import { ifMatch, useAllConsumers, useAllGroups, useAllProviders, useMay, usePlugins, useRefresh, type Guarded } from '../api/queries';
 import { Fold } from '../components/Fold';
 import { Section } from '../components/Page';
 import { ProblemAlert } from '../components/Problem';
@@ -183,7 +183,11 @@ export function RouteForm({ stored, template, onSaved }: FormProps) {
   const who = Form.useWatch('who', form) ?? 'any';
   const keeping = Form.useWatch(['log', 'prompts'], form) ?? 'off';
   const parts = shares(targets.map((target) => ({ weight: target?.weight ?? 1 })));
-  const groups = useMemo(() => [...new Set((consumers.data ?? []).flatMap((consumer) => consumer.groups ?? []))].sort(), [consumers.data]);
+  const known = useAllGroups();
+  const groups = useMemo(
+    () => [...new Set([...(known.data ?? []).map((group) => group.name), ...(consumers.data ?? []).flatMap((consumer) => consumer.groups ?? [])])].sort(),
+    [known.data, consumers.data],
+  );
 
   const initial = useMemo<Partial<Values>>(
     () =>
