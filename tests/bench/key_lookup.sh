@@ -7,8 +7,8 @@ build=${1:?a release build directory}
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 library=$(find "$build" -name libgw_proto.a | head -n 1)
-${CC:-cc} -O2 -D_GNU_SOURCE -std=gnu11 -Iproto tests/bench/key_lookup.c "$library" -o "$out/key_lookup" \
-	$(pkg-config --libs jansson libcrypto libpcre2-8 zlib) -lpthread -lm
+read -r -a libs <<< "$(pkg-config --libs jansson libcrypto libpcre2-8 zlib)"
+"${CC:-cc}" -O2 -D_GNU_SOURCE -std=gnu11 -Iproto tests/bench/key_lookup.c "$library" -o "$out/key_lookup" "${libs[@]}" -lpthread -lm
 count() {
 	valgrind --tool=callgrind --callgrind-out-file="$out/callgrind" "$out/key_lookup" "$1" "$2" 2>&1 | awk '/Collected/ {print $4}'
 }
