@@ -71,3 +71,19 @@ def test_requests_fit_and_can_be_used(served, open_window, language, width, sche
         faults += ["%s is %d pixels too wide" % (path, wide)] if wide > 0 else []
         faults += ["%s: %s" % (path, fault) for fault in window.axe()]
     assert not faults and not window.complaints, (faults, window.complaints)
+
+
+def test_requests_settings_keep_what_the_form_does_not_show(served, open_window):
+    served.admin.patch("settings", {"retention": {"requests_max": 123456}, "tracing": {
+        "endpoint": "http://127.0.0.1:9", "headers": [{"name": "x-token", "value": "canary-of-the-collector"}]}})
+    window = logged_in(open_window(served, "en", 1280, "light"))
+    window.open("/settings/data-plane")
+    window.get("settings-form").wait_for()
+    window.fill("settings-log-path", "other.log").fill("settings-tracing-service", "edge").click("settings-save")
+    wait_until(lambda: served.admin.get("settings").json()["data_plane"]["access_log"]["path"] == "other.log", 10, "the saved settings")
+    told = served.admin.get("settings").json()
+    assert told["retention"]["requests_max"] == 123456 and told["tracing"]["service_name"] == "edge"
+    assert told["tracing"]["headers"][0]["name"] == "x-token" and told["tracing"]["headers"][0]["value"]["fingerprint"]
+    assert "canary" not in str(told)
+    window.fill("settings-log-path", "").click("settings-save")     # an emptied field goes back to its default
+    wait_until(lambda: served.admin.get("settings").json()["data_plane"]["access_log"]["path"] == "access.log", 10, "the default")

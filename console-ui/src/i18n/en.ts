@@ -880,6 +880,8 @@ export const en = {
     series_10s: 'Every 10 seconds',
     series_1m: 'Every minute',
     series_1h: 'Every hour',
+    requests: 'Request log',
+    prompts_kept: 'Kept prompts and answers',
   },
   users: {
     search: 'Search users',

@@ -866,6 +866,8 @@ export const zh = {
     series_10s: '每 10 秒一点',
     series_1m: '每分钟一点',
     series_1h: '每小时一点',
+    requests: '请求记录',
+    prompts_kept: '已保存的提示词与回答',
   },
   users: {
     search: '搜索用户',

@@ -36,7 +36,7 @@ function Facts({ request }: { request: Schemas['RequestDetail'] }) {
     [t('requests.field.error_code'), same('error_code', request.error_code)],
     [t('requests.refusedBy'), request.refused_by],
     [t('requests.field.trace_id'), same('trace_id', request.trace_id)],
-    [t('requests.cost'), request.cost !== null && request.currency ? `${formats.number(request.cost / 1_000_000)} ${request.currency}` : null],
+    [t('requests.cost'), request.cost !== null && request.currency ? `${(request.cost / 1_000_000).toLocaleString(undefined, { maximumFractionDigits: 6 })} ${request.currency}` : null],
     [
       t('requests.tokens'),
       t('requests.tokensText', {

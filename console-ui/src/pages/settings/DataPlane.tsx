@@ -6,7 +6,6 @@ import { ifMatch, useMay, useRefresh, useSettings, type Guarded } from '../../ap
 import { LoadingRows } from '../../components/List';
 import { Section } from '../../components/Page';
 import { ProblemAlert } from '../../components/Problem';
-import { withoutEmpty } from '../../forms/FieldTable';
 import { DurationItem, useRules } from '../../forms/inputs';
 import { SwitchItem } from '../../forms/SwitchItem';
 import { useApiForm } from '../../forms/useApiForm';
@@ -33,7 +32,23 @@ const KEPT = [
   ['series_10s', '3h'],
   ['series_1m', '72h'],
   ['series_1h', '9600h'],
+  ['requests', '2160h'],
+  ['prompts_kept', '168h'],
 ] as const;
+
+/** What was emptied goes back to its default. */
+export function emptyToNull(values: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(values).map(([name, value]) => [
+      name,
+      value === undefined || value === ''
+        ? null
+        : typeof value === 'object' && value !== null && !Array.isArray(value)
+          ? emptyToNull(value as Record<string, unknown>)
+          : value,
+    ]),
+  );
+}
 
 export function DataPlane() {
   const settings = useSettings();
@@ -56,16 +71,17 @@ function SettingsForm({ stored }: { stored: Guarded<Schemas['Settings']> }) {
   const may = useMay('operator');
   const edit = useApiForm<Write>();
   const save = async (values: Write) => {
-    const body: Write = {
-      data_plane: withoutEmpty(values.data_plane as Record<string, unknown>) as Write['data_plane'],
+    /* A patch: what this form does not show (counters, TLS) stays as it is. */
+    const body = {
+      data_plane: emptyToNull(values.data_plane as Record<string, unknown>),
       console: { data_plane_url: values.console?.data_plane_url?.trim() || null },
-      retention: withoutEmpty(values.retention as Record<string, unknown>) as Write['retention'],
+      retention: emptyToNull(values.retention as Record<string, unknown>),
       tracing: {
-        ...(withoutEmpty((values.tracing ?? {}) as Record<string, unknown>) as Write['tracing']),
+        ...emptyToNull((values.tracing ?? {}) as Record<string, unknown>),
         headers: (values.tracing?.headers ?? []).map(({ name, value }) => (typeof value === 'string' && value ? { name, value } : { name })),
       },
     };
-    const done = await edit.submit(() => need(api.PUT('/settings', { params: { header: ifMatch(stored.etag) }, body })));
+    const done = await edit.submit(() => need(api.PATCH('/settings', { params: { header: ifMatch(stored.etag) }, body })));
     if (!done) return;
     await refresh('settings');
     message.success(t('common.saved'));
@@ -135,7 +151,7 @@ function SettingsForm({ stored }: { stored: Guarded<Schemas['Settings']> }) {
       <Section title={t('dataPlane.kept')} lead={t('dataPlane.keptLead')}>
         <div className="fields-2">
           {KEPT.map(([name, normal]) => (
-            <DurationItem key={name} name={['retention', name]} label={t(`dataPlane.${name}`)} placeholder={normal} testId={`settings-${name}`} />
+            <DurationItem key={name} name={['retention', name === 'prompts_kept' ? 'prompts' : name]} label={t(`dataPlane.${name}`)} placeholder={normal} testId={`settings-${name}`} />
           ))}
         </div>
       </Section>
