@@ -177,7 +177,7 @@ struct dp_spend {
 };
 
 /* What nearly every exchange needs, in one block each: itself with names and texts; the reader of a JSON body. */
-#define DP_EXCHANGE_ARENA (sizeof(struct dp_exchange) + 1536)
+#define DP_EXCHANGE_ARENA (sizeof(struct dp_exchange) + 1024)
 #define DP_READER_ARENA   2816
 
 struct dp_exchange {
