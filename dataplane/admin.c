@@ -114,6 +114,8 @@ static void metrics(struct visitor *v)
 	g.reservations = counters.reservations;
 	g.counters = counters.keys;
 	g.limit_refusals = counters.refusals;
+	g.counters_away = counters.away;
+	g.degraded = counters.degraded;
 	if (f->ledger) {
 		g.usage_queued = (int64_t)dp_ledger_queued(f->ledger);
 		g.usage_dropped = dp_ledger_dropped(f->ledger);

@@ -178,22 +178,41 @@ struct dp_claimed *dp_plugins_claims(struct dp_running *r, size_t *n)
 	return r->claims;
 }
 
+/* The claims of one plugin stand together; how many from i on. */
+static size_t of_one(const struct dp_running *r, size_t i)
+{
+	size_t n = 1;
+
+	while (i + n < r->n_claims && r->claims[i + n].slot == r->claims[i].slot)
+		n++;
+	return n;
+}
+
+static void tell_one(struct dp_running *r, const struct dp_claim_state *states, size_t i, size_t n, const struct dp_claim_state *refused)
+{
+	struct slot *s = &r->slots[r->claims[i].slot];
+
+	if (s->p->on_admission)
+		s->p->on_admission(&s->call, states + i, n, refused);
+	if (refused && !r->denied)
+		dp_deny(&s->call, 429, "rate_limit_error", "rate_limit_exceeded", refused->wait_ms,
+		        "a limit of the gateway was reached (%s)", s->p->name);
+}
+
 void dp_plugins_decided(struct dp_running *r, const struct dp_claim_state *states, int refused)
 {
+	size_t blamed = r->n_claims;
+
 	GW_CHECK(r, RUNNING_MAGIC);
 	for (size_t i = 0, n; i < r->n_claims; i += n) {
-		struct slot *s = &r->slots[r->claims[i].slot];
-		bool blamed;
-
-		for (n = 1; i + n < r->n_claims && r->claims[i + n].slot == r->claims[i].slot;)
-			n++;
-		blamed = refused >= (int)i && refused < (int)(i + n);
-		if (s->p->on_admission)
-			s->p->on_admission(&s->call, states + i, n, blamed ? &states[refused] : NULL);
-		if (blamed && !r->denied)
-			dp_deny(&s->call, 429, "rate_limit_error", "rate_limit_exceeded", states[refused].wait_ms,
-			        "a limit of the gateway was reached (%s)", s->p->name);
+		n = of_one(r, i);
+		if (refused >= (int)i && refused < (int)(i + n))
+			blamed = i;
+		else
+			tell_one(r, states, i, n, NULL);
 	}
+	if (blamed < r->n_claims) /* last, since its answer leaves at once, with the headers of the others */
+		tell_one(r, states, blamed, of_one(r, blamed), &states[refused]);
 }
 
 unsigned dp_claim(struct dp_call *c, const struct dp_claim *claim)

@@ -2,7 +2,7 @@
  * settings.c - the one `settings` object: what an operator may turn on every worker, and its parser.
  *
  * {"data_plane":{…the fields of gw_dp_fields…,"access_log":{…}},"console":{"data_plane_url":…},
- * "retention":{the fields of gw_retention_fields},"tracing":{…}}
+ * "retention":{the fields of gw_retention_fields},"tracing":{…},"counters":{the fields of gw_counter_fields}}
  */
 #include "base/str.h"
 #include "spec.h"
@@ -159,8 +159,8 @@ enum gw_rc gw_spec_settings(struct gw_spec *s, const json_t *o, struct gw_dp_set
     struct gw_error *err)
 {
 	static const char *const names[] = { "description", "labels", "enabled", "data_plane", "console",
-		"retention", "tracing", "tls", NULL };
-	json_t *data_plane, *console, *retention, *tracing, *tls;
+		"retention", "tracing", "tls", "counters", NULL };
+	json_t *data_plane, *console, *retention, *tracing, *tls, *counters;
 	bool enabled;
 	if (!json_is_object(o))
 		return gw_fail(err, GW_INVALID, NULL, "the settings must be an object");
@@ -169,6 +169,7 @@ enum gw_rc gw_spec_settings(struct gw_spec *s, const json_t *o, struct gw_dp_set
 	gw_fields_defaults(gw_retention_fields, out);
 	out->access_log_mask = (1ull << GW_ACCESS_COUNT) - 1;
 	gw_tracing_defaults(&out->tracing);
+	gw_fields_defaults(gw_counter_fields, &out->counters);
 	out->public_url = GW_STR("");
 	enum gw_rc rc = gw_spec_members(s, o, names, err);
 	if (rc == GW_OK)
@@ -183,6 +184,8 @@ enum gw_rc gw_spec_settings(struct gw_spec *s, const json_t *o, struct gw_dp_set
 		rc = gw_spec_object(o, "tracing", &tracing, err);
 	if (rc == GW_OK)
 		rc = gw_spec_object(o, "tls", &tls, err);
+	if (rc == GW_OK)
+		rc = gw_spec_object(o, "counters", &counters, err);
 	if (rc == GW_OK && data_plane) {
 		rc = read_data_plane(s, data_plane, out, err);
 		if (rc != GW_OK)
@@ -197,6 +200,11 @@ enum gw_rc gw_spec_settings(struct gw_spec *s, const json_t *o, struct gw_dp_set
 		rc = gw_fields_read(gw_retention_fields, retention, s->strict, NULL, s->arena, out, &s->unknown, err);
 		if (rc != GW_OK)
 			gw_error_prefix(err, "/retention");
+	}
+	if (rc == GW_OK && counters) {
+		rc = gw_spec_counters(s, counters, &out->counters, err);
+		if (rc != GW_OK)
+			gw_error_prefix(err, "/counters");
 	}
 	if (rc == GW_OK && tracing) {
 		rc = gw_spec_tracing(s, tracing, &out->tracing, err);

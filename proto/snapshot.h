@@ -240,6 +240,18 @@ struct gw_jwt_issuer {
 	size_t n_group_map;
 };
 
+/* settings.counters: where limits, quotas and budgets are counted. */
+enum gw_counter_backend { GW_COUNTERS_LOCAL, GW_COUNTERS_REDIS };
+enum gw_redis_mode { GW_REDIS_SINGLE, GW_REDIS_SENTINEL, GW_REDIS_CLUSTER };
+enum gw_on_failure { GW_ON_FAILURE_LOCAL_SHARE, GW_ON_FAILURE_OPEN, GW_ON_FAILURE_CLOSED };
+struct gw_counter_settings {
+	int64_t backend, mode, on_failure, verify;
+	struct gw_str url;                   /* redis://HOST:PORT/DB or rediss://, without credentials */
+	struct gw_strv members;              /* further sentinels, or servers of the cluster: HOST:PORT */
+	struct gw_str master_name, username, password, sentinel_password, ca_pem;
+};
+extern const struct gw_field gw_counter_fields[];
+
 /* settings.data_plane; the table gw_dp_fields is in settings.c and feeds openapi, manual and console. */
 struct gw_dp_settings {
 	int64_t max_body_bytes, max_header_bytes, max_headers, max_request_line_bytes, max_connections;
@@ -257,6 +269,7 @@ struct gw_dp_settings {
 	uint64_t access_log_mask;            /* the same as bits of enum gw_access_field; never 0 */
 	struct gw_tracing tracing;
 	struct gw_tls_settings tls;          /* settings.tls */
+	struct gw_counter_settings counters;
 };
 extern const struct gw_field gw_dp_fields[];      /* all but access_log, public_url and tracing */
 extern const struct gw_field gw_access_log_fields[]; /* nested object "access_log" */

@@ -55,6 +55,7 @@ static void default_settings(struct gw_dp_settings *out)
 	gw_fields_defaults(gw_retention_fields, out);
 	out->access_log_mask = (1ull << GW_ACCESS_COUNT) - 1;
 	gw_tracing_defaults(&out->tracing);
+	gw_fields_defaults(gw_counter_fields, &out->counters);
 }
 
 static struct gw_snapshot *new_snapshot(uint64_t revision, struct gw_str epoch)

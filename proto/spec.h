@@ -48,6 +48,7 @@ enum gw_rc gw_spec_settings(struct gw_spec *s, const json_t *o, struct gw_dp_set
 
 /* Parts of them (spec_observe.c).  `route` is the whole route, whose member `log` is read. */
 enum gw_rc gw_spec_access_log(struct gw_spec *s, const json_t *o, struct gw_dp_settings *out, struct gw_error *err);
+enum gw_rc gw_spec_counters(struct gw_spec *s, const json_t *o, struct gw_counter_settings *out, struct gw_error *err);
 void gw_tracing_defaults(struct gw_tracing *out);
 enum gw_rc gw_spec_tracing(struct gw_spec *s, const json_t *o, struct gw_tracing *out, struct gw_error *err);
 enum gw_rc gw_spec_route_log(struct gw_spec *s, const json_t *route, struct gw_route_log *out, struct gw_error *err);

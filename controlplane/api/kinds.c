@@ -189,8 +189,12 @@ static void seal_tls(struct cp_ctx *x, json_t *body, const json_t *old, const ch
 
 static void seal_settings(struct cp_ctx *x, json_t *body, const json_t *old, const char *path)
 {
+	char where[512];
 	seal_tracing(x, body, old, path);
 	seal_tls(x, body, old, path);
+	snprintf(where, sizeof where, "%s/counters", path);
+	if (json_object_get(body, "counters"))
+		cp_seal_fields(x, gw_counter_fields, json_object_get(body, "counters"), json_object_get(old, "counters"), where);
 }
 
 static void seal_jwt_issuer(struct cp_ctx *x, json_t *body, const json_t *old, const char *path)

@@ -20,8 +20,9 @@ json_t *cp_masked(const json_t *v)
 		return json_deep_copy(v);
 	json_t *out = json_object();
 	json_object_foreach((json_t *)v, key, member) {
-		bool hide = false;
-		for (size_t h = 0; h < GW_COUNT(hidden); h++)
+		/* A sealed secret may have any name; what is shown of it is chosen one level below. */
+		bool hide = false, sealed = json_object_get(member, "sealed") != NULL;
+		for (size_t h = 0; h < GW_COUNT(hidden) && !sealed; h++)
 			hide = hide || strcmp(key, hidden[h]) == 0;
 		if (!hide)
 			json_object_set_new(out, key, cp_masked(member));

@@ -96,6 +96,7 @@ void dp_shard_swap(struct dp_shard *s, struct gw_snapshot *next)
 	s->snapshot = next;
 	s->any_open_route = gw_snapshot_has_open_route(next);
 	dp_pools_keep(s->pools, next);
+	dp_desk_apply(s->desk, &gw_snapshot_settings(next)->counters);
 	dp_jwks_keep(s->jwks, next);
 	swap_tls(s);
 	dp_checks_bind(s);
@@ -153,6 +154,7 @@ void dp_shard_cut(struct dp_shard *s)
 				dp_client_close(c);
 		}
 	}
+	dp_desk_halt(s->desk); /* last: what was just ended has been settled */
 }
 
 struct dp_loop *dp_shard_loop(const struct dp_shard *s) { return s->loop; }

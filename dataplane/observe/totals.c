@@ -293,6 +293,8 @@ static void write_gauges(struct page *p, const struct dp_gauges *g)
 	gw_metric_single(p->out, GW_METRIC_RESERVATIONS, (double)g->reservations);
 	gw_metric_single(p->out, GW_METRIC_COUNTERS, (double)g->counters);
 	gw_metric_single(p->out, GW_METRIC_LIMIT_REFUSALS, (double)g->limit_refusals);
+	gw_metric_single(p->out, GW_METRIC_COUNTERS_AWAY, (double)g->counters_away);
+	gw_metric_single(p->out, GW_METRIC_DEGRADED, (double)g->degraded);
 	gw_metric_single(p->out, GW_METRIC_SNAPSHOT_REV, (double)g->snapshot_revision);
 	gw_metric_single(p->out, GW_METRIC_SNAPSHOT_AGE, (double)g->snapshot_age_s);
 	gw_metric_single(p->out, GW_METRIC_CONTROL_UP, (double)g->control_up);

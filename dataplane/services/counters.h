@@ -22,8 +22,10 @@
 #include "base/buf.h"
 #include "claim.h"
 #include "net/loop.h"
+#include "snapshot.h"
 
 #define DP_COUNTERS_MAX_KEYS 262144u   /* beyond, those make room that were not used for longest */
+#define DP_COUNTERS_WAIT_MS  80        /* for an answer of the shared counters; 100 with what the loop may take to notice */
 #define DP_AMOUNT_MAX ((int64_t)1 << 50)
 
 struct dp_counters;                    /* shared by all loops of this worker */
@@ -33,7 +35,12 @@ struct dp_reservation;
 struct dp_counters *dp_counters_open(void);                    /* owned: dp_counters_close() after all desks */
 void dp_counters_close(struct dp_counters **c);
 struct dp_desk *dp_desk_open(struct dp_counters *c, struct dp_loop *l); /* owned: dp_desk_close() */
+/* On the loop: count where these settings say.  The same settings again change nothing. */
+void dp_desk_apply(struct dp_desk *d, const struct gw_counter_settings *s);
+void dp_desk_halt(struct dp_desk *d);                          /* on the loop, when it ends: lets the connections go */
 void dp_desk_close(struct dp_desk **d);                        /* after the loop was joined; nothing is open any more */
+/* How many workers share the limits; known from the control plane, 1 until it says so.  Any thread. */
+void dp_counters_set_workers(struct dp_counters *c, int64_t n);
 
 /* One claim with the amount to reserve; amounts are clamped to [0, DP_AMOUNT_MAX]. */
 struct dp_take { const struct dp_claim *claim; int64_t amount; };
@@ -46,8 +53,9 @@ enum dp_reserve {
 typedef void dp_reserve_fn(void *arg, struct dp_reservation *r, enum dp_reserve how);
 
 /*
- * Everything in `v` is copied.  *out is owned whatever the answer: end it with dp_counters_settle().  Not after
- * that is `done` called.
+ * The claims stay borrowed until it is decided or settled.  *out is owned whatever the answer: end it with
+ * dp_counters_settle().  Not after that is `done` called.  Shared counters that cannot be reached are waited for
+ * DP_COUNTERS_WAIT_MS at most, and while they are known to be away not at all: then each claim's outage policy decides.
  */
 enum dp_reserve dp_counters_reserve(struct dp_desk *d, const struct dp_take *v, size_t n, dp_reserve_fn *done, void *arg,
                                     struct dp_reservation **out) GW_MUST_CHECK;
@@ -76,13 +84,16 @@ struct dp_counter_view {
 	const char *unit;
 	enum dp_claim_kind kind;
 	int64_t limit, window_ms, used, left, open, reset_ms;
+	bool shared;                       /* counted for all workers together; as it was age_ms ago */
+	int64_t age_ms;
 	int64_t refusals, refused_at_ms;   /* since this worker knows it; the last one by the wall clock, 0: never */
 };
 /* Those of or for one object ("consumer", "app1"); scope absent: all.  Any thread; the visitor must be quick and calls nothing here. */
 void dp_counters_visit(struct dp_counters *c, struct gw_str scope, struct gw_str who,
                        void (*visit)(void *arg, const struct dp_counter_view *v), void *arg);
 
-struct dp_counters_figures { int64_t keys, reservations, refusals; };
+/* degraded: decisions by an outage policy; away: the shared counters cannot be reached */
+struct dp_counters_figures { int64_t keys, reservations, refusals, degraded, away; };
 void dp_counters_figures(struct dp_counters *c, struct dp_counters_figures *out);   /* any thread */
 
 #endif

@@ -17,6 +17,8 @@ struct dp_held {
 	const char *unit;
 	struct gw_str key, scope, who, owner_scope, owner, label;  /* behind this struct */
 	int64_t refusals, refused_at_ms;
+	struct dp_claim_state noted; /* by another place */
+	int64_t noted_ms;            /* 0: it is counted here */
 	char text[];
 };
 
@@ -141,6 +143,7 @@ static bool take_all(struct dp_local *l, const struct dp_take *v, const size_t *
 
 		states[i] = (struct dp_claim_state){ .refused = false };
 		held[i] = find(l, shard[i], v[i].claim, now);
+		held[i]->noted_ms = 0;
 		gw_list_del(&held[i]->age);
 		held[i]->pins++;
 		if (dp_window_take(&held[i]->w, amount, now, &states[i].wait_ms))
@@ -203,6 +206,35 @@ void dp_local_put(struct dp_local *l, const struct dp_claim *claim, int64_t used
 	pthread_mutex_unlock(&l->shard[shard].lock);
 }
 
+void dp_local_note(struct dp_local *l, const struct dp_claim *claim, const struct dp_claim_state *st, struct dp_now now)
+{
+	size_t shard = shard_of(claim->key);
+	struct dp_held *c;
+
+	pthread_mutex_lock(&l->shard[shard].lock);
+	c = find(l, shard, claim, now);
+	c->noted = *st;
+	c->noted_ms = now.mono_ms ? now.mono_ms : 1;
+	if (st->refused) {
+		c->refusals++;
+		c->refused_at_ms = now.wall_ms;
+	}
+	pthread_mutex_unlock(&l->shard[shard].lock);
+}
+
+/* As it was when it was noted, but that a window may have passed since. */
+static void view_noted(const struct dp_held *c, struct dp_now now, struct dp_counter_view *v)
+{
+	int64_t since = now.mono_ms - c->noted_ms;
+
+	v->shared = true;
+	v->age_ms = since < 0 ? 0 : since;
+	v->reset_ms = c->noted.reset_ms > since ? c->noted.reset_ms - since : 0;
+	v->used = c->noted.reset_ms > 0 && since >= c->noted.reset_ms ? 0 : c->noted.used;
+	v->left = v->used >= v->limit ? 0 : v->limit - v->used;
+	v->open = 0;
+}
+
 static void view_of(struct dp_held *c, struct dp_now now, struct dp_counter_view *v)
 {
 	/* Nothing changes but the passing of time. */
@@ -214,6 +246,8 @@ static void view_of(struct dp_held *c, struct dp_now now, struct dp_counter_view
 		.limit = c->w.limit, .window_ms = c->w.window_ms, .used = dp_window_used(&c->w), .left = dp_window_left(&c->w),
 		.open = c->w.open, .reset_ms = dp_window_reset_ms(&c->w, now), .refusals = c->refusals, .refused_at_ms = c->refused_at_ms,
 	};
+	if (c->noted_ms)
+		view_noted(c, now, v);
 }
 
 void dp_local_visit(struct dp_local *l, struct gw_str scope, struct gw_str who, struct dp_now now,

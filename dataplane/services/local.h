@@ -22,6 +22,9 @@ bool dp_local_take(struct dp_local *l, const struct dp_take *v, size_t n, struct
 void dp_local_settle(struct dp_local *l, struct dp_held *held, int64_t reserved, int64_t actual, struct dp_now now);
 void dp_local_put(struct dp_local *l, const struct dp_claim *c, int64_t used, struct dp_now now);
 
+/* Remember what another place says of this counter, for those who look. */
+void dp_local_note(struct dp_local *l, const struct dp_claim *c, const struct dp_claim_state *st, struct dp_now now);
+
 void dp_local_visit(struct dp_local *l, struct gw_str scope, struct gw_str who, struct dp_now now,
                     void (*visit)(void *arg, const struct dp_counter_view *v), void *arg);
 size_t dp_local_keys(struct dp_local *l);
