@@ -55,6 +55,7 @@ static const struct member members[] = {
 	M(WELCOME, "snapshot_key", KEY, true, snapshot_key),
 	M(WELCOME, "control_version", TEXT, false, control_version),
 	M(WELCOME, "series", BOOL, false, series),
+	M(FLEET, "workers", INT, true, workers),
 	M(SNAPSHOT, "epoch", HEX16, true, epoch),
 	M(SNAPSHOT, "revision", INT, true, revision),
 	M(SNAPSHOT, "digest", HEX64, true, digest),

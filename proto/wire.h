@@ -27,6 +27,8 @@
  *   provider_models {provider}       → {items:[{id}]}; the vendor's refusal is an error with code "vendor"
  *   provider_health {provider}       → {keys:[{name,state,cooldown_until,last_error,last_error_at,in_flight}],endpoints:[{url,…}]}
  *   provider_health_clear {provider,key|null,endpoint|null} → the same; forgets what stood against them, both null: all
+ *   limits          {scope,name}     → {items:[{key,plugin,scope,who,owner_scope,owner,kind,unit,label,window_ms,limit,used,left,
+ *                                     reset_ms,refusals,refused_at,shared,age_ms}]}: counters of "consumer" "app1" and the like
  *   drain           {}               → {}
  *
  * Quotas: `quotas` {items:[{quota,from,until,ceiling,grant,elsewhere}]} goes down: what this process may use of a quota in
@@ -34,6 +36,8 @@
  * from,grant,ceiling,want}],boots} goes up: the ceiling it keeps to (`grant` says which message it answers) and how much
  * more it could use; `boots`, sent first on each connection, lists the processes of this node whose usage has not all been
  * acknowledged, itself included.
+ *
+ * fleet {workers}, control → worker: how many workers are connected, when that changed; limits are shared by so many.
  *
  * hello comes first and within 5 s; anything else before it closes the connection.  Unknown types and unknown members
  * are ignored, so either side may be newer.  A worker whose `serving` equals the current revision gets no snapshot.
@@ -66,7 +70,7 @@
 	X(HEARTBEAT, "heartbeat") X(USAGE, "usage") X(USAGE_ACK, "usage_ack") X(CALL, "call")          \
 	X(RESULT, "result") X(BYE, "bye") X(QUOTAS, "quotas") X(QUOTA_USE, "quota_use") X(SERIES, "series") X(SERIES_ACK, "series_ack")       \
 	X(CAPTURE, "capture")                                                                         \
-	X(DELTA, "delta")
+	X(DELTA, "delta") X(FLEET, "fleet")
 enum gw_wire_type {
 #define X(name, text) GW_WIRE_##name,
 	GW_WIRE_TABLE(X)
@@ -82,6 +86,7 @@ const char *gw_wire_name(enum gw_wire_type t);
 struct gw_wire {
 	enum gw_wire_type type;
 	json_t *doc;
+	int64_t workers;                      /* FLEET */
 	int64_t protocol, revision, heartbeat_ms, pid, started_at_ms, apply_ms, unknown, seq;
 	int64_t base, deltas;
 	int64_t in_flight, requests, errors, connections, rss_bytes, usage_dropped, layout, ago_ms, span_ms;

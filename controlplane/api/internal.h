@@ -187,6 +187,7 @@ json_t *cp_diff(const json_t *from, const json_t *to);
 	X(list_routes) X(create_route) X(get_route) X(replace_route) X(patch_route) X(delete_route) X(explain_route) \
 	X(list_consumers) X(create_consumer) X(get_consumer) X(replace_consumer) X(patch_consumer) X(delete_consumer) \
 	X(list_consumer_keys) X(create_consumer_key) X(patch_consumer_key) X(delete_consumer_key) X(rotate_consumer_key) \
+	X(get_consumer_limits) X(get_group_limits) X(get_route_limits)                                               \
 	X(list_groups) X(create_group) X(get_group) X(replace_group) X(patch_group) X(delete_group)                \
 	X(list_jwt_issuers) X(create_jwt_issuer) X(get_jwt_issuer) X(replace_jwt_issuer) X(patch_jwt_issuer) X(delete_jwt_issuer) \
 	X(list_consumer_credentials) X(create_consumer_credential) X(patch_consumer_credential) X(delete_consumer_credential) \

@@ -141,6 +141,23 @@ static void replace_older(struct cp_hub *h, const struct cp_session *s)
 	}
 }
 
+/* How many share what is limited: everybody hears it when it changes. */
+static void tell_fleet(struct cp_hub *h)
+{
+	json_int_t n = 0;
+	for (struct gw_node *at = h->sessions.next; at != &h->sessions; at = at->next)
+		n += GW_CONTAINER(at, struct cp_session, on)->greeted;
+	for (struct gw_node *at = h->sessions.next; at != &h->sessions; at = at->next) {
+		const struct cp_session *s = GW_CONTAINER(at, struct cp_session, on);
+		json_t *m;
+		if (!s->greeted)
+			continue;
+		m = gw_wire_new(GW_WIRE_FLEET);
+		json_object_set_new(m, "workers", json_integer(n));
+		cp_hub_write(h, s->connection, m);
+	}
+}
+
 static bool token_still_there(struct cp_hub *h, const char *id)
 {
 	struct cp_txn *t = NULL;
@@ -191,6 +208,7 @@ static void on_hello(struct cp_hub *h, struct cp_session *s, const struct gw_wir
 	send_welcome(h, s);
 	if (h->o.worker)
 		h->o.worker(h->o.arg, s->connection, gw_str_c(s->id), gw_str_c(s->boot_id));
+	tell_fleet(h);
 	cp_session_offer(h, s);
 	cp_session_remember(h, s, NULL);
 }
@@ -418,6 +436,8 @@ static void on_closed(void *arg, uint64_t connection, const char *why)
 			cp_session_remember(h, s, reason);
 		pthread_cond_broadcast(&h->changed);
 		cp_hub_check_served(h);
+		if (s->greeted && !h->stop)
+			tell_fleet(h);
 	}
 	pthread_mutex_unlock(&h->lock);
 	free(s);

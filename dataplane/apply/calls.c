@@ -1,4 +1,4 @@
-/* calls.c - provider_test, provider_models, provider_health and its clearing, drain. */
+/* calls.c - provider_test, provider_models, limits, provider_health and its clearing, drain. */
 #include "apply/calls.h"
 
 #include <stdlib.h>
@@ -168,6 +168,56 @@ static void about_provider(const struct dp_caller *caller, const struct gw_wire 
 	}
 }
 
+/* ---- limits: the counters of or for one object, as this worker knows them ---- */
+
+#define LIMITS_MAX 500
+
+static void add_limit(void *arg, const struct dp_counter_view *v)
+{
+	static const char *const kinds[] = {
+#define X(name, text, doc) [DP_CLAIM_##name] = text,
+		DP_CLAIM_KINDS(X)
+#undef X
+	};
+	json_t *items = arg, *o;
+	struct gw_str plugin = v->key, rest = v->key;
+
+	if (json_array_size(items) >= LIMITS_MAX)
+		return;
+	plugin = gw_str_cut(&rest, '/');
+	o = json_object();
+	gw_json_set_str(o, "key", v->key);
+	gw_json_set_str(o, "plugin", plugin);
+	gw_json_set_str(o, "scope", v->scope);
+	gw_json_set_str(o, "who", v->who);
+	gw_json_set_str(o, "owner_scope", v->owner_scope);
+	gw_json_set_str(o, "owner", v->owner.n ? v->owner : GW_STR(""));
+	gw_json_set_str(o, "label", v->label.n ? v->label : GW_STR(""));
+	gw_json_set_str(o, "unit", gw_str_c(v->unit ? v->unit : ""));
+	gw_json_set_str(o, "kind", gw_str_c(kinds[v->kind]));
+	json_object_set_new(o, "window_ms", json_integer(v->kind == DP_CLAIM_SLIDING || v->kind == DP_CLAIM_BUCKET ? v->window_ms : 0));
+	json_object_set_new(o, "limit", json_integer(v->limit));
+	json_object_set_new(o, "used", json_integer(v->used < 0 ? 0 : v->used));
+	json_object_set_new(o, "left", json_integer(v->left));
+	json_object_set_new(o, "reset_ms", json_integer(v->reset_ms));
+	json_object_set_new(o, "refusals", json_integer(v->refusals));
+	gw_json_set_time(o, "refused_at", v->refused_at_ms);
+	json_object_set_new(o, "shared", json_boolean(v->shared));
+	json_object_set_new(o, "age_ms", json_integer(v->age_ms));
+	json_array_append_new(items, o);
+}
+
+static json_t *limits_of(struct dp_fleet *f, const json_t *args)
+{
+	json_t *o = json_object(), *items = json_array();
+	struct gw_str scope = gw_json_str(json_object_get(args, "scope")), name = gw_json_str(json_object_get(args, "name"));
+
+	if (scope.n && name.n)
+		dp_counters_visit(dp_fleet_counters(f), scope, name, add_limit, items);
+	json_object_set_new(o, "items", items);
+	return o;
+}
+
 void dp_call_run(const struct dp_caller *caller, const struct gw_wire *w)
 {
 	struct call *c = gw_alloc(sizeof *c);
@@ -179,7 +229,9 @@ void dp_call_run(const struct dp_caller *caller, const struct gw_wire *w)
 		about_provider(caller, w, c);
 		return;
 	}
-	if (gw_str_is(w->op, "drain")) {
+	if (gw_str_is(w->op, "limits")) {
+		caller->answer(caller->arg, result_of(c->id, limits_of(caller->fleet, w->args)));
+	} else if (gw_str_is(w->op, "drain")) {
 		caller->answer(caller->arg, result_of(c->id, json_object()));
 		caller->drain(caller->drain_arg);
 	} else {

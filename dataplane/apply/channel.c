@@ -469,6 +469,8 @@ static void on_text(void *arg, struct gw_str text)
 		take_usage_ack(c, &w);
 	else if (w.type == GW_WIRE_QUOTAS)
 		take_quotas(c, &w);
+	else if (w.type == GW_WIRE_FLEET)
+		dp_counters_set_workers(dp_fleet_counters(c->s.fleet), w.workers);
 	else if (w.type == GW_WIRE_SERIES_ACK)
 		take_series_ack(c, &w);
 	else if (w.type == GW_WIRE_CALL && !atomic_load(&c->draining)) /* else nobody is left to do it */

@@ -217,6 +217,25 @@ def test_a_failing_provider_leads_through_the_same_admission(gateway, deepseek_t
     assert reservations(gateway) == 0
 
 
+def test_live_state(gateway, served):
+    """What the console's bars show: of the consumer, and of the route in whose settings the limit stands."""
+    client = served({"token-ratelimit": LIMIT, "request-ratelimit": {"requests": 2, "window": "1h", "algorithm": "sliding_window"}})
+    answers = [chat(client, max_tokens=20) for _ in range(3)]
+    assert [a.status_code for a in answers] == [200, 200, 429]
+    spent = sum(a.json()["usage"]["total_tokens"] for a in answers[:2])
+    states = {path: gateway.admin.get(path + "/limits").json() for path in ("consumers/" + gateway.consumer, "routes/r-" + gateway.consumer)}
+    for state in states.values():
+        assert state["workers"] == 1
+        items = {item["plugin"]: item for item in state["items"]}
+        tokens, requests = items["token-ratelimit"], items["request-ratelimit"]
+        assert (tokens["used"], tokens["left"], tokens["limit"], tokens["who"]) == (spent, 1000 - spent, 1000, gateway.consumer)
+        assert (requests["used"], requests["left"], requests["refusals"]) == (2, 0, 1) and requests["refused_at"]
+        assert requests["owner_scope"] == "route" and requests["owner"] == "r-" + gateway.consumer and not requests["shared"]
+    gateway.admin.post("consumers", {"name": "idle"})
+    assert gateway.admin.get("consumers/idle/limits").json()["items"] == []
+    gateway.admin.get("consumers/nobody/limits", expect=404)
+
+
 def test_a_limit_that_makes_no_sense_is_refused_when_saved(gateway):
     for settings, path in (({"rules": [{"limit_by": "header"}]}, "rules/0/name"), ({"limit_by": "cookie"}, "name"),
                            ({"rules": [{"limit_by": "ip", "networks": ["10.0.0.0/40"]}]}, "rules/0/networks/0"),

@@ -72,6 +72,19 @@ def test_three_workers_share_one_budget(start_gateway, openai_sim):
         assert settled == spent, "the counter is the ledger's sum"
 
 
+def test_without_redis_each_worker_grants_its_share(start_gateway, openai_sim):
+    """Two workers, and nobody at Redis' address: each lets half of the limit through."""
+    gateway = start_gateway(workers=2, split=True)
+    key = limited(gateway, {"request-ratelimit": {"limit_by": "all", "requests": 10, "window": "1h", "algorithm": "sliding_window"}}, openai_sim)
+    use(gateway, Redis().url)
+    wait_until(lambda: away(gateway) == [1, 1], 10, "Redis missed by both")
+    answers = [chat(gateway.client(key), max_tokens=1) for _ in range(60)]
+    per_worker = {a.headers["x-ratelimit-limit-requests"] for a in answers}
+    assert per_worker == {"5"} and sum(a.status_code == 200 for a in answers) <= 10, per_worker
+    live = gateway.admin.get("routes/r/limits").json()
+    assert live["workers"] == 2 and sum(item["limit"] for item in live["items"]) == 10
+
+
 @pytest.fixture
 def one(start_gateway, openai_sim):
     """A gateway of one worker whose limits are in `redis`: one(redis, plugins, **counters) gives a client."""

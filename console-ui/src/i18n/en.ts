@@ -515,6 +515,18 @@ export const en = {
     totalHelp: 'Over all attempts; empty for none.',
     create: 'Make route',
   },
+  limits: {
+    title: 'Limits now',
+    lead: 'What is used and reserved at this moment, as the workers count it.',
+    none: 'No limit has been met yet.',
+    noWorker: 'No worker is connected.',
+    all: 'everybody together',
+    hit_one: 'limit hit {{count}} time',
+    hit_other: 'limit hit {{count}} times',
+    unit: { tokens: 'Tokens', requests: 'Requests', calls: 'Calls at once' },
+    label: { prompt: 'prompt', completion: 'completion' },
+    scope: { consumer: 'consumer', group: 'group', api_key: 'key', ip: 'address', route: 'route', model: 'model', header: 'header', query: 'parameter', cookie: 'cookie', global: 'for everybody' },
+  },
   explain: {
     open: 'Explain a request',
     title: 'Which route takes it?',

@@ -504,6 +504,17 @@ export const zh = {
     totalHelp: '包含所有尝试；留空表示不限。',
     create: '创建路由',
   },
+  limits: {
+    title: '当前限额',
+    lead: '各工作进程此刻统计的已用与预留量。',
+    none: '尚未触及任何限制。',
+    noWorker: '没有已连接的工作进程。',
+    all: '全部合计',
+    hit_other: '已触发限制 {{count}} 次',
+    unit: { tokens: 'Token', requests: '请求', calls: '并发调用' },
+    label: { prompt: '输入', completion: '输出' },
+    scope: { consumer: '消费者', group: '组', api_key: '密钥', ip: '地址', route: '路由', model: '模型', header: '请求头', query: '参数', cookie: 'Cookie', global: '全局' },
+  },
   explain: {
     open: '解释一个请求',
     title: '哪条路由会处理它？',

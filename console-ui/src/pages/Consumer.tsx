@@ -9,6 +9,7 @@ import { ifMatch, useAllRoutes, useConsumer, useMay, usePlugins, useRefresh, typ
 import { Ago, DeleteButton, State } from '../components/Bits';
 import { EnableSwitch } from '../components/EnableSwitch';
 import { Empty, LoadingRows, Row } from '../components/List';
+import { LimitBars } from '../components/LimitBars';
 import { Card, Page, Section } from '../components/Page';
 import { ProblemAlert } from '../components/Problem';
 import { SeriesFrame, TopCard, TrafficCharts } from '../components/Series';
@@ -302,6 +303,7 @@ export function ConsumerPage() {
             </span>
           )}
         </Card>
+        <LimitBars kind="consumers" name={name} />
         <section className="stack gap-12">
           <h2>{t('charts.tab')}</h2>
           <SeriesFrame>

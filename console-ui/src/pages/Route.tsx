@@ -7,6 +7,7 @@ import { api, need } from '../api/client';
 import { useAllConsumers, useMay, useRefresh, useRoute } from '../api/queries';
 import { DeleteButton } from '../components/Bits';
 import { EnableSwitch } from '../components/EnableSwitch';
+import { LimitBars } from '../components/LimitBars';
 import { LoadingRows } from '../components/List';
 import { Card, Page } from '../components/Page';
 import { ProblemAlert } from '../components/Problem';
@@ -122,9 +123,12 @@ export function RoutePage() {
         </Card>
       )}
       {tab === 'charts' && (
-        <SeriesFrame>
-          <TrafficCharts filter={{ route: name }} />
-        </SeriesFrame>
+        <div className="stack gap-16">
+          <LimitBars kind="routes" name={name} />
+          <SeriesFrame>
+            <TrafficCharts filter={{ route: name }} />
+          </SeriesFrame>
+        </div>
       )}
       {tab === 'explain' && (
         <Card title={t('explain.title')} lead={t('explain.lead')}>
