@@ -53,7 +53,7 @@ export const identity = {
     match: 'What is compared',
     matches: { subject: 'Subject', san: 'Alternative name', fingerprint: 'Fingerprint (SHA-256)' },
     value: 'Value',
-    valueHelp: { jwt: 'The exact text of the claim, such as the user’s id.', mtls: 'CN=app1,O=Acme · dns:app1.example.com · 64 hex digits', hmac: '' },
+    valueHelp: { jwt: 'The exact text of the claim, such as the user’s id.', mtls: 'CN=app1,O=Acme · dns:app1.example.com · 64 hex digits', hmac: 'Not needed.' },
     keyId: 'Key id',
     keyIdHelp: 'Empty: one is made, together with the secret.',
     deleteTitle: 'Delete credential {{name}}?',

@@ -43,7 +43,7 @@ export const identity = {
     newTitle: '为 {{name}} 新建凭证',
     make: '添加',
     type: '类型',
-    types: { jwt: 'JSON Web Token', hmac: '请求签名', mtls: '客户端证书' },
+    types: { jwt: 'JSON Web Token（令牌）', hmac: '请求签名', mtls: '客户端证书' },
     typeHelp: {
       jwt: '某签发方的令牌，指明此消费者。',
       hmac: '用于请求签名的密钥，密钥本身不会被传输。',
@@ -53,7 +53,7 @@ export const identity = {
     match: '比对内容',
     matches: { subject: '主体', san: '备用名称', fingerprint: '指纹（SHA-256）' },
     value: '值',
-    valueHelp: { jwt: '声明的确切文本，例如用户编号。', mtls: 'CN=app1,O=Acme · dns:app1.example.com · 64 位十六进制', hmac: '' },
+    valueHelp: { jwt: '声明的确切文本，例如用户编号。', mtls: 'CN=app1,O=Acme · dns:app1.example.com · 64 位十六进制', hmac: '不需要。' },
     keyId: '密钥编号',
     keyIdHelp: '留空则连同密钥一并生成。',
     deleteTitle: '删除凭证 {{name}}？',
