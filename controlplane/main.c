@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "alerts/alerts.h"
 #include "api/api.h"
 #include "auth/auth.h"
 #include "auth/keys.h"
@@ -64,6 +65,7 @@ struct control {
 	struct cp_model *model;
 	struct cp_hub *hub;
 	struct cp_collect *collect;
+	struct cp_alerts *alerts;
 	struct cp_ws *ws;
 	struct cp_workers workers;
 	struct cp_api *api;
@@ -261,13 +263,29 @@ static int64_t series_rows(void *arg)
 	return cp_collect_series_rows(((struct control *)arg)->collect);
 }
 
+static void certificates(void *arg, void (*each)(void *to, const char *name, int64_t expires_at_ms), void *to)
+{
+	const struct control *c = arg;
+	int64_t ends;
+	if (c->set->tls_cert && cp_cert_expires(c->set->tls_cert, &ends, NULL) == GW_OK)
+		each(to, "console", ends);
+	if (cp_cert_expires(c->pki.server_cert, &ends, NULL) == GW_OK)
+		each(to, "channel", ends);
+}
+
+static void open_alerts(struct control *c)
+{
+	struct cp_alerts_options o = { .store = c->store, .keys = &c->keys, .workers = &c->workers, .certificates = certificates, .arg = c };
+	c->alerts = cp_alerts_open(&o);
+}
+
 static enum gw_rc open_api(struct control *c, int64_t started_at_ms, struct gw_error *err)
 {
 	struct cp_app app = { .store = c->store, .auth = c->auth, .keys = &c->keys, .catalog = c->catalog,
 		.model = c->model, .catalog_json = c->catalog_json, .workers = &c->workers, .openapi_path = c->openapi_path,
 		.console_dir = c->console_dir, .ca_fingerprint = c->pki.fingerprint, .channel_port = cp_ws_port(c->ws),
 		.started_at_ms = started_at_ms, .commit = "", .backup_dir = c->backup_dir,
-		.series_rows = series_rows, .series_arg = c, .quota_changed = quota_changed, .quota_arg = c };
+		.alerts = c->alerts, .series_rows = series_rows, .series_arg = c, .quota_changed = quota_changed, .quota_arg = c };
 	enum gw_rc rc = cp_api_open(&c->api, &app, err);
 	if (rc != GW_OK)
 		return rc;
@@ -337,6 +355,8 @@ static enum gw_rc start(struct control *c, struct gw_error *err)
 	if (rc == GW_OK)
 		rc = open_channel(c, err);
 	if (rc == GW_OK)
+		open_alerts(c);
+	if (rc == GW_OK)
 		rc = open_api(c, began, err);
 	if (rc == GW_OK && !token_was_there)
 		first_steps(c, token);
@@ -398,6 +418,7 @@ static void stop(struct control *c)
 		cp_hub_stop(c->hub);          /* also wakes API threads that wait for workers */
 	cp_httpd_close(&c->httpd);
 	cp_api_close(&c->api);
+	cp_alerts_close(&c->alerts);
 	cp_ws_close(&c->ws);
 	cp_collect_close(&c->collect);
 	if (c->store && c->hub)
@@ -448,6 +469,7 @@ int main(int argc, char **argv)
 		return 2;
 	gw_log_setup(set.log_format, set.verbose ? GW_LOG_DEBUG : GW_LOG_INFO, "tidegate-control");
 	harden();
+	cp_notify_setup();
 	gw_json_setup();
 	switch (set.command) {
 	case CP_SHOW_HELP: cp_settings_help(&set); return 0;

@@ -22,6 +22,9 @@
 	X(PRICE,         "prices",         1)    \
 	X(QUOTA,         "quotas",         1)    \
 	X(GLOBAL_PLUGIN, "global-plugins", 1)    \
+	X(ALERT_CHANNEL, "alert-channels", 0)    \
+	X(ALERT,         "alerts",         0)    \
+	X(SILENCE,       "silences",       0)    \
 	X(CREDENTIAL,    "credentials",    0)    \
 	X(USER,          "users",          0)    \
 	X(TOKEN,         "tokens",         0)    \

@@ -17,6 +17,8 @@
 #include "store/store.h"
 #include "workers.h"
 
+struct cp_alerts;
+
 struct cp_app {                          /* all borrowed */
 	struct cp_store *store;
 	struct cp_auth *auth;
@@ -34,6 +36,7 @@ struct cp_app {                          /* all borrowed */
 	void (*quota_changed)(void *arg); /* somebody changed a balance by hand; NULL: nobody cares */
 	void *quota_arg;
 	const char *backup_dir;          /* DIR/backups; NULL: POST /backup answers 503 */
+	struct cp_alerts *alerts;        /* NULL: none (tests) */
 	int64_t (*series_rows)(void *arg); /* taken from workers since the start; NULL: none (tests) */
 	void *series_arg;
 };

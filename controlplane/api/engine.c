@@ -65,6 +65,8 @@ static bool refers(const struct referrers *f, enum gw_kind k, const json_t *spec
 		return gw_str_eq(gw_json_str(json_object_get(spec, "issuer")), f->name);
 	if (k == GW_KIND_JWT_ISSUER)
 		return gw_str_eq(gw_json_str(json_object_get(spec, "default_consumer")), f->name);
+	if (k == GW_KIND_ALERT)
+		return lists(json_object_get(spec, "channels"), f->name);
 	if (k == GW_KIND_CONSUMER)
 		return f->kind == GW_KIND_GROUP && lists(json_object_get(spec, "groups"), f->name);
 	if (f->kind == GW_KIND_PROVIDER)
@@ -93,6 +95,7 @@ static bool check_referrer(void *arg, const struct cp_record *r)
 static const struct { enum gw_kind of, by; } who[] = {
 	{ GW_KIND_PROVIDER, GW_KIND_ROUTE }, { GW_KIND_CONSUMER, GW_KIND_ROUTE }, { GW_KIND_CONSUMER, GW_KIND_JWT_ISSUER },
 	{ GW_KIND_GROUP, GW_KIND_ROUTE }, { GW_KIND_GROUP, GW_KIND_CONSUMER }, { GW_KIND_JWT_ISSUER, GW_KIND_CREDENTIAL },
+	{ GW_KIND_ALERT_CHANNEL, GW_KIND_ALERT },
 };
 
 json_t *cp_referrers(struct cp_ctx *x, struct cp_txn *t, enum gw_kind k, struct gw_str name, struct gw_error *err)
@@ -459,6 +462,9 @@ void cp_remove(struct cp_ctx *x, enum gw_kind k, struct gw_str name)
 COLLECTION(GW_KIND_PROVIDER, provider, providers)
 COLLECTION(GW_KIND_ROUTE, route, routes)
 COLLECTION(GW_KIND_CONSUMER, consumer, consumers)
+COLLECTION(GW_KIND_ALERT, alert, alerts)
+COLLECTION(GW_KIND_ALERT_CHANNEL, alert_channel, alert_channels)
+COLLECTION(GW_KIND_SILENCE, silence, silences)
 COLLECTION(GW_KIND_GROUP, group, groups)
 COLLECTION(GW_KIND_JWT_ISSUER, jwt_issuer, jwt_issuers)
 

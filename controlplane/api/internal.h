@@ -166,6 +166,12 @@ enum gw_rc cp_view_quota(struct cp_ctx *x, struct cp_txn *t, const struct cp_rec
 /* What must not change of a quota, since its book is kept in it. */
 void cp_keep_quota(struct cp_ctx *x, json_t *body, const json_t *old, const char *path);
 
+/* ---- alerts (alerts.c): what their kinds need beyond the engine ---- */
+
+void cp_seal_alert(struct cp_ctx *x, json_t *body, const json_t *old, const char *path);
+void cp_seal_alert_channel(struct cp_ctx *x, json_t *body, const json_t *old, const char *path);
+void cp_seal_silence(struct cp_ctx *x, json_t *body, const json_t *old, const char *path);
+
 /* ---- documents (document.c) ---- */
 
 /* ConfigDocument of what cp_config_at() gave; borrowed in, owned out. */
@@ -188,6 +194,10 @@ json_t *cp_diff(const json_t *from, const json_t *to);
 	X(list_consumers) X(create_consumer) X(get_consumer) X(replace_consumer) X(patch_consumer) X(delete_consumer) \
 	X(list_consumer_keys) X(create_consumer_key) X(patch_consumer_key) X(delete_consumer_key) X(rotate_consumer_key) \
 	X(get_consumer_limits) X(get_group_limits) X(get_route_limits)                                               \
+	X(list_alerts) X(create_alert) X(get_alert) X(replace_alert) X(patch_alert) X(delete_alert)                \
+	X(list_alert_channels) X(create_alert_channel) X(get_alert_channel) X(replace_alert_channel)               \
+	X(patch_alert_channel) X(delete_alert_channel) X(test_alert_channel) X(list_alert_events)                  \
+	X(list_silences) X(create_silence) X(get_silence) X(replace_silence) X(patch_silence) X(delete_silence)    \
 	X(list_groups) X(create_group) X(get_group) X(replace_group) X(patch_group) X(delete_group)                \
 	X(list_jwt_issuers) X(create_jwt_issuer) X(get_jwt_issuer) X(replace_jwt_issuer) X(patch_jwt_issuer) X(delete_jwt_issuer) \
 	X(list_consumer_credentials) X(create_consumer_credential) X(patch_consumer_credential) X(delete_consumer_credential) \

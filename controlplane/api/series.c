@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+#include "alerts/alerts.h"
 #include "series/chart.h"
 #include "store/series_store.h"
 
@@ -156,6 +157,21 @@ static bool count_row(void *arg, const struct cp_node_row *r)
 	return true;
 }
 
+static void write_alerts(struct cp_alerts *alerts, struct gw_buf *out)
+{
+	static const char *const severities[] = { "info", "warning", "critical" }, *const results[] = { "failed", "sent" };
+	int64_t firing[3], sent[CP_CHANNEL_TYPES][2];
+	cp_alerts_counts(alerts, firing, sent);
+	gw_metric_head(out, GW_METRIC_ALERTS);
+	for (size_t i = 0; i < GW_COUNT(severities); i++)
+		gw_buf_printf(out, "%s{severity=\"%s\"} %lld\n", gw_metric_name(GW_METRIC_ALERTS), severities[i], (long long)firing[i]);
+	gw_metric_head(out, GW_METRIC_NOTIFICATIONS);
+	for (size_t i = 0; i < CP_CHANNEL_TYPES; i++)
+		for (size_t k = 0; k < 2; k++)
+			gw_buf_printf(out, "%s{kind=\"%s\",result=\"%s\"} %lld\n", gw_metric_name(GW_METRIC_NOTIFICATIONS),
+			    cp_channel_type_name((enum cp_channel_type)i), results[k], (long long)sent[i][k]);
+}
+
 void cp_api_get_metrics(struct cp_ctx *x)
 {
 	static const char *const names[CP_SERIES_RESOLUTIONS] = { "10s", "1m", "1h" };
@@ -179,6 +195,8 @@ void cp_api_get_metrics(struct cp_ctx *x)
 	gw_metric_head(out, GW_METRIC_SERIES_POINTS);
 	for (size_t i = 0; i < CP_SERIES_RESOLUTIONS; i++)
 		gw_buf_printf(out, "%s{resolution=\"%s\"} %lld\n", gw_metric_name(GW_METRIC_SERIES_POINTS), names[i], (long long)points[i]);
+	if (x->app->alerts)
+		write_alerts(x->app->alerts, out);
 	gw_metric_single(out, GW_METRIC_DISK_FULL, cp_store_disk_full(x->app->store));
 	gw_metric_process(out);
 	x->rs->content_type = "text/plain; version=0.0.4; charset=utf-8";

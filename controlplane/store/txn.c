@@ -25,6 +25,7 @@ const char *cp_kind_singular(enum gw_kind k)
 		[GW_KIND_SETTINGS] = "settings", [GW_KIND_PROVIDER] = "provider", [GW_KIND_CONSUMER] = "consumer", [GW_KIND_GROUP] = "group", [GW_KIND_JWT_ISSUER] = "jwt-issuer",
 		[GW_KIND_ROUTE] = "route", [GW_KIND_PRICE] = "price", [GW_KIND_QUOTA] = "quota", [GW_KIND_GLOBAL_PLUGIN] = "global-plugin",
 		[GW_KIND_CREDENTIAL] = "consumer-key", [GW_KIND_USER] = "user", [GW_KIND_TOKEN] = "token",
+		[GW_KIND_ALERT] = "alert", [GW_KIND_ALERT_CHANNEL] = "alert-channel", [GW_KIND_SILENCE] = "silence",
 		[GW_KIND_JOIN_TOKEN] = "join-token", [GW_KIND_NODE] = "node",
 	};
 	return names[k];

@@ -19,6 +19,7 @@
 #include "base/bytes.h"
 #include "base/file.h"
 #include "base/str.h"
+#include "base/time.h"
 
 #define DAY_S           (24 * 3600)
 #define CA_DAYS         3653
@@ -352,5 +353,15 @@ enum gw_rc cp_pki_inspect(const char *dir, int64_t now_ms, int64_t *expires_ms, 
 	X509_free(ca);
 	X509_free(cert);
 	EVP_PKEY_free(key);
+	return rc;
+}
+
+enum gw_rc cp_cert_expires(const char *path, int64_t *expires_ms, struct gw_error *err)
+{
+	X509 *cert = NULL;
+	enum gw_rc rc = read_cert(&cert, path, err);
+	if (rc == GW_OK)
+		*expires_ms = not_after_ms(cert, gw_now_ms());
+	X509_free(cert);
 	return rc;
 }

@@ -32,6 +32,8 @@ struct cp_pki {
 enum gw_rc cp_pki_open(struct cp_pki *out, const char *dir, const char *names, int64_t now_ms,
                        struct gw_error *err) GW_MUST_CHECK;
 
+/* Until when the first certificate of a PEM file is valid. */
+enum gw_rc cp_cert_expires(const char *path, int64_t *expires_ms, struct gw_error *err) GW_MUST_CHECK;
 /* Reads only: does the server certificate belong to its key and the authority, and until when is it valid? */
 enum gw_rc cp_pki_inspect(const char *dir, int64_t now_ms, int64_t *expires_ms, struct gw_error *err) GW_MUST_CHECK;
 

@@ -3,7 +3,7 @@ find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 foreach(pair IN ITEMS
     "jansson;jansson" "uv;libuv" "ssl;libssl" "crypto;libcrypto" "sqlite;sqlite3" "mhd;libmicrohttpd"
-    "lws;libwebsockets" "jwt;libjwt" "pcre2;libpcre2-8" "zlib;zlib" "brotli;libbrotlidec" "hiredis;hiredis")
+    "lws;libwebsockets" "jwt;libjwt" "pcre2;libpcre2-8" "zlib;zlib" "brotli;libbrotlidec" "hiredis;hiredis" "curl;libcurl")
   list(GET pair 0 name)
   list(GET pair 1 module)
   pkg_check_modules(dep_${name} REQUIRED IMPORTED_TARGET ${module})

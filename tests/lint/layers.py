@@ -18,7 +18,7 @@ LEVELS = {
     "proto": 1,
     "controlplane/calendar": 11, "controlplane/store": 11, "controlplane/httpd": 11, "controlplane/ws": 11,
     "controlplane/auth": 12, "controlplane/validate": 12,
-    "controlplane/compile": 13, "controlplane/series": 13, "controlplane/quota": 13,
+    "controlplane/compile": 13, "controlplane/series": 13, "controlplane/quota": 13, "controlplane/notify": 11, "controlplane/alerts": 13.5,
     "controlplane/api": 14, "controlplane/publish": 14, "controlplane/collect": 14, "controlplane/ui": 14,
     "controlplane/cli": 15,
     "controlplane": 15,
@@ -59,6 +59,7 @@ LIBRARIES = {
     r"zlib\.h": ("dataplane/codec/", "dataplane/http/", "controlplane/httpd/", "controlplane/ui/"),
     r"brotli/decode\.h": ("dataplane/codec/",),
     r"jwt\.h": ("dataplane/services/",),
+    r"curl/curl\.h": ("controlplane/notify/",),
     r"hiredis.*": ("dataplane/services/",),
 }
 PURE_HEADERS = {"assert.h", "ctype.h", "errno.h", "inttypes.h", "limits.h", "math.h", "stdarg.h", "stdbool.h", "stddef.h",

@@ -42,7 +42,8 @@ def tree(folder, **contents):
     ("proto__x_c", '#include "../dataplane/net/tls.h"\n', "proto includes nothing above it"),
     ("dataplane__llm__x_c", "int f(void) { return (int)time(NULL); }\n", "time() in a pure folder"),
     ("dataplane__http__x_c", "#include <sys/socket.h>\n", "<sys/socket.h> in a pure folder"),
-    ("proto__x_c", "#include <curl/curl.h>\n", "not in the table of libraries"),
+    ("proto__x_c", "#include <curl/curl.h>\n", "belongs into controlplane/notify/"),
+    ("proto__x_c", "#include <ncurses.h>\n", "not in the table of libraries"),
 ])
 def test_layers_refuses(tmp_path, source, text, wanted):
     tree(tmp_path, dataplane__net__tls_h="", dataplane__exchange__exchange_h="", controlplane__api__api_h="", **{source: text})

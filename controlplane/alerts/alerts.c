@@ -1,0 +1,496 @@
+/* alerts.c - cases that begin and end, and the queue of messages. */
+#include "alerts/alerts.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "base/map.h"
+#include "base/str.h"
+#include "base/time.h"
+#include "store/alert_store.h"
+
+#define EVERY_MS    10000
+#define AFTER_MS    3000                     /* the workers' figures come at the tens of the clock */
+#define MAX_CASES   2000
+#define MAX_QUEUE   500
+#define MAX_TRIES   5
+#define SEND_MS     10000
+#define KEEP_MS     (90LL * 24 * 3600 * 1000)
+#define TRIM_EVERY  360                      /* looks */
+
+/* One rule broken for one object.  pending until `since` is old enough; open with an event. */
+struct state {
+	struct gw_node on;
+	char *rule, *object, *severity, *description;
+	int64_t since_ms, event, started_ms, told_ms;
+	bool seen, silenced, told;
+};
+
+struct message {
+	struct gw_node on;
+	struct gw_arena *a;                      /* it stands in it */
+	struct gw_str channel;
+	struct cp_notice n;
+	int64_t event, due_ms;
+	unsigned tries;
+};
+
+struct cp_alerts {
+	struct cp_alerts_options o;
+	pthread_t looker, sender;
+	pthread_mutex_t lock;                    /* guards the queue and `stop` */
+	pthread_cond_t wake;
+	struct gw_node states;                   /* the looker's alone */
+	size_t n_states;
+	struct gw_node queue;
+	size_t n_queue;
+	bool stop;
+	_Atomic int64_t firing[3], sent[CP_CHANNEL_TYPES][2];
+};
+
+/* ---- the queue ---- */
+
+static void free_message(struct message *m)
+{
+	struct gw_arena *a = m->a;
+	gw_arena_close(&a);
+}
+
+static void enqueue(struct cp_alerts *x, struct gw_str channel, const struct state *s, const char *word, struct gw_str text, double value,
+    int64_t ended_ms)
+{
+	struct gw_arena *a = gw_arena_open(0);
+	struct message *m = gw_arena_alloc(a, sizeof *m);
+	*m = (struct message){ .a = a, .channel = gw_arena_copy(a, channel), .event = s->event, .n = { .rule = gw_arena_copy(a, gw_str_c(s->rule)),
+		.object = gw_arena_copy(a, gw_str_c(s->object)), .severity = gw_arena_copy(a, gw_str_c(s->severity)),
+		.description = gw_arena_copy(a, gw_str_c(s->description)), .state = word, .text = gw_arena_copy(a, text), .value = value,
+		.started_at_ms = s->started_ms, .ended_at_ms = ended_ms, .id = gw_arena_printf(a, "%lld", (long long)s->event) } };
+	pthread_mutex_lock(&x->lock);
+	bool fits = x->n_queue < MAX_QUEUE;
+	if (fits) {
+		gw_list_add_tail(&x->queue, &m->on);
+		x->n_queue++;
+		pthread_cond_broadcast(&x->wake);
+	}
+	pthread_mutex_unlock(&x->lock);
+	if (fits)
+		return;
+	gw_log(GW_LOG_ERROR, "alert", gw_str_c(s->rule), "too many messages wait, this one is not sent", "channel=%.*s", GW_FMT(channel));
+	free_message(m);
+}
+
+static void tell(struct cp_alerts *x, const struct cp_rule *r, struct state *s, const char *word, struct gw_str text, double value,
+    int64_t now_ms)
+{
+	s->told_ms = now_ms;
+	s->told = true;
+	for (size_t i = 0; i < r->channels.n; i++)
+		enqueue(x, r->channels.v[i], s, word, text, value, strcmp(word, "resolved") == 0 ? now_ms : 0);
+}
+
+static enum gw_rc deliver(struct cp_alerts *x, const struct message *m, bool *gone, struct gw_error *err)
+{
+	struct gw_arena *a = gw_arena_open(0);
+	struct cp_txn *t = NULL;
+	struct cp_channel c;
+	bool enabled = false;
+	enum gw_rc rc = cp_txn_begin(&t, x->o.store, err);
+	if (rc == GW_OK)
+		rc = cp_channel_read(&c, t, x->o.keys, m->channel, a, &enabled, err);
+	cp_txn_end(&t);
+	*gone = rc == GW_NOTFOUND || (rc == GW_OK && !enabled);
+	if (rc == GW_OK && enabled) {
+		rc = cp_notify(&c, &m->n, gw_now_ms(), SEND_MS, err);
+		atomic_fetch_add(&x->sent[c.type][rc == GW_OK], 1);
+	}
+	gw_arena_close(&a);
+	return rc;
+}
+
+/* true: done with it. */
+static bool try_once(struct cp_alerts *x, struct message *m)
+{
+	static const int64_t pauses[MAX_TRIES] = { 2000, 10000, 30000, 120000, 0 };
+	struct gw_error err = { 0 };
+	bool gone = false;
+	enum gw_rc rc = deliver(x, m, &gone, &err);
+	m->tries++;
+	if (rc != GW_OK && !gone && rc != GW_DENIED && m->tries < MAX_TRIES) {
+		m->due_ms = gw_mono_ms() + pauses[m->tries - 1];
+		return false;
+	}
+	if (rc != GW_OK)
+		gw_log(GW_LOG_WARN, "alert", m->n.rule, "nobody was told", "channel=%.*s tries=%u %s", GW_FMT(m->channel), m->tries, err.text);
+	struct cp_delivery d = { .event = m->event, .at_ms = gw_now_ms(), .tries = m->tries, .channel = m->channel, .state = gw_str_c(m->n.state),
+		.detail = rc != GW_OK ? gw_str_c(err.text) : gone ? GW_STR("the channel is switched off") : GW_STR(""), .ok = rc == GW_OK && !gone };
+	if (cp_delivery_add(x->o.store, &d, &err) != GW_OK)
+		gw_log(GW_LOG_WARN, "alert", m->n.rule, "delivery not recorded", "%s", err.text);
+	return true;
+}
+
+/* The first that is due; *wait_ms is when the next one will be. */
+static struct message *next_due(struct cp_alerts *x, int64_t *wait_ms)
+{
+	int64_t now = gw_mono_ms();
+	*wait_ms = 60000;
+	for (struct gw_node *n = x->queue.next; n != &x->queue; n = n->next) {
+		struct message *m = GW_CONTAINER(n, struct message, on);
+		if (m->due_ms <= now)
+			return m;
+		if (m->due_ms - now < *wait_ms)
+			*wait_ms = m->due_ms - now;
+	}
+	return NULL;
+}
+
+static void doze(struct cp_alerts *x, int64_t ms)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	t.tv_nsec += ms % 1000 * 1000000;
+	t.tv_sec += ms / 1000 + t.tv_nsec / 1000000000;
+	t.tv_nsec %= 1000000000;
+	pthread_cond_timedwait(&x->wake, &x->lock, &t);
+}
+
+static void *run_sender(void *arg)
+{
+	struct cp_alerts *x = arg;
+	pthread_setname_np(pthread_self(), "notify");
+	pthread_mutex_lock(&x->lock);
+	while (!x->stop) {
+		int64_t wait_ms;
+		struct message *m = next_due(x, &wait_ms);
+		if (!m) {
+			doze(x, wait_ms);
+			continue;
+		}
+		gw_list_del(&m->on);
+		pthread_mutex_unlock(&x->lock);
+		bool done = try_once(x, m);
+		pthread_mutex_lock(&x->lock);
+		if (done) {
+			x->n_queue--;
+			free_message(m);
+		} else {
+			gw_list_add_tail(&x->queue, &m->on);
+		}
+	}
+	pthread_mutex_unlock(&x->lock);
+	return NULL;
+}
+
+/* ---- silences ---- */
+
+struct silence { struct gw_str rule, object; };
+struct silences { struct gw_arena *a; struct silence v[200]; size_t n; int64_t now_ms; };
+
+static bool add_silence(void *arg, const struct cp_record *r)
+{
+	struct silences *s = arg;
+	int64_t from = 0, to = 0;
+	json_t *o = NULL;
+	if (gw_json_parse(&o, r->spec, 1 << 16, NULL) != GW_OK)
+		return true;
+	gw_time_parse(gw_json_str(json_object_get(o, "starts_at")), &from);
+	gw_time_parse(gw_json_str(json_object_get(o, "ends_at")), &to);
+	if (!json_is_false(json_object_get(o, "enabled")) && from <= s->now_ms && s->now_ms < to) {
+		struct gw_str rule = gw_json_str(json_object_get(o, "rule")), object = gw_json_str(json_object_get(o, "object"));
+		s->v[s->n++] = (struct silence){ rule.n ? gw_arena_copy(s->a, rule) : GW_STR_NONE, object.n ? gw_arena_copy(s->a, object) : GW_STR_NONE };
+	}
+	json_decref(o);
+	return s->n < GW_COUNT(s->v);
+}
+
+static bool is_silenced(const struct silences *s, const char *rule, const char *object)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if ((!s->v[i].rule.p || gw_str_is(s->v[i].rule, rule)) && (!s->v[i].object.p || gw_str_is(s->v[i].object, object)))
+			return true;
+	return false;
+}
+
+/* ---- cases ---- */
+
+static struct state *find(struct cp_alerts *x, struct gw_str rule, struct gw_str object)
+{
+	for (struct gw_node *n = x->states.next; n != &x->states; n = n->next) {
+		struct state *s = GW_CONTAINER(n, struct state, on);
+		if (gw_str_is(rule, s->rule) && gw_str_is(object, s->object))
+			return s;
+	}
+	return NULL;
+}
+
+static struct state *new_state(struct cp_alerts *x, struct gw_str rule, struct gw_str object, struct gw_str severity, struct gw_str description)
+{
+	struct state *s = gw_alloc(sizeof *s);
+	s->rule = gw_strdup_n(rule.p, rule.n);
+	s->object = gw_strdup_n(object.p ? object.p : "", object.n);
+	s->severity = gw_strdup_n(severity.p, severity.n);
+	s->description = gw_strdup_n(description.p ? description.p : "", description.n);
+	gw_list_add_tail(&x->states, &s->on);
+	x->n_states++;
+	return s;
+}
+
+static void drop_state(struct cp_alerts *x, struct state *s)
+{
+	gw_list_del(&s->on);
+	x->n_states--;
+	free(s->rule);
+	free(s->object);
+	free(s->severity);
+	free(s->description);
+	free(s);
+}
+
+static void begin(struct cp_alerts *x, const struct cp_rule *r, struct state *s, const struct cp_case *c, int64_t now_ms)
+{
+	struct gw_error err = { 0 };
+	struct cp_alert_event e = { .rule = r->name, .object = c->object, .severity = r->severity, .text = c->text, .value = c->value,
+		.started_at_ms = now_ms, .silenced = s->silenced };
+	if (cp_alert_open(x->o.store, &e, &err) != GW_OK) {
+		gw_log(GW_LOG_ERROR, "alert", r->name, "event not recorded", "%s", err.text);
+		return; /* and told at the next look */
+	}
+	s->event = e.id;
+	s->started_ms = now_ms;
+	gw_log(GW_LOG_WARN, "alert", r->name, "firing", "object=%.*s severity=%.*s %.*s%s", GW_FMT(c->object), GW_FMT(r->severity), GW_FMT(c->text),
+	    s->silenced ? " (silenced)" : "");
+	if (!s->silenced)
+		tell(x, r, s, "firing", c->text, c->value, now_ms);
+}
+
+static void go_on(struct cp_alerts *x, const struct cp_rule *r, struct state *s, const struct cp_case *c, bool silenced, int64_t now_ms)
+{
+	struct gw_error err = { 0 };
+	if (!s->event) {
+		s->silenced = silenced;
+		if (now_ms - s->since_ms >= r->for_ms)
+			begin(x, r, s, c, now_ms);
+		return;
+	}
+	if (silenced != s->silenced) {
+		struct cp_alert_event e = { .id = s->event, .text = c->text, .value = c->value, .silenced = silenced };
+		s->silenced = silenced;
+		if (cp_alert_touch(x->o.store, &e, &err) != GW_OK)
+			gw_log(GW_LOG_WARN, "alert", r->name, "event not changed", "%s", err.text);
+	}
+	if (!silenced && (!s->told || (r->repeat_ms > 0 && now_ms - s->told_ms >= r->repeat_ms)))
+		tell(x, r, s, "firing", c->text, c->value, now_ms);
+}
+
+static void over(struct cp_alerts *x, const struct cp_rule *r, struct state *s, int64_t now_ms)
+{
+	struct gw_error err = { 0 };
+	if (s->event && cp_alert_end(x->o.store, s->event, now_ms, &err) != GW_OK) {
+		gw_log(GW_LOG_ERROR, "alert", gw_str_c(s->rule), "end of the event not recorded", "%s", err.text);
+		return;
+	}
+	if (s->event) {
+		gw_log(GW_LOG_INFO, "alert", gw_str_c(s->rule), "resolved", "object=%s", s->object);
+		if (r && s->told && !s->silenced)
+			tell(x, r, s, "resolved", r->watch == CP_WATCH_SERIES ? GW_STR("it is within its bounds again") : GW_STR("it is well again"), 0, now_ms);
+	}
+	drop_state(x, s);
+}
+
+/* ---- looking ---- */
+
+struct rules { struct gw_arena *a; struct cp_rule v[500]; size_t n; };
+
+static bool add_rule(void *arg, const struct cp_record *r)
+{
+	struct rules *rules = arg;
+	if (cp_rule_read(&rules->v[rules->n], r->name, r->spec, rules->a))
+		rules->n++;
+	return rules->n < GW_COUNT(rules->v);
+}
+
+static void look_at(struct cp_alerts *x, const struct cp_rule *r, struct cp_txn *t, const struct silences *silences, int64_t now_ms,
+    struct gw_arena *a)
+{
+	struct gw_error err = { 0 };
+	struct cp_cases cases;
+	if (cp_watch_look(&cases, r, &x->o, t, now_ms, a, &err) != GW_OK) {
+		gw_log(GW_LOG_WARN, "alert", r->name, "rule cannot be judged", "%s", err.text);
+		for (struct gw_node *n = x->states.next; n != &x->states; n = n->next)
+			if (gw_str_is(r->name, GW_CONTAINER(n, struct state, on)->rule))
+				GW_CONTAINER(n, struct state, on)->seen = true; /* not known is not over */
+		return;
+	}
+	for (size_t i = 0; i < cases.n; i++) {
+		struct state *s = find(x, r->name, cases.v[i].object);
+		if (!s && x->n_states >= MAX_CASES)
+			continue;
+		if (!s) {
+			s = new_state(x, r->name, cases.v[i].object, r->severity, r->description);
+			s->since_ms = now_ms;
+		}
+		s->seen = true;
+		go_on(x, r, s, &cases.v[i], is_silenced(silences, s->rule, s->object), now_ms);
+	}
+}
+
+static void count_firing(struct cp_alerts *x)
+{
+	static const char *const severities[] = { "info", "warning", "critical" };
+	int64_t n[3] = { 0 };
+	for (struct gw_node *at = x->states.next; at != &x->states; at = at->next)
+		for (size_t i = 0; i < 3; i++)
+			n[i] += GW_CONTAINER(at, struct state, on)->event && strcmp(GW_CONTAINER(at, struct state, on)->severity, severities[i]) == 0;
+	for (size_t i = 0; i < 3; i++)
+		atomic_store(&x->firing[i], n[i]);
+}
+
+static void look(struct cp_alerts *x)
+{
+	struct gw_error err = { 0 };
+	struct gw_arena *a = gw_arena_open(0);
+	struct cp_txn *t = NULL;
+	struct rules *rules = gw_alloc(sizeof *rules);
+	struct silences silences = { .a = a, .now_ms = gw_now_ms() };
+	rules->a = a;
+	enum gw_rc rc = cp_txn_begin(&t, x->o.store, &err);
+	if (rc == GW_OK)
+		rc = cp_each(t, GW_KIND_ALERT, GW_STR_NONE, add_rule, rules, &err);
+	if (rc == GW_OK)
+		rc = cp_each(t, GW_KIND_SILENCE, GW_STR_NONE, add_silence, &silences, &err);
+	for (struct gw_node *n = x->states.next; n != &x->states; n = n->next)
+		GW_CONTAINER(n, struct state, on)->seen = false;
+	for (size_t i = 0; rc == GW_OK && i < rules->n; i++)
+		if (rules->v[i].enabled)
+			look_at(x, &rules->v[i], t, &silences, silences.now_ms, a);
+	cp_txn_end(&t);
+	for (struct gw_node *n = x->states.next, *next; rc == GW_OK && n != &x->states; n = next) {
+		struct state *s = GW_CONTAINER(n, struct state, on);
+		const struct cp_rule *r = NULL;
+		next = n->next;
+		for (size_t i = 0; i < rules->n; i++)
+			if (rules->v[i].enabled && gw_str_is(rules->v[i].name, s->rule))
+				r = &rules->v[i];
+		if (!s->seen)
+			over(x, r, s, silences.now_ms);
+	}
+	if (rc != GW_OK)
+		gw_log(GW_LOG_WARN, NULL, GW_STR_NONE, "alert rules cannot be read", "%s", err.text);
+	count_firing(x);
+	free(rules);
+	gw_arena_close(&a);
+}
+
+static bool reload(void *arg, const struct cp_alert_event *e)
+{
+	struct cp_alerts *x = arg;
+	struct state *s = new_state(x, e->rule, e->object, e->severity, GW_STR_NONE);
+	s->event = e->id;
+	s->started_ms = s->told_ms = s->since_ms = e->started_at_ms;
+	s->told = !e->silenced;
+	s->silenced = e->silenced;
+	return x->n_states < MAX_CASES;
+}
+
+static void *run_looker(void *arg)
+{
+	struct cp_alerts *x = arg;
+	struct gw_error err = { 0 };
+	struct cp_txn *t = NULL;
+	unsigned looks = 0;
+	pthread_setname_np(pthread_self(), "alerts");
+	if (cp_txn_begin(&t, x->o.store, &err) != GW_OK || cp_alerts_each(t, GW_STR_NONE, true, 0, reload, x, &err) != GW_OK)
+		gw_log(GW_LOG_WARN, NULL, GW_STR_NONE, "open alerts cannot be read", "%s", err.text);
+	cp_txn_end(&t);
+	pthread_mutex_lock(&x->lock);
+	while (!x->stop) {
+		int64_t every = x->o.every_ms ? x->o.every_ms : EVERY_MS, past = (gw_now_ms() - AFTER_MS) % every;
+		int64_t until = gw_mono_ms() + every - past;
+		while (!x->stop && gw_mono_ms() < until)
+			doze(x, until - gw_mono_ms() + 1);
+		if (x->stop)
+			break;
+		pthread_mutex_unlock(&x->lock);
+		look(x);
+		if (looks++ % TRIM_EVERY == 0 && cp_alerts_trim(x->o.store, gw_now_ms() - KEEP_MS, &err) != GW_OK)
+			gw_log(GW_LOG_WARN, NULL, GW_STR_NONE, "old alerts cannot be removed", "%s", err.text);
+		pthread_mutex_lock(&x->lock);
+	}
+	pthread_mutex_unlock(&x->lock);
+	return NULL;
+}
+
+/* ---- life ---- */
+
+struct cp_alerts *cp_alerts_open(const struct cp_alerts_options *o)
+{
+	struct cp_alerts *x = gw_alloc(sizeof *x);
+	pthread_condattr_t attr;
+	x->o = *o;
+	gw_list_init(&x->states);
+	gw_list_init(&x->queue);
+	pthread_mutex_init(&x->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&x->wake, &attr);
+	pthread_condattr_destroy(&attr);
+	if (pthread_create(&x->looker, NULL, run_looker, x) != 0 || pthread_create(&x->sender, NULL, run_sender, x) != 0)
+		abort();
+	return x;
+}
+
+void cp_alerts_close(struct cp_alerts **out)
+{
+	struct cp_alerts *x = *out;
+	if (!x)
+		return;
+	*out = NULL;
+	pthread_mutex_lock(&x->lock);
+	x->stop = true;
+	pthread_cond_broadcast(&x->wake);
+	pthread_mutex_unlock(&x->lock);
+	pthread_join(x->looker, NULL);
+	pthread_join(x->sender, NULL);
+	while (!gw_list_empty(&x->queue)) {
+		struct message *m = GW_CONTAINER(x->queue.next, struct message, on);
+		gw_list_del(&m->on);
+		free_message(m);
+	}
+	while (!gw_list_empty(&x->states))
+		drop_state(x, GW_CONTAINER(x->states.next, struct state, on));
+	pthread_cond_destroy(&x->wake);
+	pthread_mutex_destroy(&x->lock);
+	free(x);
+}
+
+enum gw_rc cp_alerts_test(struct cp_alerts *x, struct gw_str channel, struct gw_error *err)
+{
+	struct gw_arena *a = gw_arena_open(0);
+	struct cp_txn *t = NULL;
+	struct cp_channel c;
+	bool enabled;
+	struct cp_notice n = { .rule = GW_STR("test"), .severity = GW_STR("info"), .state = "test", .started_at_ms = gw_now_ms(), .id = GW_STR("test") };
+	enum gw_rc rc = cp_txn_begin(&t, x->o.store, err);
+	if (rc == GW_OK)
+		rc = cp_channel_read(&c, t, x->o.keys, channel, a, &enabled, err);
+	cp_txn_end(&t);
+	if (rc == GW_OK) {
+		n.text = c.chinese ? GW_STR("这是一条测试消息：该渠道可用。") : GW_STR("This is a test: the channel works.");
+		rc = cp_notify(&c, &n, gw_now_ms(), SEND_MS, err);
+		atomic_fetch_add(&x->sent[c.type][rc == GW_OK], 1);
+	}
+	gw_arena_close(&a);
+	return rc;
+}
+
+void cp_alerts_counts(struct cp_alerts *x, int64_t firing[3], int64_t sent[CP_CHANNEL_TYPES][2])
+{
+	for (size_t i = 0; i < 3; i++)
+		firing[i] = atomic_load(&x->firing[i]);
+	for (size_t i = 0; i < CP_CHANNEL_TYPES; i++)
+		for (size_t k = 0; k < 2; k++)
+			sent[i][k] = atomic_load(&x->sent[i][k]);
+}
