@@ -68,7 +68,7 @@ function sources(folder: string): string[] {
 const SHOWN = new Set(['title', 'label', 'placeholder', 'aria-label', 'alt', 'description', 'message', 'okText', 'cancelText', 'extra', 'help', 'text', 'hint', 'lead', 'question', 'summary']);
 const WORDS = /\p{L}{2}/u;
 /* Examples of what one types are the same in every language. */
-const EXAMPLE = /^(https?:\/\/\S+|[a-z0-9*.,/_{}:"\s[\]-]+|sk-…|tgs_…|-----BEGIN CERTIFICATE-----|[a-z0-9.-]+(, [a-z0-9.*-]+)*)$/;
+const EXAMPLE = /^(https?:\/\/\S+|[a-z0-9*.,/_{}:"\s[\]-]+|sk-…|tgs_…|-----BEGIN CERTIFICATE-----|[a-z]+@example\.com|[a-z0-9.-]+(, [a-z0-9.*-]+)*)$/;
 
 /** Every text in JSX that a person would see and no language file has. */
 function hardCoded(file: string): string[] {

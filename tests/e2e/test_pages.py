@@ -6,6 +6,7 @@ from harness.gateway import ADMIN, PASSWORD
 PAGES = ["/", "/providers", "/providers/new", "/providers/p0", "/routes", "/routes/new", "/routes/r0", "/consumers",
          "/consumers/app1", "/groups", "/groups/design", "/jwt-issuers", "/plugins", "/workers", "/revisions", "/audit", "/settings/data-plane",
          "/requests"]
+PAGES += ["/alerts/events", "/alerts/rules", "/alerts/channels", "/alerts/silences"]
 
 
 @pytest.fixture(scope="module")
@@ -16,6 +17,9 @@ def furnished(shared_gateway):
     admin.post("routes", {"name": "r0", "match": {"models": [{"type": "exact", "value": "m"}]}, "targets": [{"provider": "p0"}]})
     admin.post("consumers", {"name": "app1"})
     admin.post("consumers/app1/keys", {"name": "main"})
+    admin.post("alert-channels", {"name": "ops", "type": "slack", "url": "https://hooks.slack.example/services/canary-e2e-slack"})
+    admin.post("alerts", {"name": "failing", "metric": "failures", "statistic": "share", "threshold": 5, "channels": ["ops"]})
+    admin.post("silences", {"name": "night", "starts_at": "2026-01-01T00:00:00Z", "ends_at": "2026-01-01T06:00:00Z"})
     admin.post("groups", {"name": "design", "models": ["qwen-*"]})
     admin.post("jwt-issuers", {"name": "idp", "issuer": "https://idp.example.com/", "jwks_url": "http://127.0.0.1:9/jwks"})
     admin.post("consumers/app1/credentials", {"type": "jwt", "issuer": "idp", "value": "user-1"})

@@ -1,5 +1,6 @@
 /* The frame behind the login: places on the left, the state of the gateway and the person at the top. */
 import {
+  AlertOutlined,
   ApiOutlined,
   AppstoreOutlined,
   AuditOutlined,
@@ -90,6 +91,9 @@ function Side() {
           <h2>{t('nav.system')}</h2>
           <Place to="/requests" icon={<UnorderedListOutlined />} id="requests">
             {t('nav.requests')}
+          </Place>
+          <Place to="/alerts" icon={<AlertOutlined />} id="alerts">
+            {t('nav.alerts')}
           </Place>
           <Place to="/workers" icon={<ClusterOutlined />} id="workers">
             {t('nav.workers')}

@@ -1,4 +1,5 @@
 /* English.  zh.ts has the same keys; a test compares them. */
+import { alerts, charts } from './en.observability';
 import { moneyEn } from './money.en';
 import { identity } from './identity.en';
 
@@ -102,6 +103,7 @@ export const en = {
     plugins: 'Plugins',
     system: 'System',
     requests: 'Requests',
+    alerts: 'Alerts',
     workers: 'Workers',
     revisions: 'Revisions',
     audit: 'Audit',
@@ -162,41 +164,8 @@ export const en = {
     change: 'Change password',
     changed: 'Password changed. Other sessions of this user have ended.',
   },
-  charts: {
-    tab: 'Charts',
-    span: 'Span of time',
-    spans: { '15m': '15 min', '1h': '1 h', '6h': '6 h', '24h': '24 h', '7d': '7 days', '30d': '30 days' },
-    reset: 'Back from the zoom',
-    live: 'Follow',
-    label: '{{title}} over time; the values stand below the chart',
-    empty: 'Nothing was counted in this span of time.',
-    nobody: 'none',
-    more_one: 'and {{count}} more',
-    more_other: 'and {{count}} more',
-    perSecond: '{{value}}/s',
-    requests: 'Requests',
-    errors: 'Errors',
-    errorsLead: '4xx and 5xx, and answers that broke off',
-    duration: 'Time of a request',
-    firstToken: 'Time to the first token',
-    tokens: 'Tokens',
-    cost: 'Cost',
-    costLead: 'By the prices of that moment, in each step',
-    inFlight: 'Requests in flight',
-    connections: 'Client connections',
-    memory: 'Memory',
-    cpu: 'Processor',
-    cpuLead: '100 % is one core',
-    loopDelay: 'Lateness of the event loops',
-    overhead: 'The gateway’s own time',
-    overheadLead: 'From the request to the provider being asked',
-    queue: 'Waiting for a connection to the provider',
-    dropped: 'Usage records lost',
-    attempts: 'Attempts at providers',
-    attemptsLead: 'By result',
-    fallbacks: 'Fallbacks',
-    fallbacksLead: 'Attempts made because another provider failed',
-  },
+  alerts,
+  charts,
   overview: {
     title: 'Overview',
     verdict: {

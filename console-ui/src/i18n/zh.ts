@@ -1,4 +1,5 @@
 /* 简体中文。键与 en.ts 相同，由测试比对。 */
+import { alerts, charts } from './zh.observability';
 import { moneyZh } from './money.zh';
 import { identity } from './identity.zh';
 
@@ -100,6 +101,7 @@ export const zh = {
     plugins: '插件',
     system: '系统',
     requests: '请求',
+    alerts: '告警',
     workers: '工作节点',
     revisions: '修订历史',
     audit: '审计',
@@ -159,40 +161,8 @@ export const zh = {
     change: '修改密码',
     changed: '密码已修改，该用户的其他会话已结束。',
   },
-  charts: {
-    tab: '图表',
-    span: '时间范围',
-    spans: { '15m': '15 分钟', '1h': '1 小时', '6h': '6 小时', '24h': '24 小时', '7d': '7 天', '30d': '30 天' },
-    reset: '退出缩放',
-    live: '自动刷新',
-    label: '{{title}}随时间的变化；数值见图表下方',
-    empty: '该时间范围内没有数据。',
-    nobody: '无',
-    more_other: '还有 {{count}} 项',
-    perSecond: '{{value}}/秒',
-    requests: '请求',
-    errors: '错误',
-    errorsLead: '4xx、5xx 以及中断的应答',
-    duration: '请求耗时',
-    firstToken: '首个令牌耗时',
-    tokens: '令牌',
-    cost: '费用',
-    costLead: '每个时间段内，按当时价格计算',
-    inFlight: '进行中的请求',
-    connections: '客户端连接',
-    memory: '内存',
-    cpu: '处理器',
-    cpuLead: '100 % 为一个核心',
-    loopDelay: '事件循环延迟',
-    overhead: '网关自身耗时',
-    overheadLead: '从收到请求到向供应商发出请求',
-    queue: '等待供应商连接',
-    dropped: '丢失的用量记录',
-    attempts: '对供应商的尝试',
-    attemptsLead: '按结果',
-    fallbacks: '回退',
-    fallbacksLead: '因其他供应商失败而发起的尝试',
-  },
+  alerts,
+  charts,
   overview: {
     title: '总览',
     verdict: {
