@@ -26,7 +26,7 @@ struct gw_tracing {
 	bool enabled;
 	struct gw_str endpoint;              /* http or https; "/v1/traces" is added where it has no path */
 	struct gw_str service_name;
-	uint32_t sample_ppm;                 /* of requests without a decision of their caller's, per million */
+	uint32_t sample_per_million;                 /* of requests without a decision of their caller's, per million */
 	const struct gw_trace_header *headers;
 	size_t n_headers;
 };

@@ -5,7 +5,6 @@
 #include "seal.h"
 #include "spec.h"
 
-#include <math.h>
 #include <stdio.h>
 
 #define S struct gw_dp_settings
@@ -87,7 +86,7 @@ enum gw_rc gw_spec_access_log(struct gw_spec *s, const json_t *o, struct gw_dp_s
 
 void gw_tracing_defaults(struct gw_tracing *out)
 {
-	*out = (struct gw_tracing){ .endpoint = GW_STR(""), .service_name = GW_STR("tidegate"), .sample_ppm = 1000000 };
+	*out = (struct gw_tracing){ .endpoint = GW_STR(""), .service_name = GW_STR("tidegate"), .sample_per_million = 1000000 };
 }
 
 static enum gw_rc read_secret(struct gw_spec *s, const json_t *v, struct gw_str *out, struct gw_error *err)
@@ -157,21 +156,17 @@ static enum gw_rc read_headers(struct gw_spec *s, const json_t *o, struct gw_tra
 	return GW_OK;
 }
 
-static enum gw_rc read_ratio(const json_t *o, struct gw_tracing *out, struct gw_error *err)
+static enum gw_rc read_sample(const json_t *o, struct gw_tracing *out, struct gw_error *err)
 {
-	json_t *v = json_object_get(o, "sample_ratio");
-	if (!v || json_is_null(v))
-		return GW_OK;
-	double d = json_number_value(v);
-	if (!json_is_number(v) || d < 0 || d > 1)
-		return gw_fail(err, GW_INVALID, "/sample_ratio", "`sample_ratio` must be a number from 0 to 1");
-	out->sample_ppm = (uint32_t)lround(d * 1000000);
-	return GW_OK;
+	int64_t n = out->sample_per_million;
+	enum gw_rc rc = gw_json_int(o, "sample_per_million", 0, 1000000, &n, err);
+	out->sample_per_million = (uint32_t)n;
+	return rc;
 }
 
 enum gw_rc gw_spec_tracing(struct gw_spec *s, const json_t *o, struct gw_tracing *out, struct gw_error *err)
 {
-	static const char *const names[] = { "enabled", "endpoint", "headers", "sample_ratio", "service_name", NULL };
+	static const char *const names[] = { "enabled", "endpoint", "headers", "sample_per_million", "service_name", NULL };
 	struct gw_str endpoint = GW_STR(""), service = GW_STR_NONE;
 	gw_tracing_defaults(out);
 	enum gw_rc rc = gw_spec_members(s, o, names, err);
@@ -182,7 +177,7 @@ enum gw_rc gw_spec_tracing(struct gw_spec *s, const json_t *o, struct gw_tracing
 	if (rc == GW_OK)
 		rc = gw_spec_text(o, "service_name", 0, 128, &service, err);
 	if (rc == GW_OK)
-		rc = read_ratio(o, out, err);
+		rc = read_sample(o, out, err);
 	if (rc == GW_OK)
 		rc = read_headers(s, o, out, err);
 	if (rc != GW_OK)

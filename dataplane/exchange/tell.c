@@ -35,7 +35,7 @@ void dp_x_trace(struct dp_exchange *x)
 
 	for (size_t i = 0; t && i < GW_COUNT(random); i++)
 		random[i] = dp_shard_random(x->shard);
-	dp_trace_begin(&x->trace, x->head->headers, x->head->n_headers, t != NULL, t ? t->sample_ppm : 0, random, x->a);
+	dp_trace_begin(&x->trace, x->head->headers, x->head->n_headers, t != NULL, t ? t->sample_per_million : 0, random, x->a);
 }
 
 struct clocks { int64_t wall_us, mono_us; };

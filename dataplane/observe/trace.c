@@ -125,7 +125,7 @@ static struct gw_str join_states(const struct gw_pair *h, size_t n, struct gw_ar
 	return text;
 }
 
-void dp_trace_begin(struct dp_trace *out, const struct gw_pair *headers, size_t n, bool on, uint32_t sample_ppm,
+void dp_trace_begin(struct dp_trace *out, const struct gw_pair *headers, size_t n, bool on, uint32_t sample_per_million,
                     const uint64_t random[4], struct gw_arena *a)
 {
 	struct gw_str value = GW_STR_NONE, state = GW_STR_NONE;
@@ -138,7 +138,7 @@ void dp_trace_begin(struct dp_trace *out, const struct gw_pair *headers, size_t 
 		memcpy(out->trace_id, random, 16);
 		out->trace_id[0] |= 1; /* never zero */
 		out->valid = true;
-		out->sampled = random[2] % 1000000 < sample_ppm;
+		out->sampled = random[2] % 1000000 < sample_per_million;
 	}
 	if (on) {
 		memcpy(out->span_id, &random[3], 8);

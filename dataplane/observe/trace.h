@@ -32,7 +32,7 @@ bool dp_tracestate_valid(struct gw_str value);
  * From the request's headers.  `on`: we make spans; then a trace is begun where there is none, with `random` (four
  * numbers) and the settings' ratio.  tracestate lines are joined in `a`.
  */
-void dp_trace_begin(struct dp_trace *out, const struct gw_pair *headers, size_t n, bool on, uint32_t sample_ppm,
+void dp_trace_begin(struct dp_trace *out, const struct gw_pair *headers, size_t n, bool on, uint32_t sample_per_million,
                     const uint64_t random[4], struct gw_arena *a);
 /* traceparent with this span as parent, and tracestate, as header lines. */
 void dp_trace_write(const struct dp_trace *t, const uint8_t span[8], struct gw_buf *out);

@@ -33,6 +33,8 @@ def test_settings(admin):
     assert changed["data_plane"] == {**before["data_plane"], "drain_timeout": "5s", "access_log": {**before["data_plane"]["access_log"], "prompts": True}}
     assert faults(admin.patch("settings", {"data_plane": {"max_headers": -1}}, expect=400)) == [("/data_plane/max_headers", "out_of_range")]
     assert faults(admin.patch("settings", {"data_plane": {"colour": 1}}, expect=400)) == [("/data_plane/colour", "unknown_member")]
+    tracing = {"enabled": True, "endpoint": "http://127.0.0.1:4318", "sample_per_million": 50000, "service_name": "edge"}
+    assert admin.patch("settings", {"tracing": tracing}).json()["tracing"].items() >= tracing.items()
     assert admin.put("settings", {}).json()["data_plane"]["drain_timeout"] == "30s"
 
 

@@ -185,7 +185,7 @@ def test_tracing_ignores_what_is_not_valid(rig, collector, value):
 
 
 def test_tracing_samples_by_parent_then_by_ratio(rig, collector):
-    worker, upstream = rig(tracing={"sample_ratio": 0})
+    worker, upstream = rig(tracing={"sample_per_million": 0})
     for _ in range(5):
         assert ask(worker) == 200
     assert header(upstream, "traceparent").endswith("-00")

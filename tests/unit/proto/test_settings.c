@@ -30,7 +30,7 @@ START_TEST(defaults)
 		ck_assert_int_eq(d->access_log_target, GW_ACCESS_STDOUT);
 		ck_assert_int_eq(d->access_log_sample_percent, 100);
 		ck_assert_uint_eq(d->access_log_mask, (1ull << GW_ACCESS_COUNT) - 1);
-		ck_assert(!d->tracing.enabled && d->tracing.sample_ppm == 1000000);
+		ck_assert(!d->tracing.enabled && d->tracing.sample_per_million == 1000000);
 		ck_assert(gw_str_is(d->tracing.service_name, "tidegate"));
 	}
 	finish();
@@ -101,13 +101,13 @@ START_TEST(observation)
 {
 	begin(true);
 	add(S, "settings", "{'data_plane':{'access_log':{'target':'file','path':'a-1.log','sample_percent':5,'fields':['status','time']}},"
-	    "'tracing':{'enabled':true,'endpoint':'http://c:4318','sample_ratio':0.25,'service_name':'edge',"
+	    "'tracing':{'enabled':true,'endpoint':'http://c:4318','sample_per_million':250000,'service_name':'edge',"
 	    "'headers':[{'name':'authorization','value':'Bearer x'}]}}");
 	const struct gw_dp_settings *d = gw_snapshot_settings(build());
 	ck_assert_int_eq(d->access_log_target, GW_ACCESS_FILE);
 	ck_assert(gw_str_is(d->access_log_path, "a-1.log"));
 	ck_assert_uint_eq(d->access_log_mask, 1ull << GW_ACCESS_STATUS | 1ull << GW_ACCESS_TIME);
-	ck_assert(d->tracing.enabled && d->tracing.sample_ppm == 250000);
+	ck_assert(d->tracing.enabled && d->tracing.sample_per_million == 250000);
 	ck_assert(gw_str_is(d->tracing.endpoint, "http://c:4318") && gw_str_is(d->tracing.service_name, "edge"));
 	ck_assert_uint_eq(d->tracing.n_headers, 1);
 	ck_assert(gw_str_is(d->tracing.headers[0].value, "Bearer x"));
@@ -118,7 +118,7 @@ START_TEST(observation)
 	refuse(S, "{'data_plane':{'access_log':{'fields':['time','secret']}}}", "/data_plane/access_log/fields/1", "no field");
 	refuse(S, "{'tracing':{'enabled':true}}", "/tracing/endpoint", "required");
 	refuse(S, "{'tracing':{'endpoint':'ftp://x'}}", "/tracing/endpoint", "http");
-	refuse(S, "{'tracing':{'sample_ratio':1.5}}", "/tracing/sample_ratio", "from 0 to 1");
+	refuse(S, "{'tracing':{'sample_per_million':1500000}}", "/tracing/sample_per_million", "1000000");
 	refuse(S, "{'tracing':{'headers':[{'name':'a b'}]}}", "/tracing/headers/0/name", "header");
 	refuse(S, "{'tracing':{'headers':[{'name':'Host','value':'x'}]}}", "/tracing/headers/0/name", "itself");
 	refuse(S, "{'tracing':{'headers':[{'name':'a','value':'x'},{'name':'A','value':'y'}]}}", "/tracing/headers/1/name", "two headers");

@@ -164,8 +164,8 @@ function SettingsForm({ stored }: { stored: Guarded<Schemas['Settings']> }) {
           <Form.Item name={['tracing', 'service_name']} label={t('dataPlane.service')}>
             <Input className="mono" placeholder="tidegate" data-testid="settings-tracing-service" />
           </Form.Item>
-          <Form.Item name={['tracing', 'sample_ratio']} label={t('dataPlane.ratio')} extra={t('dataPlane.ratioHelp')}>
-            <InputNumber min={0} max={1} step={0.05} placeholder="1" style={{ width: 180 }} data-testid="settings-tracing-ratio" />
+          <Form.Item name={['tracing', 'sample_per_million']} label={t('dataPlane.ratio')} extra={t('dataPlane.ratioHelp')}>
+            <InputNumber min={0} max={1000000} step={10000} precision={0} placeholder="1000000" style={{ width: 180 }} data-testid="settings-tracing-ratio" />
           </Form.Item>
         </div>
         <Form.List name={['tracing', 'headers']}>
