@@ -7,6 +7,7 @@
  * goes to its account or is refused.  Another consumer's answer is refused like one that does not exist.
  */
 #include "base/str.h"
+#include "codec/json_path.h"
 #include "exchange/impl.h"
 #include "upstream/balance.h"
 
@@ -62,6 +63,25 @@ static bool on_this_route(const struct dp_exchange *x, const struct dp_pin *pin)
 	return false;
 }
 
+/* `previous_response_id` as the provider reads it, however its letters are escaped; absent: the request names none. */
+static struct gw_str named_id(struct dp_exchange *x)
+{
+	struct dp_path p;
+	struct gw_buf text;
+	struct gw_str id;
+
+	if (!dp_path_find(gw_buf_str(&x->body), "previous_response_id", &p))
+		return GW_STR_NONE;
+	id = dp_json_inner(p.value);
+	if (!id.n || !memchr(id.p, '\\', id.n) || id.n > 6 * ID_MAX) /* every decoded byte takes at most six */
+		return id;
+	gw_buf_init(&text, 6 * ID_MAX);
+	dp_json_text(&text, p.value);
+	id = gw_arena_copy(x->a, gw_buf_str(&text));
+	gw_buf_fini(&text);
+	return id;
+}
+
 bool dp_x_pin(struct dp_exchange *x)
 {
 	struct dp_pin pin, *kept;
@@ -69,7 +89,7 @@ bool dp_x_pin(struct dp_exchange *x)
 
 	if (!dp_op_is_stateful(x->op) || x->op->model_in != DP_MODEL_JSON)
 		return true;
-	id = dp_json_inner(dp_json_doc_at(gw_buf_str(&x->body), "previous_response_id"));
+	id = named_id(x);
 	if (!id.n)
 		return true;
 	x->plan.stay = true;

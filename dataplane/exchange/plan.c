@@ -243,7 +243,7 @@ static bool same_again(struct dp_exchange *x, const struct dp_failure *f, struct
 	wait = wait / 2 + (int64_t)(dp_shard_random(x->shard) % (uint64_t)(wait / 2 + 1));
 	if (wait < f->fault.retry_after_ms)
 		wait = f->fault.retry_after_ms;
-	if (!dp_place_again(x->at.pool, t->provider, &x->at.place, place))
+	if (!dp_place_again(dp_pool_for(x->shard->pools, t->provider), t->provider, &x->at.place, place))
 		return false;
 	x->plan.tries++;
 	x->plan.wait_ms = wait;

@@ -373,6 +373,7 @@ static void take_plain(struct dp_exchange *x, struct gw_str slice)
 static void on_body(struct dp_exchange *x, struct gw_str slice)
 {
 	struct dp_inflate *z = x->at.inflate;
+	const struct dp_up *u = x->at.up;
 	unsigned turn = x->turns;
 	struct gw_str plain;
 	enum dp_inflated got;
@@ -383,8 +384,8 @@ static void on_body(struct dp_exchange *x, struct gw_str slice)
 	}
 	while ((got = dp_inflate_next(z, &slice, &plain)) == DP_INFLATE_OUT) {
 		take_plain(x, plain);
-		if (x->ended || x->turns != turn)
-			return; /* the decoder went with its attempt */
+		if (x->ended || x->turns != turn || x->at.up != u)
+			return; /* the decoder went with its attempt, or the answer has had its last word */
 	}
 	if (x->at.relaying && (got == DP_INFLATE_BROKEN || got == DP_INFLATE_BOMB)) {
 		commit_content(x);

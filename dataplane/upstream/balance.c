@@ -152,5 +152,6 @@ void dp_balance_cap_ejected(struct dp_candidate *v, size_t n, int64_t now_ms, in
 			if (v[i].closed_until > now_ms && (first < 0 || v[i].closed_until < v[first].closed_until))
 				first = (int)i;
 		v[first].closed_until = 0;
+		v[first].let_in = true;
 	}
 }

@@ -16,6 +16,7 @@ struct dp_candidate {
 	uint64_t hash;           /* of its name, for GW_BALANCE_HASH */
 	int64_t *credit;         /* for GW_BALANCE_ROUND_ROBIN: the caller keeps it from call to call, 0 at first */
 	bool used;               /* tried by this request already: never again */
+	bool let_in;             /* by dp_balance_cap_ejected(): its health would not admit it */
 };
 
 /*

@@ -545,11 +545,11 @@ static int choose(enum gw_balance how, struct dp_candidate *c, size_t n, int64_t
 	int i = dp_balance(how, c, n, now, turn, seed);
 
 	*probe = false;
-	if (i < 0 || c[i].closed_until > now || dp_health_admits(health[i], now, probe))
+	if (i < 0 || c[i].closed_until > now || c[i].let_in || dp_health_admits(health[i], now, probe))
 		return i;
 	c[i].closed_until = now + 1;
 	i = dp_balance(how, c, n, now, turn, seed);
-	if (i >= 0 && c[i].closed_until <= now)
+	if (i >= 0 && c[i].closed_until <= now && !c[i].let_in)
 		(void)dp_health_admits(health[i], now, probe);
 	return i;
 }

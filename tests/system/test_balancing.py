@@ -118,6 +118,20 @@ def test_a_full_pool_goes_to_the_fallback(rig):
     assert busy.answer()[0] == 200
 
 
+def test_no_more_servers_are_out_than_allowed(rig):
+    def fails(wire):
+        while True:
+            wire.request()
+            wire.json(500, {"error": {"message": "down"}})
+    for percent, most in ((100, 1), (49, 8)):
+        bad, good = Upstream(fails), Upstream(answer_plainly)
+        breaker = {"failures": 1, "cooldown": "1m", "max_ejected_percent": percent}
+        worker, *_ = rig(bad, good, provider=pool(bad, good, breaker=breaker))
+        numbers = [worker.talk().send(request()).answer()[0] for _ in range(8)]
+        assert len(bad.requests) == numbers.count(500) and 1 <= len(bad.requests) <= most, (percent, numbers)
+        assert percent == 100 or len(bad.requests) == 4, "one of two would be more than 49 %, so nobody stays away"
+
+
 # ---- active checks ----------------------------------------------------------------------------------------------------------
 
 def test_checks_take_a_server_out_and_bring_it_back(rig):
@@ -317,4 +331,9 @@ def test_another_consumers_answer_does_not_exist(rig):
     sent = len(upstream.requests)
     number, _, body = ask("tgk_of-somebody-else", previous_response_id=first)
     assert number == 400 and json.loads(body)["error"]["code"] == "previous_response_not_found" and len(upstream.requests) == sent
+    for text in ('{"model": "m", "previous_response_id": "%s"}' % first.replace("_", "\\u005f", 1),
+                 '{"model": "m", "previous\\u005fresponse_id": "%s"}' % first):
+        number, _, body = worker.talk().send(request(text.encode(), key="tgk_of-somebody-else", path="/v1/responses")).answer()
+        assert number == 400 and json.loads(body)["error"]["code"] == "previous_response_not_found", "an escape is another spelling only"
+        assert len(upstream.requests) == sent
     assert ask("tgk_worker-test-key", previous_response_id=first)[0] == 200

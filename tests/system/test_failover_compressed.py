@@ -1,10 +1,12 @@
 """Providers that compress although they were asked for identity: the client gets plain bytes, the ledger its tokens."""
 import gzip
 import json
+import random
 import zlib
 
 import pytest
 
+from harness.waiting import wait_until
 from harness.worker import Upstream, Worker, answer_plainly, chunk, completion, config, read_chunked, request
 
 FALLBACK = {"fallback": {"enabled": True, "targets": [{"provider": "p1", "model": "up"}]}}
@@ -86,6 +88,32 @@ def test_a_stream_is_decoded_event_by_event(rig):
     assert b"content-encoding" not in head.lower()
     body, ended = read_chunked(talk)
     assert ended and body.count(b"data: ") == 4 and body.endswith(b"data: [DONE]\n\n")
+
+
+def test_nothing_follows_the_last_word_of_a_broken_stream(rig):
+    """An event that is too large, to a client that still has megabytes to read: one error event, one end, and silence."""
+    def script(wire):
+        wire.request()
+        wire.send(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-encoding: gzip\r\ntransfer-encoding: chunked\r\n\r\n")
+        z = zlib.compressobj(1, zlib.DEFLATED, 31)
+        filler = random.Random(1)
+        text = lambda: "%032x" % filler.getrandbits(128) + "x" * 1000
+        event = lambda: b"data: " + json.dumps(chunk(text())).encode() + b"\n\n"
+        for data in [event() for _ in range(12 << 10)] + [b"data: "] + [text().encode() for _ in range(70 << 10)]:
+            data = z.compress(data)
+            if data:
+                wire.send(b"%x\r\n%s\r\n" % (len(data), data))
+    worker, upstream = rig(script, data_plane={"stream_buffer_bytes": 16 << 20})
+    talk = worker.talk(30).send(request(stream=True))
+    wait_until(lambda: worker.metric("tidegate_upstream_attempts_total") == 1, 30, "the end of the attempt")
+    while b"\r\n\r\n" not in talk.rest:
+        talk._fill()
+    talk.rest = talk.rest.partition(b"\r\n\r\n")[2]
+    body, ended = read_chunked(talk)
+    assert ended and body.count(b'"error"') == 1 and not talk.rest
+    assert worker.talk().send(request(key="none")).answer()[0] == 401
+    worker.idle()
+    assert worker.ended("upstream_error") == 1 and worker.metric("tidegate_upstream_attempts_total") == 1
 
 
 def test_an_error_is_read_through_its_compression(rig):

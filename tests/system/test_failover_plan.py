@@ -106,6 +106,27 @@ def test_on_status_retry_same_waits_and_asks_again(rig):
     assert upstream.requests[0][1] == upstream.requests[1][1], "the second request is the first"
 
 
+def test_retry_same_keeps_to_its_own_configuration(rig):
+    """Meanwhile another one, with more servers, serves new requests from the same pool."""
+    def script(wire):
+        wire.request()
+        if not step.is_set():
+            step.wait(10)
+            wire.json(500, {"error": {"message": "hiccup"}})
+            wire.request()  # on this connection or on a new one
+        wire.json()
+    step = threading.Event()
+    new = [Upstream() for _ in range(24)]
+    worker, first, *_ = rig(script, *new, provider={"on_status": {"500": "retry_same"}})
+    talk = worker.talk().send(request())
+    wait_until(lambda: len(first.requests) == 1, 5, "the first attempt")
+    worker.change(config(*new, provider={"type": "vllm", "api_keys": [{"name": "k%d" % i, "value": "sk-new-%05d" % i} for i in range(24)],
+                                         "endpoints": [{"url": u.url} for u in new]}))
+    assert ask(worker)[0] == 200 and len(first.requests) == 1, "the new configuration serves"
+    step.set()
+    assert talk.answer()[0] == 200 and len(first.requests) == 2
+
+
 def test_a_client_that_leaves_in_back_off_ends_it(rig):
     """Rule 8: no attempt starts afterwards."""
     worker, upstream = rig(status(500, "retry-after: 2\r\n"), provider={"on_status": {"500": "retry_same"}})
