@@ -144,6 +144,37 @@ def test_redis_sentinels_name_the_master(one):
         assert "tg:" in master.command("KEYS", "*")
 
 
+def test_another_master_takes_over(one):
+    """Under load: the old one says that it is read-only, the sentinel names the new one, and nobody notices."""
+    with sentinels() as (guard, old), running(Redis()) as (new,):
+        client = one(guard, {"concurrency": {"limit_by": "all", "calls": 100000}, "request-ratelimit": {"limit_by": "all", "requests": 1000000}},
+                     mode="sentinel", master_name="mymaster")
+        one.sim.behave(tokens=1)
+        stop, wrong, done = threading.Event(), [], []
+
+        def load():
+            while not stop.is_set() and not wrong:
+                answer = chat(client, max_tokens=1)
+                (done if answer.status_code == 200 else wrong).append(answer.text)
+        with ThreadPoolExecutor(8) as pool:
+            calls = [pool.submit(load) for _ in range(8)]
+            try:
+                wait_until(lambda: len(done) >= 50, 30, "load")
+                guard.command("SENTINEL", "REMOVE", "mymaster")
+                guard.command("SENTINEL", "MONITOR", "mymaster", "127.0.0.1", new.port, 1)
+                old.command("REPLICAOF", "127.0.0.1", new.port)
+                wait_until(lambda: "tg:" in new.command("KEYS", "*"), 20, "the new master to count")
+                before = len(done)
+                wait_until(lambda: len(done) >= before + 50 or wrong, 30, "load at the new master")
+            finally:
+                stop.set()
+            for call in calls:
+                call.result()
+        assert not wrong, wrong[:3]
+        wait_until(lambda: reservations(one.gateway) == 0, 5, "no reservation open")
+        assert away(one.gateway) == [0] and "shared counters cannot be reached" not in one.gateway.logs()
+
+
 def test_redis_cluster(one):
     with cluster() as nodes:
         client = one(nodes[0], ALL_KINDS, mode="cluster", members=["127.0.0.1:%d" % nodes[1].port])

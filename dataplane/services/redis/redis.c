@@ -89,6 +89,12 @@ static void finish(struct dp_redis_call *c, const redisReply *reply)
 	c->done(c, reply);
 }
 
+static void nowhere(struct dp_deferred *d)
+{
+	finish(GW_CONTAINER(d, struct dp_redis_call, later), NULL);
+}
+
+/* The owner may have broken a moment ago, or be new and not reached yet: said later, since callers are in the middle of it. */
 static void send_call(struct dp_redis_call *c, struct node *to, bool asking)
 {
 	struct dp_redis *r = c->redis;
@@ -96,7 +102,7 @@ static void send_call(struct dp_redis_call *c, struct node *to, bool asking)
 	struct gw_buf b;
 
 	if (!to || !dp_redis_link_is_up(to->link)) {
-		finish(c, NULL);
+		dp_loop_defer(r->loop, &c->later, nowhere);
 		return;
 	}
 	gw_buf_init(&b, 2u << 20);
@@ -270,6 +276,15 @@ static void drop_unwanted(struct dp_redis *r)
 		r->owner[i] = to[r->owner[i]];
 }
 
+/* Down until all of the newest map are reached: nobody may call while nodes come and go. */
+static void take_map(struct dp_redis *r)
+{
+	r->up = false;
+	drop_unwanted(r);
+	dp_redis_link_close(&r->asker);
+	maybe_up(r);
+}
+
 /* ---- who serves: sentinels, and the map of a cluster ---- */
 
 static void ask_again_later(struct dp_redis *r)
@@ -312,9 +327,7 @@ static void on_master(void *arg, const redisReply *reply)
 	i = node_for(r, host, port);
 	for (size_t k = 0; k < r->n_nodes; k++)
 		r->nodes[k]->wanted = k + 1 == i;
-	drop_unwanted(r);
-	dp_redis_link_close(&r->asker);
-	maybe_up(r);
+	take_map(r);
 }
 
 static bool take_range(struct dp_redis *r, const redisReply *range, struct gw_str asked)
@@ -361,9 +374,7 @@ static void on_map(void *arg, const redisReply *reply)
 		go_down(r, "the server tells no map of slots; is it a cluster?");
 		return;
 	}
-	drop_unwanted(r);
-	dp_redis_link_close(&r->asker);
-	maybe_up(r);
+	take_map(r);
 	if (!r->up)
 		dp_loop_timer(r->loop, &r->again, 2 * ASK_AGAIN_MS);
 }

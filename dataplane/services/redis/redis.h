@@ -33,6 +33,7 @@ struct dp_redis_call {
 	unsigned hops;
 	bool whole;                              /* send the script itself */
 	struct dp_redis *redis;                  /* NULL: not under way */
+	struct dp_deferred later;
 };
 
 struct dp_redis *dp_redis_open(struct dp_loop *l, const struct gw_counter_settings *s, const struct dp_redis_ops *ops, void *arg);
@@ -45,7 +46,7 @@ void dp_redis_drop(struct dp_redis *r, const char *why);
 /* Keys of different slots cannot be in one call.  Always 0 outside a cluster. */
 unsigned dp_redis_slot(const struct dp_redis *r, struct gw_str key);
 
-/* Words of a call, in order: first the number of keys.  Then run it, while the place is up. */
+/* Words of a call, in order: first the number of keys.  Then run it, while the place is up; done() is never called from inside. */
 void dp_redis_call_init(struct dp_redis_call *c, unsigned script, unsigned slot, void (*done)(struct dp_redis_call *c, const redisReply *reply));
 void dp_redis_call_text(struct dp_redis_call *c, struct gw_str word);
 void dp_redis_call_int(struct dp_redis_call *c, int64_t word);
