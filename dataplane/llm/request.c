@@ -105,6 +105,20 @@ static bool number(const struct dp_scan *s, const char *name, struct gw_str body
 	return true;
 }
 
+/* Of several names for one bound the largest value: providers differ in which of them they obey. */
+static bool largest(const struct dp_scan *s, const char *const *names_of_it, size_t n, struct gw_str body, int64_t most, int64_t *out,
+                    struct dp_refusal *why)
+{
+	for (size_t i = 0; i < n; i++) {
+		int64_t v = -1;
+
+		if (!number(s, names_of_it[i], body, most, &v, why))
+			return false;
+		*out = v > *out ? v : *out;
+	}
+	return true;
+}
+
 /*
  * Where `include_usage` stands in the options, however its name is escaped: what the gateway sets there must be what the
  * provider reads.
@@ -163,6 +177,7 @@ static bool has_control(struct gw_str model)
 
 static bool read_json(const struct dp_scan *s, struct gw_str body, struct dp_request *q, struct dp_refusal *why)
 {
+	static const char *const limits[] = { "max_tokens", "max_output_tokens", "max_completion_tokens" };
 	const int64_t most = (int64_t)1 << 40;
 	const struct dp_scan_member *model = dp_scan_get(s, "model"), *stream = dp_scan_get(s, "stream");
 	const struct dp_scan_member *messages = dp_scan_get(s, "messages");
@@ -192,9 +207,7 @@ static bool read_json(const struct dp_scan *s, struct gw_str body, struct dp_req
 	q->object_at = s->object_at;
 	q->object_empty = s->empty;
 	q->prompt_estimate = dp_tokens_of_request(&s->stat);
-	return number(s, "max_tokens", body, most, &q->max_tokens, why) &&
-	       number(s, "max_output_tokens", body, most, &q->max_tokens, why) &&
-	       number(s, "max_completion_tokens", body, most, &q->max_tokens, why) &&
+	return largest(s, limits, GW_COUNT(limits), body, most, &q->max_tokens, why) &&
 	       number(s, "n", body, 10000, &q->n, why) && read_options(s, body, q, why);
 }
 

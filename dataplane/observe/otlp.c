@@ -365,6 +365,7 @@ static void send_batch(struct dp_otlp *o)
 	};
 
 	o->waiting = true;
+	dp_timer_stop(&o->timer); /* that of an idle exporter must not begin a second dial beside this one */
 	if (o->conn)
 		send_request(o);
 	else

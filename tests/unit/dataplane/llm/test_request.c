@@ -105,6 +105,8 @@ START_TEST(what_is_read)
 	}
 	ck_assert(parse(a, CHAT, "", GW_STR("{\"model\":\"a\",\"stream\":null,\"n\":null,\"stream_options\":null}"), 0, &q, NULL));
 	ck_assert(!q.stream && !q.wants_usage && q.max_tokens == -1 && q.n == 1);
+	ck_assert(parse(a, CHAT, "", GW_STR("{\"model\":\"a\",\"max_tokens\":9,\"max_completion_tokens\":1,\"max_output_tokens\":null}"), 0, &q, NULL));
+	ck_assert_int_eq(q.max_tokens, 9); /* whichever the provider obeys, it is no more than this */
 	ck_assert(parse(a, "/v1/embeddings", JSON, GW_STR("{\"model\":\"a\",\"stream\":true}"), 0, &q, NULL));
 	ck_assert(!q.stream);
 	gw_arena_close(&a);
