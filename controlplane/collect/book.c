@@ -45,12 +45,14 @@ struct cp_book {
 	struct gw_arena *keys;
 	struct gw_node all, workers;
 	int64_t rolled_ms;
+	int64_t grants;                  /* the last number; never one of an earlier process again */
 };
 
 struct cp_book *cp_book_open(const struct cp_book_options *o)
 {
 	struct cp_book *b = gw_alloc(sizeof *b);
 	b->o = *o;
+	b->grants = gw_now_ms() << 8;
 	b->lines = gw_map_open(256);
 	b->keys = gw_arena_open(4096);
 	gw_list_init(&b->all);
@@ -137,7 +139,7 @@ static struct share *share_make(struct line *l, struct gw_str boot_id, struct gw
 	return s;
 }
 
-/* What is in the database of a line that is met for the first time. */
+/* The balance of a line, as the database has it. */
 static void read_line(struct cp_book *b, struct line *l)
 {
 	struct cp_txn *t = NULL;
@@ -191,6 +193,23 @@ static bool load(struct cp_book *b, int64_t now_ms)
 		read_line(b, GW_CONTAINER(n, struct line, on));
 	b->loaded = true;
 	return true;
+}
+
+/* A line that is met for the first time, or again: a quota that was switched off has shares that workers still hold to. */
+static struct line *open_line(struct cp_book *b, struct gw_str name, int64_t from_ms, int64_t mono)
+{
+	struct cp_txn *t = NULL;
+	struct gw_error err = { 0 };
+	struct loading g = { b, mono };
+	struct line *l = line_make(b, name, from_ms);
+	enum gw_rc rc = cp_txn_begin(&t, b->o.store, &err);
+	if (rc == GW_OK)
+		rc = cp_quota_shares_of(t, name, from_ms, load_share, &g, &err);
+	cp_txn_end(&t);
+	if (rc != GW_OK)
+		gw_log(GW_LOG_ERROR, "quota", name, "shares cannot be read", "%s", err.text);
+	read_line(b, l);
+	return l;
 }
 
 struct cp_quota_set *cp_book_quotas(struct cp_book *b)
@@ -430,7 +449,9 @@ static void give(struct line *l, const struct tally *t, int64_t left)
 		rest = 0;
 		if (more <= 0)
 			continue;
-		/* What a process used before it had a share, or beyond it, is spoken for already. */
+		/* A process counts from its first grant: what it used before that is past.  Beyond its share it counts as well. */
+		if (s->ceiling == 0)
+			s->used = 0;
 		s->ceiling = (s->ceiling > s->used ? s->ceiling : s->used) + more;
 		s->want = 0;
 		s->asked_ms = 0;
@@ -460,10 +481,8 @@ static void ensure_line(struct cp_book *b, struct cp_quota *q, int64_t at_ms, in
 	if (!cp_quota_period(q, at_ms, &from, &until))
 		return;
 	struct line *l = line_find(b, q->def.name, from);
-	if (l == NULL) {
-		l = line_make(b, q->def.name, from);
-		read_line(b, l);
-	}
+	if (l == NULL)
+		l = open_line(b, q->def.name, from, mono);
 	if (l->limit != q->def.limit)
 		l->dirty = true;
 	l->until_ms = until;
@@ -535,7 +554,7 @@ static bool save(struct cp_book *b)
 				v = gw_realloc(v, room * sizeof *v);
 			}
 			v[n++] = (struct cp_quota_share){ .quota = gw_str_c(l->name), .boot_id = gw_str_c(s->boot_id), .node = gw_str_c(s->node),
-							  .from_ms = l->from_ms, .ceiling = s->ceiling };
+							  .from_ms = l->from_ms, .ceiling = s->ceiling, .used = s->used };
 		}
 	}
 	enum gw_rc rc = n > 0 ? cp_quota_shares_put(b->o.store, v, n, &err) : GW_OK;
@@ -565,7 +584,7 @@ static void put_item(struct cp_book *b, struct line *l, struct share *s, const s
 	json_object_set_new(o, "from", json_integer(l->from_ms));
 	json_object_set_new(o, "until", json_integer(l->until_ms));
 	json_object_set_new(o, "ceiling", json_integer(ceiling));
-	json_object_set_new(o, "grant", json_integer(++s->grant));
+	json_object_set_new(o, "grant", json_integer(s->grant = ++b->grants));
 	json_object_set_new(o, "elsewhere", json_boolean(left > 0 || t->idle > idle(s)));
 	json_array_append_new(w->items, o);
 	s->unsent = false;

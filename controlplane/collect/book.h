@@ -3,7 +3,7 @@
  *
  * For every hard quota and period there is one line: what was granted (the limit and what people added or took), what
  * the ledger says was used, and the share of each process of a worker: a ceiling on what that process may use, counted
- * from its start.  The sum of all ceilings and of what is past never exceeds what was granted, so no balance is used
+ * from the first time that it was granted something.  The sum of all ceilings and of what is past never exceeds what was granted, so no balance is used
  * twice whatever the network does:
  *
  *   - a ceiling is raised only after the raise is committed;

@@ -161,18 +161,35 @@ enum gw_rc cp_quota_tell(struct cp_store *s, struct gw_str quota, int64_t from_m
 
 /* ---- shares ---- */
 
+static enum gw_rc each_share(struct cp_sql *q, bool (*row)(void *arg, const struct cp_quota_share *s), void *arg, struct gw_error *err)
+{
+	while (cp_sql_row(q)) {
+		struct cp_quota_share s = { .quota = cp_col_text(q, 0), .from_ms = cp_col_int(q, 1), .boot_id = cp_col_text(q, 2),
+					    .node = cp_col_text(q, 3), .ceiling = cp_col_int(q, 4), .used = cp_col_int(q, 5) };
+		if (!row(arg, &s))
+			break;
+	}
+	return cp_sql_close(q, err);
+}
+
 enum gw_rc cp_quota_shares_each(struct cp_txn *t, bool (*row)(void *arg, const struct cp_quota_share *s), void *arg,
 				struct gw_error *err)
 {
 	struct cp_sql q;
-	cp_sql_open(&q, t->db, "SELECT quota, from_ms, boot_id, node, ceiling, used FROM quota_shares ORDER BY quota, from_ms, boot_id");
-	while (cp_sql_row(&q)) {
-		struct cp_quota_share s = { .quota = cp_col_text(&q, 0), .from_ms = cp_col_int(&q, 1), .boot_id = cp_col_text(&q, 2),
-					    .node = cp_col_text(&q, 3), .ceiling = cp_col_int(&q, 4), .used = cp_col_int(&q, 5) };
-		if (!row(arg, &s))
-			break;
-	}
-	return cp_sql_close(&q, err);
+	cp_sql_open(&q, t->db, "SELECT quota, from_ms, boot_id, node, ceiling, used FROM quota_shares WHERE ceiling > 0"
+			       " ORDER BY quota, from_ms, boot_id");
+	return each_share(&q, row, arg, err);
+}
+
+enum gw_rc cp_quota_shares_of(struct cp_txn *t, struct gw_str quota, int64_t from_ms,
+			      bool (*row)(void *arg, const struct cp_quota_share *s), void *arg, struct gw_error *err)
+{
+	struct cp_sql q;
+	cp_sql_open(&q, t->db, "SELECT quota, from_ms, boot_id, node, ceiling, used FROM quota_shares WHERE quota = ? AND from_ms = ?"
+			       " AND ceiling > 0 ORDER BY boot_id");
+	cp_sql_text(&q, quota);
+	cp_sql_int(&q, from_ms);
+	return each_share(&q, row, arg, err);
 }
 
 enum gw_rc cp_quota_shares_put(struct cp_store *s, const struct cp_quota_share *v, size_t n, struct gw_error *err)
@@ -181,14 +198,15 @@ enum gw_rc cp_quota_shares_put(struct cp_store *s, const struct cp_quota_share *
 	enum gw_rc rc = cp_write_begin(s, err);
 	if (rc != GW_OK)
 		return rc;
-	cp_sql_open(&q, s->writer, "INSERT INTO quota_shares (quota, from_ms, boot_id, node, ceiling, used) VALUES (?1, ?2, ?3, ?4, ?5, 0)"
-				   " ON CONFLICT (quota, from_ms, boot_id) DO UPDATE SET ceiling = ?5, node = ?4");
+	cp_sql_open(&q, s->writer, "INSERT INTO quota_shares (quota, from_ms, boot_id, node, ceiling, used) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
+				   " ON CONFLICT (quota, from_ms, boot_id) DO UPDATE SET ceiling = ?5, node = ?4, used = ?6");
 	for (size_t i = 0; i < n && rc == GW_OK; i++) {
 		cp_sql_text(&q, v[i].quota);
 		cp_sql_int(&q, v[i].from_ms);
 		cp_sql_text(&q, v[i].boot_id);
 		cp_sql_text(&q, v[i].node);
 		cp_sql_int(&q, v[i].ceiling);
+		cp_sql_int(&q, v[i].used);
 		rc = cp_sql_again(&q, err);
 	}
 	sqlite3_finalize(q.st);

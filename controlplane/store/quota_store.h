@@ -44,9 +44,12 @@ struct cp_quota_share {          /* texts borrowed */
 	struct gw_str quota, boot_id, node;
 	int64_t from_ms, ceiling, used;
 };
+/* Those that were granted something: what others used is nothing that a worker counts against a share. */
 enum gw_rc cp_quota_shares_each(struct cp_txn *t, bool (*row)(void *arg, const struct cp_quota_share *s), void *arg,
                                 struct gw_error *err) GW_MUST_CHECK;
-/* The ceilings of all of `v`, in one transaction. */
+enum gw_rc cp_quota_shares_of(struct cp_txn *t, struct gw_str quota, int64_t from_ms,
+                              bool (*row)(void *arg, const struct cp_quota_share *s), void *arg, struct gw_error *err) GW_MUST_CHECK;
+/* All of `v` as they are, in one transaction; the ledger's rows add to `used` from then on. */
 enum gw_rc cp_quota_shares_put(struct cp_store *s, const struct cp_quota_share *v, size_t n, struct gw_error *err) GW_MUST_CHECK;
 /* Periods that began before `before_ms` are over: their shares go. */
 enum gw_rc cp_quota_shares_drop(struct cp_store *s, struct gw_str quota, int64_t before_ms, struct gw_error *err) GW_MUST_CHECK;

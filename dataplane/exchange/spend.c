@@ -192,6 +192,12 @@ void dp_x_spent(struct dp_exchange *x, const struct gw_usage_record *r)
 	if (s->n == 0)
 		return;
 	dp_timer_stop(&s->timer);
-	for (size_t i = 0; i < s->n; i++)
-		dp_quota_settle(x->shard->shared.quotas, &s->v[i].hold, gw_quota_amount(s->v[i].def, r));
+	for (size_t i = 0; i < s->n; i++) {
+		int64_t used = gw_quota_amount(s->v[i].def, r);
+
+		if (s->v[i].hold.line)
+			dp_quota_settle(x->shard->shared.quotas, &s->v[i].hold, used);
+		else
+			dp_quota_count(x->shard->shared.quotas, s->v[i].def, x->wall_ms, used);
+	}
 }

@@ -144,6 +144,19 @@ void dp_quota_settle(struct dp_quotas *q, struct dp_quota_hold *h, int64_t used)
 	pthread_mutex_unlock(&q->lock);
 }
 
+void dp_quota_count(struct dp_quotas *q, const struct gw_quota *def, int64_t at_ms, int64_t used)
+{
+	struct dp_quota_line *l;
+
+	if (used <= 0)
+		return;
+	pthread_mutex_lock(&q->lock);
+	l = find(q, def->name, at_ms);
+	if (l && l->ceiling > 0)
+		l->spent += used;
+	pthread_mutex_unlock(&q->lock);
+}
+
 /* ---- the channel ---- */
 
 /* With the lock held: periods that are over and that nothing is held of. */

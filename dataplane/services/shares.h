@@ -1,9 +1,10 @@
 /*
  * shares.h - this worker's shares of quotas: how much of each it may use without asking.
  *
- * The control plane has the balances.  It grants every worker a ceiling for each quota and period, counted from the start
- * of this process; what requests used and what those in flight hold stays below it, so all workers together never use
- * more than there is.  A worker that needs more says so and waits a moment, since others may hold what they do not need.
+ * The control plane has the balances.  It grants every worker a ceiling for each quota and period, counted from the
+ * first time that it granted anything; what requests used and what those in flight hold stays below it, so all workers
+ * together never use more than there is.  A worker that needs more says so and waits a moment, since others may hold
+ * what they do not need.
  *
  * A ceiling is lowered only with the worker's consent: it answers with the value that it keeps to from then on.  Without
  * word from the control plane a share holds for DP_QUOTA_HOLD_MS.
@@ -41,6 +42,8 @@ enum dp_quota_answer {
 enum dp_quota_answer dp_quota_take(struct dp_quotas *q, const struct gw_quota *def, int64_t at_ms, int64_t amount, bool last,
                                    struct dp_quota_hold *out, int64_t *until_ms);
 void dp_quota_settle(struct dp_quotas *q, struct dp_quota_hold *h, int64_t used);
+/* What was admitted without a hold counts against the share all the same, as it does in the ledger. */
+void dp_quota_count(struct dp_quotas *q, const struct gw_quota *def, int64_t at_ms, int64_t used);
 
 /* ---- the channel ---- */
 

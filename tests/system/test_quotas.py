@@ -205,3 +205,52 @@ def test_balances_survive_restarts_of_either_side(start_gateway, start_sim):
     gateway.wait_served(20)
     used(gateway, 10)
     assert statuses(gateway.url, key, 3, parallel=3) == [429] * 3 and len(sim.chats()) == 10
+
+
+def patched(gateway, **members):
+    gateway.admin.patch("quotas/q", members)
+    gateway.wait_served()
+
+
+def test_a_quota_that_becomes_hard_counts_what_was_used_before(start_gateway, start_sim):
+    gateway = start_gateway(split=True)
+    sim, key = setup(gateway, start_sim)
+    quota(gateway, limit=10, on_exceeded="allow")
+    assert statuses(gateway.url, key, 4, parallel=4) == [200] * 4
+    used(gateway, 4)
+    patched(gateway, on_exceeded="refuse")
+    assert statuses(gateway.url, key, 2, parallel=1) == [200] * 2
+    used(gateway, 6)
+    gateway.daemon("control").stop()
+    gateway.start_control()
+    gateway.wait_served(20)
+    wait_until(lambda: 429 in statuses(gateway.url, key, 2, parallel=1), 20, "the end of it")
+    assert len(sim.chats()) == 10
+    used(gateway, 10)
+
+
+def test_what_is_used_while_a_quota_is_soft_is_not_there_again(gateway, start_sim):
+    sim, key = setup(gateway, start_sim)
+    quota(gateway, limit=10)
+    assert statuses(gateway.url, key, 2, parallel=1) == [200] * 2
+    patched(gateway, on_exceeded="allow")
+    assert statuses(gateway.url, key, 5, parallel=1) == [200] * 5
+    used(gateway, 7)
+    patched(gateway, on_exceeded="refuse")
+    assert statuses(gateway.url, key, 5, parallel=1).count(200) == 3
+    assert len(sim.chats()) == 10
+
+
+def test_a_quota_that_was_off_goes_on_where_it_was(gateway, start_sim):
+    sim, key = setup(gateway, start_sim)
+    quota(gateway, limit=10)
+    assert statuses(gateway.url, key, 4, parallel=1) == [200] * 4
+    used(gateway, 4)
+    patched(gateway, enabled=False)
+    assert statuses(gateway.url, key, 3, parallel=1) == [200] * 3
+    log = "requests?limit=50&consumer=" + gateway.consumer
+    wait_until(lambda: len(gateway.admin.get(log).json()["items"]) == 7, 15, "the rows of those")
+    patched(gateway, enabled=True)
+    wait_until(lambda: 429 in statuses(gateway.url, key, 2, parallel=1), 20, "the end of it")
+    assert len(sim.chats()) == 13
+    used(gateway, 10)

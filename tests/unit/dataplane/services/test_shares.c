@@ -65,6 +65,28 @@ START_TEST(no_more_than_the_ceiling)
 }
 END_TEST
 
+START_TEST(what_was_admitted_without_a_hold_counts_too)
+{
+	struct dp_quotas *q = dp_quotas_open();
+	struct dp_quota_hold h;
+	struct dp_quota_view v;
+
+	dp_quota_count(q, &def, 5000, 4);                             /* no share, and none of it is counted later */
+	put(q, 0, 1, false);
+	dp_quota_count(q, &def, 5000, 4);
+	put(q, 10, 2, false);
+	ck_assert(dp_quotas_see(q, def.name, 5000, &v) && v.spent == 0);
+	dp_quota_count(q, &def, 5000, 4);                             /* as while the quota was soft */
+	dp_quota_count(q, &def, 5000, -1);
+	ck_assert(dp_quotas_see(q, def.name, 5000, &v) && v.spent == 4);
+	dp_quotas_connected(q, true);
+	ck_assert_int_eq(take(q, 6, false, &h), DP_QUOTA_HELD);
+	dp_quota_settle(q, &h, 6);
+	ck_assert_int_eq(take(q, 1, false, &h), DP_QUOTA_USED_UP);
+	dp_quotas_close(&q);
+}
+END_TEST
+
 START_TEST(asks_and_confirms)
 {
 	struct dp_quotas *q = dp_quotas_open();
@@ -106,4 +128,4 @@ START_TEST(soft_quotas_hold_nothing)
 }
 END_TEST
 
-UNIT_MAIN("shares", no_more_than_the_ceiling, asks_and_confirms, soft_quotas_hold_nothing)
+UNIT_MAIN("shares", no_more_than_the_ceiling, what_was_admitted_without_a_hold_counts_too, asks_and_confirms, soft_quotas_hold_nothing)
