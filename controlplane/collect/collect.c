@@ -23,6 +23,8 @@
 #define COLLECT_MAGIC  0x6370636fu
 #define RETRY_MS       1000
 #define TRIM_EVERY_MS  (10 * 60 * 1000)
+#define TRIM_PAUSE_MS  20    /* between two steps of it, so that rows and quotas are not kept waiting */
+#define KEEP_FINE_MS   (15LL * 24 * 3600 * 1000) /* sums of five minutes; usage older than 14 days is read by the hour */
 #define LAST_WORDS_MS  3000  /* how long closing may go on writing */
 #define MAX_TOGETHER   16    /* batches of one transaction */
 #define MAX_RECORDS    4000  /* ... and about so many records */
@@ -58,6 +60,8 @@ struct cp_collect {
 	/* of the thread alone */
 	struct cp_book *book;
 	int64_t next_turn;      /* of the book; monotonic */
+	int64_t next_trim;
+	int trimming;           /* which kind of rows is next */
 };
 
 /* Something that the book of quotas should hear. */
@@ -379,24 +383,28 @@ static enum gw_rc trim_some(struct cp_collect *c, const struct keep *k, int what
 	case 0: return cp_series_trim(s, k->series_ms, now, more, err);
 	case 1: return cp_usage_trim(s, now - k->requests_ms, more, err);
 	case 2: return cp_requests_trim_count(s, k->requests_max, more, err);
+	case 3: return cp_usage_trim_sums(s, CP_STEP_5MIN, now - KEEP_FINE_MS, more, err);
 	default: return cp_captures_trim(s, now - k->prompts_ms, k->prompts_max, more, err);
 	}
 }
 
-static void trim(struct cp_collect *c)
+/* One step, with the lock let go meanwhile; it says itself when the next one is due. */
+static void work_trim(struct cp_collect *c)
 {
-	static const char *const names[] = { "series", "requests by age", "requests by number", "kept prompts" };
+	static const char *const names[] = { "series", "requests by age", "requests by number", "sums of five minutes", "kept prompts" };
+	struct gw_error err = { 0 };
 	struct keep k;
+	bool more = false;
+	pthread_mutex_unlock(&c->lock);
 	read_retention(c, &k);
-	for (int what = 0; what < (int)GW_COUNT(names); what++) {
-		struct gw_error err = { 0 };
-		bool more = true;
-		while (more)
-			if (trim_some(c, &k, what, &more, &err) != GW_OK) {
-				gw_log(GW_LOG_WARN, NULL, GW_STR_NONE, "old rows cannot be removed", "%s: %s", names[what], err.text);
-				break;
-			}
+	if (trim_some(c, &k, c->trimming, &more, &err) != GW_OK) {
+		gw_log(GW_LOG_WARN, NULL, GW_STR_NONE, "old rows cannot be removed", "%s: %s", names[c->trimming], err.text);
+		more = false;
 	}
+	if (!more)
+		c->trimming = (c->trimming + 1) % (int)GW_COUNT(names);
+	c->next_trim = gw_mono_ms() + (more || c->trimming > 0 ? TRIM_PAUSE_MS : c->o.trim_ms ? c->o.trim_ms : TRIM_EVERY_MS);
+	pthread_mutex_lock(&c->lock);
 }
 
 /* With the lock held: sleep until there is something to do or the time is over. */
@@ -497,14 +505,16 @@ static void work_book(struct cp_collect *c)
 
 static int64_t idle_ms(const struct cp_collect *c)
 {
-	int64_t most = gw_list_empty(&c->nodes) ? 60000 : NODE_EVERY_MS, turn = c->next_turn - gw_mono_ms();
-	return turn < 1 ? 1 : turn < most ? turn : most;
+	int64_t most = gw_list_empty(&c->nodes) ? 60000 : NODE_EVERY_MS;
+	int64_t due = (c->next_turn < c->next_trim ? c->next_turn : c->next_trim) - gw_mono_ms();
+	return due < 1 ? 1 : due < most ? due : most;
 }
 
 static void *run(void *arg)
 {
 	struct cp_collect *c = arg;
-	int64_t next_trim = gw_mono_ms() + 60000, next_nodes = 0, give_up = 0;
+	int64_t next_nodes = 0, give_up = 0;
+	c->next_trim = gw_mono_ms() + (c->o.trim_ms ? c->o.trim_ms : 60000);
 	pthread_setname_np(pthread_self(), "collect");
 	pthread_mutex_lock(&c->lock);
 	for (;;) {
@@ -515,6 +525,8 @@ static void *run(void *arg)
 			work_nodes(c);
 			next_nodes = now + NODE_EVERY_MS;
 		}
+		if (now >= c->next_trim && !c->stop) /* also when there is always something to store */
+			work_trim(c);
 		if (!gw_list_empty(&c->batches)) {
 			if (!work_batches(c) && !c->stop)
 				doze(c, RETRY_MS);
@@ -528,12 +540,6 @@ static void *run(void *arg)
 		if (!c->stop && (!gw_list_empty(&c->events) || now >= c->next_turn)) {
 			work_book(c);
 			continue;
-		}
-		if (now >= next_trim && !c->stop) {
-			pthread_mutex_unlock(&c->lock);
-			trim(c);
-			pthread_mutex_lock(&c->lock);
-			next_trim = gw_mono_ms() + TRIM_EVERY_MS;
 		}
 		if (gw_list_empty(&c->batches) && !c->stop)
 			doze(c, idle_ms(c));

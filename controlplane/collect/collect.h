@@ -21,6 +21,7 @@ struct cp_collect; /* one per process; has a thread */
 struct cp_collect_options {
 	struct cp_store *store;      /* borrowed */
 	size_t max_records;          /* ceiling of the queue */
+	int64_t trim_ms;             /* how often old rows are looked for; 0: every ten minutes */
 	/* Everything of this boot up to `seq` is stored, of usage or of series.  Called on the collector's thread. */
 	void (*stored)(void *arg, uint64_t connection, struct gw_str boot_id, int64_t seq);
 	void (*series_stored)(void *arg, uint64_t connection, struct gw_str boot_id, int64_t seq);
