@@ -65,6 +65,8 @@ static bool refers(const struct referrers *f, enum gw_kind k, const json_t *spec
 		return gw_str_eq(gw_json_str(json_object_get(spec, "issuer")), f->name);
 	if (k == GW_KIND_JWT_ISSUER)
 		return gw_str_eq(gw_json_str(json_object_get(spec, "default_consumer")), f->name);
+	if (k == GW_KIND_QUOTA)
+		return gw_str_eq(gw_json_str(json_object_get(spec, "consumer")), f->name);
 	if (k == GW_KIND_ALERT)
 		return lists(json_object_get(spec, "channels"), f->name);
 	if (k == GW_KIND_CONSUMER)
@@ -95,7 +97,7 @@ static bool check_referrer(void *arg, const struct cp_record *r)
 static const struct { enum gw_kind of, by; } who[] = {
 	{ GW_KIND_PROVIDER, GW_KIND_ROUTE }, { GW_KIND_CONSUMER, GW_KIND_ROUTE }, { GW_KIND_CONSUMER, GW_KIND_JWT_ISSUER },
 	{ GW_KIND_GROUP, GW_KIND_ROUTE }, { GW_KIND_GROUP, GW_KIND_CONSUMER }, { GW_KIND_JWT_ISSUER, GW_KIND_CREDENTIAL },
-	{ GW_KIND_ALERT_CHANNEL, GW_KIND_ALERT },
+	{ GW_KIND_ALERT_CHANNEL, GW_KIND_ALERT }, { GW_KIND_CONSUMER, GW_KIND_QUOTA },
 };
 
 json_t *cp_referrers(struct cp_ctx *x, struct cp_txn *t, enum gw_kind k, struct gw_str name, struct gw_error *err)

@@ -180,10 +180,11 @@ def test_what_a_person_gets_wrong_is_named(gateway):
     assert answer.json()["errors"][0]["path"] == "/unit"
     gateway.admin.patch("quotas/q", {"limit": 7})
     assert balance(gateway)["granted"] == 7
-    gateway.admin.call("DELETE", "consumers/" + gateway.consumer, expect=(400, 409))
     gateway.admin.call("POST", "quotas/q/entries", {"kind": "add", "reason": "x"}, expect=400)
     gateway.admin.call("POST", "quotas/q/entries", {"kind": "add", "amount": 5}, expect=400)
     assert gateway.admin.get("quotas?subject=consumer:" + gateway.consumer).json()["total"] == 1
+    refused = gateway.admin.delete("consumers/" + gateway.consumer, expect=409).json()
+    assert [e["url"] for e in refused["errors"]] == ["/api/v1/quotas/q"]
     assert gateway.admin.get("quotas?subject=group:x").json()["total"] == 0
 
 
