@@ -10,6 +10,7 @@
 #include "base/log.h"
 
 #define GONE_POLL_MS 400
+#define TURN_WRITE_BYTES (256u << 10) /* a connection writes about so much in one turn; the others come before it goes on */
 #define LINGER_SWALLOW_MAX (1u << 20)
 
 static void on_timer(struct dp_timer *t);
@@ -24,19 +25,34 @@ struct dp_conn *dp_conn_new(struct dp_loop *l)
 	uv_tcp_init(&l->uv, &c->tcp);
 	c->tcp.data = c;
 	dp_timer_init(&c->timer, on_timer);
+	gw_list_init(&c->yielded);
 	atomic_fetch_add_explicit(&dp_net_open_fds, 1, memory_order_relaxed);
 	return c;
 }
 
+static void look_at_turn(struct dp_conn *c)
+{
+	if (c->turn == c->loop->turn)
+		return;
+	c->turn = c->loop->turn;
+	c->gave = 0;
+	c->took = false;
+}
+
 /* ---- reading ---- */
 
+/*
+ * libuv would read up to 32 buffers before anybody else has a turn: 2 MiB to be scanned, while the streams wait.  One
+ * full buffer is enough; without room libuv gives up (UV_ENOBUFS), and the socket is still readable in the next turn.
+ */
 static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *buf)
 {
 	struct dp_conn *c = h->data;
 
 	(void)suggested;
 	buf->base = c->loop->read_buf;
-	buf->len = sizeof c->loop->read_buf;
+	look_at_turn(c);
+	buf->len = c->took ? 0 : sizeof c->loop->read_buf;
 }
 
 void dp_conn_deliver_end(struct dp_conn *c, enum dp_net_end how, const char *text)
@@ -66,8 +82,9 @@ static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
 	struct dp_conn *c = s->data;
 
 	GW_CHECK(c, DP_CONN_MAGIC);
-	if (n == 0)
+	if (n == 0 || n == UV_ENOBUFS)
 		return;
+	c->took = n == (ssize_t)sizeof c->loop->read_buf;
 	if (n < 0) {
 		enum dp_net_end how = n == UV_EOF ? DP_NET_END_FIN : DP_NET_END_RESET;
 
@@ -215,6 +232,45 @@ uint64_t dp_conn_sent(const struct dp_conn *c)
 static void launch(struct dp_conn *c);
 static void say_goodbye(struct dp_conn *c);
 
+static void drained(struct dp_conn *c)
+{
+	if (c->over_mark && dp_conn_queued(c) <= (c->want_empty ? 0 : c->mark / 2)) {
+		c->over_mark = c->want_empty = false;
+		if (c->ops && c->ops->on_drain && !c->lingering)
+			c->ops->on_drain(c->arg);
+	}
+}
+
+/* What the kernel takes at once could go on for as long as there is something: then the producer pauses for a turn. */
+static void yield(struct dp_conn *c, size_t bytes)
+{
+	look_at_turn(c);
+	c->gave += bytes;
+	if (c->gave < TURN_WRITE_BYTES || c->over_mark || c->lingering)
+		return;
+	c->over_mark = true;
+	if (!gw_list_empty(&c->yielded))
+		return;
+	if (gw_list_empty(&c->loop->yielded))
+		dp_loop_again(c->loop);
+	gw_list_add_tail(&c->loop->yielded, &c->yielded);
+}
+
+void dp_conn_go_on(struct dp_loop *l)
+{
+	struct gw_node due;
+
+	gw_list_init(&due);
+	gw_list_add_tail(&l->yielded, &due); /* take them all: whoever yields again waits for the next turn */
+	gw_list_del(&l->yielded);
+	while (!gw_list_empty(&due)) {
+		struct dp_conn *c = GW_CONTAINER(due.next, struct dp_conn, yielded);
+
+		gw_list_del(&c->yielded);
+		drained(c);
+	}
+}
+
 static void on_written(uv_write_t *w, int status)
 {
 	struct dp_conn *c = w->handle->data;
@@ -240,11 +296,7 @@ static void on_written(uv_write_t *w, int status)
 			say_goodbye(c);
 		return;
 	}
-	if (c->over_mark && dp_conn_queued(c) <= (c->want_empty ? 0 : c->mark / 2)) {
-		c->over_mark = c->want_empty = false;
-		if (c->ops && c->ops->on_drain && !c->lingering)
-			c->ops->on_drain(c->arg);
-	}
+	drained(c);
 }
 
 static void launch(struct dp_conn *c)
@@ -279,6 +331,7 @@ bool dp_conn_raw_write(struct dp_conn *c, const uv_buf_t *v, unsigned n)
 			return false;
 		}
 		c->sent += done;
+		yield(c, done);
 	}
 	for (unsigned i = 0; i < n; i++) {
 		size_t skip = done < v[i].len ? done : v[i].len;
@@ -347,6 +400,7 @@ void dp_conn_close(struct dp_conn **cp)
 		dp_tls_shutdown(c);
 	c->magic = DP_CONN_DEAD;
 	c->ops = NULL;
+	gw_list_del(&c->yielded);
 	uv_close((uv_handle_t *)&c->tcp, on_closed);
 }
 

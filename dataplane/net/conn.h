@@ -8,6 +8,10 @@
  * Writing: what the kernel does not take at once is copied into the connection's queue.  dp_conn_write() always
  * accepts; it answers false when the queue stands above its mark: stop producing, on_drain will call.
  *
+ * A turn: a connection reads one buffer and writes about 256 KiB in one turn of the loop, however much there is, so that
+ * a body of megabytes does not hold back the events of others.  A writer that went so far is answered false as if the
+ * queue were full; on_drain calls it in the next turn.
+ *
  * Closing is legal at any time, inside the connection's own callbacks too; no callback comes after it.
  */
 #ifndef DP_NET_CONN_H
@@ -47,7 +51,7 @@ void dp_conn_resume(struct dp_conn *c);
 
 #define DP_CONN_MARK 65536u                      /* default mark of the write queue */
 void dp_conn_set_mark(struct dp_conn *c, size_t bytes);
-/* At most 8 pieces, copied where need be.  false: above the mark, or the connection is broken (on_end follows). */
+/* At most 8 pieces, copied where need be.  false: above the mark, enough for a turn, or broken (on_end follows). */
 bool dp_conn_write(struct dp_conn *c, const struct gw_str *v, size_t n);
 void dp_conn_want_drain(struct dp_conn *c);      /* on_drain when the queue is empty, whatever the mark */
 size_t dp_conn_queued(const struct dp_conn *c);  /* bytes accepted and not yet in the kernel */

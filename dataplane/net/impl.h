@@ -38,6 +38,8 @@ struct dp_loop {
 	int64_t armed_ms;           /* what `clock` is set to; INT64_MAX: not set */
 	struct dp_wheel wheel;
 	struct dp_deferred *deferred, **deferred_end;
+	uint64_t turn;              /* counts turns */
+	struct gw_node yielded;     /* connections that wrote enough for one turn: on_drain in the next */
 	uv_mutex_t lock;            /* guards the mailbox only */
 	struct dp_mail *mail, **mail_end;
 	bool mail_closed;
@@ -74,6 +76,10 @@ struct dp_conn {
 	struct dp_out flight, pending;  /* in libuv's hands; waiting behind it */
 	size_t mark;                    /* soft ceiling of the write queue */
 	uint64_t sent;                  /* bytes the kernel took, for stall detection */
+	uint64_t turn;                  /* the loop's turn that the next two speak of */
+	size_t gave;                    /* bytes the kernel took in it */
+	bool took;                      /* a whole read buffer in it: the rest waits for the next */
+	struct gw_node yielded;         /* in the loop's list, or in none */
 	bool reading, paused, over_mark, want_empty, ended, lingering, broken, writing;
 	struct dp_timer timer;          /* while paused: looks whether the peer went; while lingering: the deadline */
 };
@@ -92,9 +98,11 @@ void dp_dns_cancel(struct dp_dns_wait *w);           /* fine when it is over */
 
 extern atomic_size_t dp_net_open_fds;
 
+void dp_loop_again(struct dp_loop *l);               /* the next turn does not sleep */
 struct dp_conn *dp_conn_new(struct dp_loop *l);      /* handle initialised, no socket yet */
 void dp_conn_start_reading(struct dp_conn *c);
 bool dp_conn_raw_write(struct dp_conn *c, const uv_buf_t *v, unsigned n); /* below TLS */
+void dp_conn_go_on(struct dp_loop *l);               /* those that yielded; at the end of each turn */
 void dp_conn_deliver_end(struct dp_conn *c, enum dp_net_end how, const char *text);
 
 /* tls.c: bytes in from the socket; ends the connection itself when the peer breaks the protocol. */

@@ -90,6 +90,11 @@ static void on_idle(uv_idle_t *i)
 	(void)i;
 }
 
+void dp_loop_again(struct dp_loop *l)
+{
+	uv_idle_start(&l->idle, on_idle);
+}
+
 static void run_deferred(struct dp_loop *l)
 {
 	while (l->deferred) {
@@ -101,14 +106,19 @@ static void run_deferred(struct dp_loop *l)
 		d->next = NULL;
 		d->fn(d);
 	}
-	uv_idle_stop(&l->idle);
+	if (gw_list_empty(&l->yielded))
+		uv_idle_stop(&l->idle);
 }
 
 static void on_check(uv_check_t *c)
 {
 	struct dp_loop *l = c->data;
+	bool yielded = !gw_list_empty(&l->yielded);
 
-	if (l->deferred)
+	l->turn++;
+	if (yielded)
+		dp_conn_go_on(l);
+	if (l->deferred || yielded)
 		run_deferred(l);
 }
 
@@ -118,7 +128,7 @@ void dp_loop_defer(struct dp_loop *l, struct dp_deferred *d, void (*fn)(struct d
 	d->next = NULL;
 	d->fn = fn;
 	if (!l->deferred)
-		uv_idle_start(&l->idle, on_idle);
+		dp_loop_again(l);
 	*l->deferred_end = d;
 	l->deferred_end = &d->next;
 }
@@ -175,6 +185,7 @@ struct dp_loop *dp_loop_open(unsigned index)
 	l->index = index;
 	l->mail_end = &l->mail;
 	l->deferred_end = &l->deferred;
+	gw_list_init(&l->yielded);
 	l->armed_ms = INT64_MAX;
 	if (uv_loop_init(&l->uv) != 0 || uv_mutex_init(&l->lock) != 0 ||
 	    uv_async_init(&l->uv, &l->async, on_mail) != 0)

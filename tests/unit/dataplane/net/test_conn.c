@@ -1,4 +1,7 @@
-/* The end of a connection: what is queued goes out, and whatever the peer does, the connection is gone in time. */
+/*
+ * The end of a connection: what is queued goes out, and whatever the peer does, the connection is gone in time.
+ * And one turn of the loop: how much a connection may do in it while others wait.
+ */
 #include "net/conn.h"
 
 #include <arpa/inet.h>
@@ -149,5 +152,85 @@ START_TEST(a_peer_that_finished_and_reads_gets_everything)
 }
 END_TEST
 
+/* ---- one turn ---- */
+
+static size_t seen, drains;
+
+static void on_counted(void *arg, struct gw_str bytes)
+{
+	(void)arg;
+	seen += bytes.n;
+}
+
+static void on_drain(void *arg)
+{
+	(void)arg;
+	drains++;
+}
+
+static const struct dp_conn_ops counting = { .on_read = on_counted, .on_end = on_end, .on_drain = on_drain };
+
+START_TEST(one_turn_reads_one_buffer)
+{
+	static char bytes[16 * DP_LOOP_READ_BYTES];
+	struct dp_loop *l = open_loop();
+	int fd = meet(l);
+	ssize_t sent;
+
+	seen = 0;
+	dp_conn_bind(taken, &counting, NULL);
+	sent = send(fd, bytes, sizeof bytes, MSG_DONTWAIT);
+	ck_assert_int_gt(sent, 3 * (ssize_t)DP_LOOP_READ_BYTES); /* else there is nothing to see */
+	while (seen < (size_t)sent) {
+		size_t before = seen;
+
+		dp_loop_turn(l, true);
+		ck_assert_uint_le(seen - before, DP_LOOP_READ_BYTES);
+	}
+	dp_conn_close(&taken);
+	close(fd);
+	dp_loop_close(&l);
+}
+END_TEST
+
+/* Writes for as long as it is welcome, to a peer that takes everything at once; bytes. */
+static size_t write_on(int fd)
+{
+	static char piece[32 << 10], sink[64 << 10];
+	const struct gw_str s = { piece, sizeof piece };
+	size_t n = 0;
+	bool go = true;
+
+	while (go && n < MUCH) {
+		go = dp_conn_write(taken, &s, 1);
+		n += s.n;
+		while (recv(fd, sink, sizeof sink, MSG_DONTWAIT) > 0)
+			;
+	}
+	return n;
+}
+
+START_TEST(a_writer_yields_though_the_peer_takes_everything)
+{
+	struct dp_loop *l = open_loop();
+	int fd = meet(l);
+
+	drains = 0;
+	dp_conn_bind(taken, &counting, NULL);
+	for (size_t round = 1; round < 4; round++) {
+		ck_assert_uint_le(write_on(fd), 512u << 10);
+		while (drains < round) /* the next turns, without an event from outside */
+			dp_loop_turn(l, true);
+	}
+	write_on(fd); /* and it may be closed while it waits for its turn */
+	dp_conn_close(&taken);
+	dp_loop_turn(l, false);
+	ck_assert_uint_eq(drains, 3);
+	close(fd);
+	dp_loop_close(&l);
+}
+END_TEST
+
 UNIT_MAIN("conn", a_peer_that_finished_and_never_reads, a_peer_that_finished_and_then_breaks_off,
-          a_peer_that_finished_and_reads_gets_everything)
+          a_peer_that_finished_and_reads_gets_everything, one_turn_reads_one_buffer,
+          a_writer_yields_though_the_peer_takes_everything)
