@@ -12,6 +12,9 @@ import { freeName, providerFromForm, providerToForm } from '../src/pages/Provide
 import { matchesType } from '../src/pages/ProviderNew';
 import { routeFromForm, routeToForm } from '../src/pages/RouteForm';
 import { shares } from '../src/pages/routeText';
+import { fellBack } from '../src/pages/Requests';
+import { countersToForm } from '../src/pages/settings/Counters';
+import { tlsFromForm, tlsToForm } from '../src/pages/settings/Tls';
 
 const field = (name: string, type: Field['type']): Field => ({ name, type, required: false, min: null, max: null, default: null, options: [], doc: { en: '', zh: '' } });
 
@@ -205,5 +208,26 @@ describe('join command', () => {
   it('can be pasted', () => {
     expect(joinCommand({ secret: 'tgj_a.b.c', channel_port: 8002 }, 'gate')).toContain("TIDEGATE_JOIN_TOKEN='tgj_a.b.c'");
     expect(joinCommand({ secret: 'tgj_a.b.c', channel_port: 9002 }, 'gate')).toContain('wss://gate:9002');
+  });
+});
+
+describe('settings', () => {
+  it('never send a masked password or key back', () => {
+    const counters = { backend: 'redis', url: 'redis://a', members: [], password: secret, sentinel_password: secret } as unknown as Parameters<typeof countersToForm>[0];
+    expect(countersToForm(counters)).toEqual({ backend: 'redis', url: 'redis://a', members: [] });
+    const tls = { mode: 'optional', client_auth: 'off', client_ca_pem: '', certificates: [{ name: 'main', certificate_pem: 'PEM', private_key: secret }] } as unknown as Parameters<typeof tlsToForm>[0];
+    expect(tlsFromForm(tlsToForm(tls))).toEqual({ mode: 'optional', client_auth: 'off', client_ca_pem: null, certificates: [{ name: 'main', certificate_pem: 'PEM' }] });
+  });
+  it('send a key that was typed', () => {
+    const sent = tlsFromForm({ mode: 'required', certificates: [{ name: ' main ', certificate_pem: 'PEM', private_key: 'KEY' }] });
+    expect(sent).toEqual({ mode: 'required', certificates: [{ name: 'main', certificate_pem: 'PEM', private_key: 'KEY' }] });
+  });
+});
+
+describe('a fallback', () => {
+  it('is told from a refusal', () => {
+    expect(fellBack({ refused_by: 'token-ratelimit', end_reason: 'complete' })).toBe(true);
+    expect(fellBack({ refused_by: 'token-ratelimit', end_reason: 'blocked' })).toBe(false);
+    expect(fellBack({ refused_by: null, end_reason: 'complete' })).toBe(false);
   });
 });

@@ -4,7 +4,8 @@ import pytest
 from harness.gateway import ADMIN, PASSWORD
 
 PAGES = ["/", "/providers", "/providers/new", "/providers/p0", "/routes", "/routes/new", "/routes/r0", "/consumers",
-         "/consumers/app1", "/groups", "/groups/design", "/jwt-issuers", "/plugins", "/workers", "/revisions", "/audit", "/settings/data-plane",
+         "/consumers/app1", "/groups", "/groups/design", "/jwt-issuers", "/plugins", "/workers", "/revisions", "/audit", "/settings/data-plane", "/settings/tls",
+         "/settings/counters",
          "/requests"]
 PAGES += ["/alerts/events", "/alerts/rules", "/alerts/channels", "/alerts/silences"]
 

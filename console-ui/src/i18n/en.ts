@@ -2,6 +2,7 @@
 import { alerts, charts } from './en.observability';
 import { moneyEn } from './money.en';
 import { identity } from './identity.en';
+import { settingsParts } from './settings.en';
 
 export const en = {
   brand: 'Tidegate',
@@ -549,6 +550,7 @@ export const en = {
     deleteText: 'All its keys stop working within seconds and cannot be brought back.',
   },
   ...identity,
+  ...settingsParts,
   keys: {
     title: 'Keys',
     lead: 'Stored as a fingerprint only: a key can be seen once, when it is made.',
@@ -719,6 +721,7 @@ export const en = {
     searchOn: 'Nothing among the newest; the search can go further back.',
     tries_one: '{{count}} try',
     tries_other: '{{count}} tries',
+    fellBack: '{{by}}: over the limit, served by the fallback',
     tokens: 'Tokens',
     tokensText: '{{prompt}} in, {{completion}} out ({{source}})',
     source: { provider: 'counted by the provider', estimated: 'estimated', none: 'none' },
@@ -798,6 +801,8 @@ export const en = {
     lead: 'Limits of the data plane, who may log in, tokens, and the configuration as one document.',
     tabs: {
       'data-plane': 'Data plane',
+      tls: 'TLS',
+      counters: 'Counters',
       users: 'Users',
       tokens: 'API tokens',
       'join-tokens': 'Join tokens',

@@ -2,6 +2,7 @@
 import { alerts, charts } from './zh.observability';
 import { moneyZh } from './money.zh';
 import { identity } from './identity.zh';
+import { settingsParts } from './settings.zh';
 
 export const zh = {
   brand: 'Tidegate',
@@ -538,6 +539,7 @@ export const zh = {
     deleteText: '其所有密钥将在数秒内失效，且无法恢复。',
   },
   ...identity,
+  ...settingsParts,
   keys: {
     title: '密钥',
     lead: '只保存指纹：密钥仅在创建时显示一次。',
@@ -706,6 +708,7 @@ export const zh = {
     emptyText: '请求结束后片刻即会出现在这里。',
     searchOn: '最新的记录中没有；可以继续向前搜索。',
     tries_other: '{{count}} 次尝试',
+    fellBack: '{{by}}：超出限额，转由备用目标处理',
     tokens: '令牌',
     tokensText: '输入 {{prompt}}，输出 {{completion}}（{{source}}）',
     source: { provider: '由提供商统计', estimated: '估算', none: '无' },
@@ -784,6 +787,8 @@ export const zh = {
     lead: '数据面的限制、登录用户、令牌，以及整份配置文档。',
     tabs: {
       'data-plane': '数据面',
+      tls: 'TLS',
+      counters: '计数',
       users: '用户',
       tokens: 'API 令牌',
       'join-tokens': '加入令牌',

@@ -7,6 +7,7 @@ import { api, need, type Schemas } from '../api/client';
 import { ifMatch, useAllConsumers, useAllRoutes, useGroup, useMay, usePlugins, useRefresh, type Guarded } from '../api/queries';
 import { DeleteButton } from '../components/Bits';
 import { EnableSwitch } from '../components/EnableSwitch';
+import { LimitBars } from '../components/LimitBars';
 import { LoadingRows } from '../components/List';
 import { Card, Page, Section } from '../components/Page';
 import { ProblemAlert } from '../components/Problem';
@@ -181,6 +182,7 @@ export function GroupPage() {
             none={t('groups.noRoutes')}
           />
         </Card>
+        <LimitBars kind="groups" name={name} />
         <GroupForm key={group.data.etag} stored={group.data} onSaved={() => void group.refetch()} />
       </div>
     </Page>

@@ -12,7 +12,7 @@ import { Card, Page } from '../components/Page';
 import { ProblemAlert } from '../components/Problem';
 import { Waterfall } from '../components/Waterfall';
 import { useFormats } from '../lib/format';
-import { levelOf } from './Requests';
+import { fellBack, levelOf } from './Requests';
 
 function Facts({ request }: { request: Schemas['RequestDetail'] }) {
   const { t } = useTranslation();
@@ -34,7 +34,7 @@ function Facts({ request }: { request: Schemas['RequestDetail'] }) {
     [t('requests.served'), request.served_model && <span className="mono break">{request.served_model}</span>],
     [t('requests.field.client_ip'), same('client_ip', request.client_ip)],
     [t('requests.field.error_code'), same('error_code', request.error_code)],
-    [t('requests.refusedBy'), request.refused_by],
+    [t('requests.refusedBy'), fellBack(request) ? t('requests.fellBack', { by: request.refused_by }) : request.refused_by],
     [t('requests.field.trace_id'), same('trace_id', request.trace_id)],
     [t('requests.cost'), request.cost !== null && request.currency ? `${(request.cost / 1_000_000).toLocaleString(undefined, { maximumFractionDigits: 6 })} ${request.currency}` : null],
     [

@@ -27,6 +27,11 @@ export function levelOf(row: Pick<RequestRow, 'status' | 'end_reason'>): 'ok' | 
   return row.status >= 400 || row.end_reason !== 'complete' ? 'warn' : 'ok';
 }
 
+/** A limit of the route's own refused it, but a fallback target answered: what a plugin refused for good never ends well. */
+export function fellBack(row: Pick<RequestRow, 'refused_by' | 'end_reason'>): boolean {
+  return row.refused_by !== null && (row.end_reason === 'complete' || row.end_reason === 'client_closed');
+}
+
 /** What the address asks for. Unknown words are left out, so an old link still works. */
 export function filtersOf(params: URLSearchParams): { filters: Filters; span: SpanName | undefined } {
   const filters: Filters = {};
@@ -175,6 +180,7 @@ export function RequestsPage() {
                 <Ago at={row.started_at} />
                 <span>{[row.consumer, row.route, row.provider].filter(Boolean).join(' → ')}</span>
                 {row.attempts > 1 && <span>{t('requests.tries', { count: row.attempts })}</span>}
+                {fellBack(row) && <span data-testid="fell-back">{t('requests.fellBack', { by: row.refused_by })}</span>}
               </span>
             }
             meta={[

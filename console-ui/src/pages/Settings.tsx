@@ -9,6 +9,8 @@ import { TabNav } from '../components/TabNav';
 
 const PARTS = {
   'data-plane': lazy(async () => ({ default: (await import('./settings/DataPlane')).DataPlane })),
+  tls: lazy(async () => ({ default: (await import('./settings/Tls')).TlsSettings })),
+  counters: lazy(async () => ({ default: (await import('./settings/Counters')).CountersSettings })),
   users: lazy(async () => ({ default: (await import('./settings/Users')).Users })),
   tokens: lazy(async () => ({ default: (await import('./settings/Tokens')).Tokens })),
   'join-tokens': lazy(async () => ({ default: (await import('./settings/JoinTokens')).JoinTokens })),
