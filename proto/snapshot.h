@@ -110,6 +110,7 @@ struct gw_provider {
 	struct { bool verify, only_13; struct gw_str ca_pem, server_name; } tls;
 	const struct gw_pair *headers;       /* added to every request to it */
 	size_t n_headers;
+	struct gw_str consumer_header;       /* header that tells it the consumer's name; absent: it is not told */
 	bool allow_private;                  /* loopback and private addresses may be dialled */
 };
 

@@ -299,6 +299,32 @@ static enum gw_rc read_headers(struct gw_spec *s, const json_t *o, struct gw_pro
 	return GW_OK;
 }
 
+/*
+ * The header that tells a provider who calls.  Only an x- name, so that it cannot take the place of one that HTTP or
+ * a vendor gives a meaning; x-tidegate-consumer is free for it though `headers` must not use such names.
+ */
+static enum gw_rc read_consumer_header(struct gw_spec *s, const json_t *o, struct gw_provider *p,
+    struct gw_error *err)
+{
+	struct gw_str name = GW_STR_NONE;
+	enum gw_rc rc = gw_spec_text(o, "consumer_header", 1, 128, &name, err);
+	if (rc != GW_OK || !name.p)
+		return rc;
+	if (name.n < 3 || !gw_str_ieq((struct gw_str){ name.p, 2 }, GW_STR("x-")) || !gw_spec_is_token(name))
+		return gw_fail(err, GW_INVALID, "/consumer_header",
+		    "`consumer_header` must be the name of a header that begins with `x-`");
+	if (gw_str_ieq(name, GW_STR("x-request-id")) ||
+	    (is_reserved(name, p->module) && !gw_str_ieq(name, GW_STR("x-tidegate-consumer"))))
+		return gw_fail(err, GW_INVALID, "/consumer_header",
+		    "the header `%.*s` is set by the gateway itself", GW_FMT(name));
+	for (size_t i = 0; i < p->n_headers; i++)
+		if (gw_str_ieq(p->headers[i].name, name))
+			return gw_fail(err, GW_INVALID, "/consumer_header",
+			    "`headers` sets `%.*s` already", GW_FMT(name));
+	p->consumer_header = gw_arena_copy(s->arena, name);
+	return GW_OK;
+}
+
 static enum gw_rc read_type(struct gw_spec *s, const json_t *o, struct gw_provider *p,
     struct gw_error *err)
 {
@@ -358,7 +384,7 @@ enum gw_rc gw_spec_provider(struct gw_spec *s, const json_t *o, struct gw_provid
 	static const char *const names[] = { "description", "labels", "enabled", "type", "base_url",
 		"api_keys", "models", "endpoints", "load_balance", "timeouts", "key_failover", "tls",
 		"headers", "options", "allow_private", "affinity", "model_timeouts", "on_status", "breaker",
-		"health_check", "pool", "on_client_gone", NULL };
+		"health_check", "pool", "on_client_gone", "consumer_header", NULL };
 	static const char *const balances[] = { "round_robin", "random", "least_requests", "hash", NULL };
 	static const struct gw_spec_list models = { "models", 1000, 256, NULL, NULL };
 	int balance = GW_BALANCE_ROUND_ROBIN;
@@ -381,6 +407,8 @@ enum gw_rc gw_spec_provider(struct gw_spec *s, const json_t *o, struct gw_provid
 		rc = read_groups(s, o, out, err);
 	if (rc == GW_OK)
 		rc = read_headers(s, o, out, err);
+	if (rc == GW_OK)
+		rc = read_consumer_header(s, o, out, err);
 	if (rc == GW_OK)
 		rc = gw_spec_provider_pool(s, o, out, err);
 	out->balance = (enum gw_balance)balance;

@@ -77,7 +77,8 @@ static void write_head(struct dp_exchange *x, struct gw_buf *out)
 	dp_write_header(out, "host", dp_endpoint_authority(t->place.endpoint));
 	for (size_t i = 0; i < x->head->n_headers; i++) {
 		const struct gw_pair *h = &x->head->headers[i];
-		bool set = names_it(fixed, n, h->name) || names_it(t->provider->headers, t->provider->n_headers, h->name);
+		bool set = names_it(fixed, n, h->name) || names_it(t->provider->headers, t->provider->n_headers, h->name) ||
+		           dp_header_same(h->name, t->provider->consumer_header);
 
 		for (size_t k = 0; !set && k < n_ours; k++)
 			set = gw_str_ieq(h->name, gw_str_c(ours[k]));
@@ -89,6 +90,8 @@ static void write_head(struct dp_exchange *x, struct gw_buf *out)
 			add_header(out, fixed[i].name, fixed[i].value);
 	for (size_t i = 0; i < t->provider->n_headers; i++)
 		add_header(out, t->provider->headers[i].name, t->provider->headers[i].value);
+	if (t->provider->consumer_header.p && x->consumer)
+		add_header(out, t->provider->consumer_header, x->consumer->name);
 	dp_write_header(out, "accept-encoding", GW_STR("identity"));
 	dp_write_header(out, "x-request-id", gw_str_c(x->id));
 	if (x->trace.span_id[0] && x->log.last)

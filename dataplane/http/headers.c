@@ -154,17 +154,36 @@ struct gw_str dp_media_param(struct gw_str ct, const char *name, char *buf, size
 	return GW_STR_NONE;
 }
 
-/* `list` is NULL-terminated; a trailing `*` makes a prefix. */
+static char plain(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c == '_' ? '-' : c;
+}
+
+bool dp_header_same(struct gw_str a, struct gw_str b)
+{
+	if (a.n != b.n)
+		return false;
+	for (size_t i = 0; i < a.n; i++)
+		if (plain(a.p[i]) != plain(b.p[i]))
+			return false;
+	return true;
+}
+
+/* `list` is NULL-terminated, in lower case; a trailing `*` makes a prefix. */
 static bool among(const char *const *list, struct gw_str name)
 {
+	char first = name.n ? plain(name.p[0]) : '\0';
+
 	for (; *list; list++) {
 		struct gw_str want = gw_str_c(*list);
 
+		if (want.p[0] != first)
+			continue;
 		if (want.p[want.n - 1] == '*') {
 			want.n--;
-			if (name.n >= want.n && gw_str_ieq((struct gw_str){ name.p, want.n }, want))
+			if (name.n >= want.n && dp_header_same((struct gw_str){ name.p, want.n }, want))
 				return true;
-		} else if (gw_str_ieq(name, want)) {
+		} else if (dp_header_same(name, want)) {
 			return true;
 		}
 	}
@@ -194,8 +213,14 @@ bool dp_request_header_passes(const struct gw_pair *h, size_t n, struct gw_str n
 		"x-portkey-*", "openai-organization", "openai-project", "sec-*", "access-control-*", "dnt", "priority",
 		"x-amz-*", "x-aws-*", "x-ms-*", "max-forwards", "date", "x-http-method*", "x-original-*", "x-rewrite-*",
 		"anthropic-dangerous-direct-browser-access", NULL };
+	/* By what gateways and proxies tell a backend who calls: a client must not be able to say it. */
+	static const char *const claims[] = {
+		"x-consumer*", "x-mse-*", "x-higress-*", "x-kong-*", "x-apisix-*", "x-credential-*", "x-anonymous-consumer",
+		"x-authenticated-*", "x-auth-request-*", "x-auth-user*", "x-auth-group*", "x-remote-*", "remote-*", "x-webauth-*",
+		"x-goog-authenticated-user-*", "x-goog-iap-*", "x-amzn-*", "x-envoy-*", "x-litellm-*", "x-jwt-*",
+		"x-ssl-client-*", "x-client-cert*", "x-userinfo", "x-id-token", "x-access-token", NULL };
 
-	return !among(never, name) && !dp_hop_by_hop(h, n, name);
+	return !among(never, name) && !among(claims, name) && !dp_hop_by_hop(h, n, name);
 }
 
 bool dp_response_header_passes(struct gw_str name)

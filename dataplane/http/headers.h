@@ -34,6 +34,8 @@ struct gw_str dp_media_param(struct gw_str content_type, const char *name, char 
 
 /* Connection, Keep-Alive, Proxy-*, TE, Trailer, Transfer-Encoding, Upgrade, and whatever Connection names. */
 bool dp_hop_by_hop(const struct gw_pair *h, size_t n, struct gw_str name);
+/* Is it the same name to a server that, as CGI did, takes `_` for `-`?  Any case. */
+bool dp_header_same(struct gw_str a, struct gw_str b);
 /* May the client's header `name` go to a provider? */
 bool dp_request_header_passes(const struct gw_pair *h, size_t n, struct gw_str name);
 /* May the provider's header `name` go to the client? */

@@ -126,6 +126,21 @@ def test_a_slip_in_a_group_is_warned_about(admin):
     assert faults(wrong)[0][0] == "/models/0" and "target:PROVIDER/MODEL" in wrong.text
 
 
+def test_a_provider_is_told_who_calls_if_asked_for(gateway, vllm_sim):
+    gateway.provider("p0", vllm_sim, type="vllm", served=False)
+    gateway.route("r", "m", ("p0", SMALL), served=False)
+    ask = asker(gateway, gateway.key())
+    assert gateway.admin.get("providers/p0").json()["consumer_header"] is None
+    assert ask("m", headers={"x-mse-consumer": "root"}).status_code == 200
+    assert {vllm_sim.last.header(name) for name in ("x-caller", "x-mse-consumer")} == {None}
+    refused = gateway.admin.patch("providers/p0", {"consumer_header": "Authorization"}, expect=400)
+    assert faults(refused)[0][0] == "/consumer_header" and "begins with `x-`" in refused.text
+    gateway.admin.patch("providers/p0", {"consumer_header": "x-caller"})
+    gateway.wait_served()
+    assert ask("m", headers={"x-mse-consumer": "root", "x-caller": "root"}).status_code == 200
+    assert (vllm_sim.last.header("x-caller"), vllm_sim.last.header("x-mse-consumer")) == (gateway.consumer, None)
+
+
 def test_groups_are_part_of_the_document(admin):
     admin.post("groups", {"name": "design", "models": ["m"], "description": "pictures"})
     document = admin.get("config").json()

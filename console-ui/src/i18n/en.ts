@@ -309,6 +309,8 @@ export const en = {
     verifyHelp: 'Without it anyone on the way can read the key.',
     ca: 'Extra root certificates (PEM)',
     headers: 'Extra request headers',
+    consumerHeader: 'Header with the name of the consumer',
+    consumerHeaderHelp: 'For servers of your own that want to know who calls. Empty: they are not told.',
     create: 'Add provider',
   },
   failover: {

@@ -301,6 +301,8 @@ export const zh = {
     verifyHelp: '关闭后，途中的任何人都可能读到密钥。',
     ca: '额外的根证书（PEM）',
     headers: '额外请求头',
+    consumerHeader: '携带消费者名称的请求头',
+    consumerHeaderHelp: '供需要知道调用者的自建服务使用。留空则不告知。',
     create: '添加提供商',
   },
   failover: {

@@ -55,6 +55,7 @@ export function providerToForm(provider: Provider, type: Schemas['ProviderType']
       min_version: provider.tls?.min_version,
     },
     headers: provider.headers,
+    consumer_header: provider.consumer_header ?? undefined,
     options: partSecrets(type.options, provider.options).plain,
   };
 }
@@ -83,6 +84,7 @@ export function providerFromForm(values: Values, type: string, pool: boolean): W
       server_name: values.tls?.server_name?.trim() || null,
       min_version: values.tls?.min_version ?? '1.2',
     },
+    consumer_header: values.consumer_header?.trim() || null,
     options: withoutEmpty(values.options),
   };
 }
@@ -350,7 +352,7 @@ export function ProviderForm({ type, stored, onSaved }: FormProps) {
       <Section title={t('form.advanced')} lead={t('providerForm.advancedLead')}>
         <TimeoutFold faults={edit.faults} />
         <FailoverFolds faults={edit.faults} />
-        <Fold title={t('providerForm.tls')} hint={t('providerForm.tlsHint')} forceOpen={within(edit.faults, 'tls', 'headers', 'labels')} testId="fold-tls">
+        <Fold title={t('providerForm.tls')} hint={t('providerForm.tlsHint')} forceOpen={within(edit.faults, 'tls', 'headers', 'consumer_header', 'labels')} testId="fold-tls">
           <SwitchItem name={['tls', 'verify']} label={t('providerForm.verify')} help={t('providerForm.verifyHelp')} testId="tls-verify" />
           <div className="fields-2">
             <Form.Item name={['tls', 'min_version']} label={t('failover.tlsVersion')}>
@@ -365,6 +367,9 @@ export function ProviderForm({ type, stored, onSaved }: FormProps) {
           </Form.Item>
           <Form.Item name="headers" label={t('providerForm.headers')}>
             <PairsInput keyLabel={t('form.header')} valueLabel={t('form.value')} addText={t('form.addHeader')} testId="provider-headers" />
+          </Form.Item>
+          <Form.Item name="consumer_header" label={t('providerForm.consumerHeader')} extra={t('providerForm.consumerHeaderHelp')}>
+            <Input className="mono" spellCheck={false} placeholder="x-tidegate-consumer" data-testid="provider-consumer-header" />
           </Form.Item>
           <Form.Item name="labels" label={t('form.labels')}>
             <PairsInput keyLabel={t('form.key')} valueLabel={t('form.value')} addText={t('form.addLabel')} testId="provider-labels" />

@@ -19,7 +19,7 @@ START_TEST(defaults)
 	ck_assert(gw_str_is(p->endpoints[0].url, "https://api.deepseek.com/v1"));
 	ck_assert_int_eq(p->endpoints[0].weight, 1);
 	ck_assert(!p->allow_private);
-	ck_assert_uint_eq(p->n_keys + p->models.n + p->n_headers, 0);
+	ck_assert_uint_eq(p->n_keys + p->models.n + p->n_headers + p->consumer_header.n, 0);
 	ck_assert_int_eq(p->balance, GW_BALANCE_ROUND_ROBIN);
 	ck_assert_int_eq(p->timeouts.connect_ms, 2000);
 	ck_assert_int_eq(p->timeouts.first_byte_ms, 60000);
@@ -46,7 +46,7 @@ START_TEST(everything)
 	    "'timeouts':{'connect':'1s','first_byte':'2s','idle':'3s','total':'4s','queue':'0s'},"
 	    "'key_failover':{'enabled':false,'failure_threshold':7,'cooldown':'5m'},"
 	    "'tls':{'verify':false,'ca_pem':'-----BEGIN CERTIFICATE-----\\nx','server_name':'api.example.com'},"
-	    "'headers':{'X-Team':'a b'},'options':{'beta':true,'organization':'o'}}");
+	    "'headers':{'X-Team':'a b'},'consumer_header':'X-Tidegate-Consumer','options':{'beta':true,'organization':'o'}}");
 	const struct gw_provider *p = gw_snapshot_provider(build(), GW_STR("pool"));
 	ck_assert(!p->enabled);
 	ck_assert_uint_eq(p->n_endpoints, 2);
@@ -68,6 +68,7 @@ START_TEST(everything)
 	ck_assert(gw_str_is(p->tls.server_name, "api.example.com"));
 	ck_assert_uint_eq(p->n_headers, 1);
 	ck_assert(gw_str_is(p->headers[0].name, "X-Team") && gw_str_is(p->headers[0].value, "a b"));
+	ck_assert(gw_str_is(p->consumer_header, "X-Tidegate-Consumer"));
 	ck_assert_int_eq(((const struct fx_vendor *)p->options)->beta, 1);
 	finish();
 }
@@ -180,6 +181,29 @@ START_TEST(headers)
 }
 END_TEST
 
+START_TEST(consumer_header)
+{
+	static const char *const bad[][2] = {
+		{ "consumer", "begins with `x-`" }, { "x-", "begins with `x-`" }, { "x-a b", "begins with `x-`" },
+		{ "x-a\\r\\nb", "begins with `x-`" }, { "host", "begins with `x-`" }, { "X-Api-Key", "gateway itself" },
+		{ "x-request-id", "gateway itself" }, { "x-tidegate-route", "gateway itself" }, { "X-TEAM", "already" },
+	};
+	for (size_t i = 0; i < GW_COUNT(bad); i++) {
+		char spec[300];
+		begin(true);
+		snprintf(spec, sizeof spec, "{'type':'deepseek','headers':{'x-team':'a'},'consumer_header':'%s'}", bad[i][0]);
+		refuse(P, spec, "/consumer_header", bad[i][1]);
+	}
+	begin(true);
+	refuse(P, "{'type':'deepseek','consumer_header':true}", "/consumer_header", "text");
+	begin(true);
+	add(P, "none", "{'type':'deepseek','consumer_header':null}");
+	add(P, "old", "{'type':'deepseek','consumer_header':'X-Mse-Consumer'}");
+	ck_assert(!gw_snapshot_provider(build(), GW_STR("none"))->consumer_header.p);
+	finish();
+}
+END_TEST
+
 START_TEST(lenient_counts)
 {
 	begin(false);
@@ -207,5 +231,5 @@ START_TEST(sealed_keys_stay_sealed_in_the_control_plane)
 }
 END_TEST
 
-UNIT_MAIN("spec_provider", defaults, everything, private_addresses_follow_the_operator, addresses, refusals, headers,
+UNIT_MAIN("spec_provider", defaults, everything, private_addresses_follow_the_operator, addresses, refusals, headers, consumer_header,
           lenient_counts, sealed_keys_stay_sealed_in_the_control_plane)

@@ -33,9 +33,11 @@ START_TEST(filters)
 {
 	static const char *const stay[] = { "Authorization", "x-api-key", "API-Key", "x-goog-api-key", "Cookie", "Host", "Content-Length",
 		"Transfer-Encoding", "Connection", "Proxy-Authorization", "X-Tidegate-Route", "x-forwarded-for", "Accept-Encoding", "TE", "Upgrade",
-		"Expect", "Origin", "OpenAI-Organization", "X-Portkey-Custom-Host", "x-named" };
+		"Expect", "Origin", "OpenAI-Organization", "X-Portkey-Custom-Host", "x-named", "X-Mse-Consumer", "x-consumer-username", "X-Consumer", "x-higress-anything",
+		"X-Credential-Identifier", "X-Authenticated-Userid", "x_mse_consumer", "X-Consumer_Groups", "x_tidegate_consumer", "X_API_Key",
+		"X-Remote-User", "Remote-User", "X-Auth-Request-Email", "X-Goog-Authenticated-User-Email", "x-amzn-oidc-identity" };
 	static const char *const go[] = { "Content-Type", "Accept", "User-Agent", "OpenAI-Beta", "anthropic-version", "anthropic-beta",
-		"Idempotency-Key", "x-stainless-lang", "X-Client-Request-Id" };
+		"Idempotency-Key", "x-stainless-lang", "X-Client-Request-Id", "x-consistent", "X-DashScope-Session", "remotely" };
 	static const char *const back[] = { "Content-Type", "retry-after", "Retry-After-Ms", "x-ratelimit-remaining-tokens",
 		"anthropic-ratelimit-requests-limit", "openai-processing-ms", "x-should-retry" };
 	static const char *const kept[] = { "Set-Cookie", "Strict-Transport-Security", "Location", "Content-Encoding", "Connection",
