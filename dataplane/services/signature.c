@@ -54,6 +54,8 @@ bool dp_sign_read(struct dp_signed *out, const struct dp_head *h, int64_t now_ms
 	memset(out, 0, sizeof *out);
 	if (dp_header_count(h->headers, h->n_headers, "authorization") != 1)
 		return dp_refuse(why, DP_E_SIGN_MALFORMED, "The request has more than one Authorization header.");
+	if (dp_header_count(h->headers, h->n_headers, "content-type") > 1)
+		return dp_refuse(why, DP_E_SIGN_MALFORMED, "The request has more than one Content-Type header.");
 	while (rest.p) {
 		struct gw_str value = gw_str_trim(gw_str_cut(&rest, ',')), name = gw_str_cut(&value, '=');
 
