@@ -61,6 +61,8 @@ const struct gw_field gw_retention_fields[] = {
 	    "How long the request log keeps a row.", "请求记录的保留时间。"),
 	GW_FIELD_INT(S, keep_requests_max, "requests_max", 1000, 1000000000, 10000000,
 	    "How many rows it keeps at most.", "请求记录的最大行数。"),
+	GW_FIELD_MS(S, keep_usage_ms, "usage", 24 * HOURS, 175200 * HOURS, 87600 * HOURS,
+	    "How long the sums behind usage reports are kept.", "用量报表汇总数据的保留时间。"),
 	GW_FIELD_MS(S, keep_prompts_ms, "prompts", 1 * HOURS, 8760 * HOURS, 168 * HOURS,
 	    "How long kept prompts and answers stay.", "已保存的提示词与回答的保留时间。"),
 	GW_FIELD_INT(S, keep_prompts_max, "prompts_max", 100, 10000000, 100000,

@@ -263,7 +263,7 @@ struct gw_dp_settings {
 	struct gw_str public_url;            /* settings.console.data_plane_url; "" = the console derives it */
 	/* settings.retention: how long the control plane keeps what it collects; workers do not look at it. */
 	int64_t keep_series_10s_ms, keep_series_1m_ms, keep_series_1h_ms;
-	int64_t keep_requests_ms, keep_requests_max, keep_prompts_ms, keep_prompts_max;
+	int64_t keep_requests_ms, keep_requests_max, keep_usage_ms, keep_prompts_ms, keep_prompts_max;
 	int64_t access_log_enabled, access_log_prompts, access_log_target, access_log_sample_percent;
 	struct gw_str access_log_path;       /* a file name, without directory */
 	struct gw_strv access_log_fields;

@@ -341,7 +341,7 @@ static void store_node(struct cp_collect *c, const struct cp_node_row *row)
 		gw_log(GW_LOG_WARN, "node", row->name, "state of the worker cannot be stored", "%s", err.text);
 }
 
-struct keep { int64_t series_ms[CP_SERIES_RESOLUTIONS], requests_ms, requests_max, prompts_ms, prompts_max; };
+struct keep { int64_t series_ms[CP_SERIES_RESOLUTIONS], requests_ms, requests_max, usage_ms, prompts_ms, prompts_max; };
 
 /* As the settings say; what an earlier release stored has no such member and gets the defaults. */
 static void read_retention(struct cp_collect *c, struct keep *k)
@@ -353,11 +353,11 @@ static void read_retention(struct cp_collect *c, struct keep *k)
 	json_t *spec = NULL, *v;
 	gw_fields_defaults(gw_retention_fields, &normal);
 	*k = (struct keep){ { normal.keep_series_10s_ms, normal.keep_series_1m_ms, normal.keep_series_1h_ms }, normal.keep_requests_ms,
-		normal.keep_requests_max, normal.keep_prompts_ms, normal.keep_prompts_max };
+		normal.keep_requests_max, normal.keep_usage_ms, normal.keep_prompts_ms, normal.keep_prompts_max };
 	const struct { const char *name; int64_t *at; } members[] = {
 		{ "series_10s", &k->series_ms[0] }, { "series_1m", &k->series_ms[1] }, { "series_1h", &k->series_ms[2] },
-		{ "requests", &k->requests_ms }, { "requests_max", &k->requests_max }, { "prompts", &k->prompts_ms },
-		{ "prompts_max", &k->prompts_max },
+		{ "requests", &k->requests_ms }, { "requests_max", &k->requests_max }, { "usage", &k->usage_ms },
+		{ "prompts", &k->prompts_ms }, { "prompts_max", &k->prompts_max },
 	};
 	if (cp_txn_begin(&t, c->o.store, NULL) == GW_OK &&
 	    cp_get(t, GW_KIND_SETTINGS, GW_STR("settings"), a, &r, NULL) == GW_OK)
@@ -384,6 +384,8 @@ static enum gw_rc trim_some(struct cp_collect *c, const struct keep *k, int what
 	case 1: return cp_usage_trim(s, now - k->requests_ms, more, err);
 	case 2: return cp_requests_trim_count(s, k->requests_max, more, err);
 	case 3: return cp_usage_trim_sums(s, CP_STEP_5MIN, now - KEEP_FINE_MS, more, err);
+	case 4: return cp_usage_trim_sums(s, CP_STEP_HOUR, now - k->usage_ms, more, err);
+	case 5: return cp_usage_trim_sums(s, CP_STEP_DAY, now - k->usage_ms, more, err);
 	default: return cp_captures_trim(s, now - k->prompts_ms, k->prompts_max, more, err);
 	}
 }
@@ -391,7 +393,8 @@ static enum gw_rc trim_some(struct cp_collect *c, const struct keep *k, int what
 /* One step, with the lock let go meanwhile; it says itself when the next one is due. */
 static void work_trim(struct cp_collect *c)
 {
-	static const char *const names[] = { "series", "requests by age", "requests by number", "sums of five minutes", "kept prompts" };
+	static const char *const names[] = { "series", "requests by age", "requests by number", "sums of five minutes",
+		"sums of hours", "sums of days", "kept prompts" };
 	struct gw_error err = { 0 };
 	struct keep k;
 	bool more = false;

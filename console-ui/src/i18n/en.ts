@@ -869,6 +869,7 @@ export const en = {
     series_1m: 'Every minute',
     series_1h: 'Every hour',
     requests: 'Request log',
+    usage_kept: 'Sums of usage reports',
     prompts_kept: 'Kept prompts and answers',
   },
   users: {

@@ -855,6 +855,7 @@ export const zh = {
     series_1m: '每分钟一点',
     series_1h: '每小时一点',
     requests: '请求记录',
+    usage_kept: '用量报表汇总',
     prompts_kept: '已保存的提示词与回答',
   },
   users: {

@@ -33,6 +33,7 @@ const KEPT = [
   ['series_1m', '72h'],
   ['series_1h', '9600h'],
   ['requests', '2160h'],
+  ['usage_kept', '87600h'],
   ['prompts_kept', '168h'],
 ] as const;
 
@@ -151,7 +152,7 @@ function SettingsForm({ stored }: { stored: Guarded<Schemas['Settings']> }) {
       <Section title={t('dataPlane.kept')} lead={t('dataPlane.keptLead')}>
         <div className="fields-2">
           {KEPT.map(([name, normal]) => (
-            <DurationItem key={name} name={['retention', name === 'prompts_kept' ? 'prompts' : name]} label={t(`dataPlane.${name}`)} placeholder={normal} testId={`settings-${name}`} />
+            <DurationItem key={name} name={['retention', name.replace('_kept', '')]} label={t(`dataPlane.${name}`)} placeholder={normal} testId={`settings-${name}`} />
           ))}
         </div>
       </Section>
