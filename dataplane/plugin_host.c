@@ -26,7 +26,7 @@ struct dp_running {
 	enum dp_hook hook;
 	bool waiting, ended, denied;
 	const char *denied_by;    /* name of the plugin */
-	bool admitted;            /* the point between QUOTA and MASK has been passed, or there was nothing to claim */
+	bool admitted;            /* the point between QUOTA and MASK has been passed */
 	bool too_many;            /* claims */
 	bool admitting;           /* the wait is admit()'s, not a plugin's */
 	struct gw_arena *a;
@@ -105,7 +105,7 @@ static enum dp_verdict broken(struct dp_running *r, struct slot *s)
 /* Between the last plugin that may claim and the first that may not. */
 static bool time_to_admit(const struct dp_running *r)
 {
-	return r->hook == DP_HOOK_BODY && !r->admitted && r->n_claims && (r->at == r->n || r->slots[r->at].p->rank > DP_RANK_QUOTA);
+	return r->hook == DP_HOOK_BODY && !r->admitted && (r->at == r->n || r->slots[r->at].p->rank > DP_RANK_QUOTA);
 }
 
 static enum dp_verdict go_on(struct dp_running *r, enum dp_verdict v)

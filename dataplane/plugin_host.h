@@ -32,8 +32,9 @@ struct dp_host {
 	int64_t (*answer_tokens)(const struct dp_exchange *x, int64_t each);
 	bool (*falls_back_when_limited)(const struct dp_exchange *x);
 	/*
-	 * All claims of this request are known: reserve them.  NEXT: admitted; ANSWERED: refused and answered; WAIT:
-	 * dp_plugins_admitted() will be called.  The host reports states through dp_plugins_decided() before it answers.
+	 * Parameters are as they will be sent and all claims are known (there may be none): reserve.  Once for each request.
+	 * NEXT: admitted; ANSWERED: refused and answered; WAIT: dp_plugins_admitted() will be called.  The host reports
+	 * states through dp_plugins_decided() before it answers.
 	 */
 	enum dp_verdict (*admit)(struct dp_exchange *x);
 	/* A run that had returned DP_WAIT has gone on to its end: NEXT or ANSWERED. */

@@ -1,5 +1,5 @@
 /*
- * admit.c - the admission point of a request: the claims of all its plugins, reserved together.
+ * admit.c - the admission point of a request: its quotas (spend.c), then the claims of all its plugins, reserved together.
  *
  * Once before the first attempt, for the route's own targets.  A refusal by a limit that concerns only those moves the
  * request to the fallback chain at once, if the route says so (`rate_limited`).  Whoever goes there, for this reason or
@@ -137,9 +137,26 @@ static enum dp_verdict reserve(struct dp_exchange *x)
 	return how == DP_PENDING ? DP_WAIT : decide(x, how);
 }
 
+/* Quotas first: what a limit refuses then gives back what it held of them when it ends. */
+static enum dp_verdict after_quotas(struct dp_exchange *x, enum dp_verdict v)
+{
+	size_t n = 0;
+
+	if (v == DP_NEXT)
+		(void)dp_plugins_claims(x->plugins, &n);
+	return n > 0 ? reserve(x) : v;
+}
+
+static void spent(struct dp_exchange *x, enum dp_verdict v)
+{
+	v = after_quotas(x, v);
+	if (v != DP_WAIT)
+		dp_plugins_admitted(x->plugins, v);
+}
+
 enum dp_verdict dp_x_admit(struct dp_exchange *x)
 {
-	return reserve(x);
+	return after_quotas(x, dp_x_spend(x, spent));
 }
 
 bool dp_x_admission_due(const struct dp_exchange *x)

@@ -24,6 +24,11 @@ void dp_x_body(struct dp_exchange *x, struct gw_str slice)
 	}
 }
 
+static void spent(struct dp_exchange *x, enum dp_verdict v)
+{
+	dp_x_plugins_done(x, DP_HOOK_BODY, v);
+}
+
 /* Hooks run in order; one that waits comes back through dp_exchange_host.resumed. */
 void dp_x_plugins_done(struct dp_exchange *x, enum dp_hook hook, enum dp_verdict v)
 {
@@ -34,7 +39,7 @@ void dp_x_plugins_done(struct dp_exchange *x, enum dp_hook hook, enum dp_verdict
 		return;
 	}
 	if (hook == DP_HOOK_HEAD)
-		dp_x_spend(x);
+		dp_x_plugins_done(x, DP_HOOK_BODY, dp_plugins_run(x->plugins, DP_HOOK_BODY));
 	else if (hook == DP_HOOK_BODY)
 		dp_attempt_first(x);
 }
@@ -74,7 +79,7 @@ void dp_x_known(struct dp_exchange *x)
 		return;
 	bound = gw_snapshot_bindings(x->snapshot, x->route, x->consumer, x->a);
 	if (bound.n == 0) {
-		dp_x_spend(x);
+		spent(x, dp_x_spend(x, spent));
 		return;
 	}
 	x->plugins = dp_plugins_open(x->a, bound, &dp_exchange_host, x);

@@ -173,6 +173,7 @@ struct dp_spend {
 	struct { const struct gw_quota *def; struct dp_quota_hold hold; } *v;
 	size_t n;
 	int64_t until_ms;                  /* how long to wait for a larger share; monotonic */
+	void (*then)(struct dp_exchange *x, enum dp_verdict v);
 	struct dp_timer timer;
 };
 
@@ -322,7 +323,8 @@ void dp_x_note_state(struct dp_exchange *x, struct gw_str bytes);  /* of the ans
 /* May this request's consumer be served by this target? */
 bool dp_x_may_use(const struct dp_exchange *x, const struct gw_target *t, bool is_fallback);
 /* spend.c */
-void dp_x_spend(struct dp_exchange *x);                /* reserve, then go on with the plugins' BODY hooks, or refuse */
+/* Reserve: NEXT, ANSWERED (refused and answered), or WAIT: `then` gets one of these later. */
+enum dp_verdict dp_x_spend(struct dp_exchange *x, void (*then)(struct dp_exchange *x, enum dp_verdict v));
 void dp_x_spent(struct dp_exchange *x, const struct gw_usage_record *r); /* settle; once, at the end */
 /* plan.c */
 bool dp_plan_first(struct dp_exchange *x, struct dp_place *place);

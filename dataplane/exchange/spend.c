@@ -1,8 +1,8 @@
 /*
  * spend.c - quotas and budgets of a request: reserved before any provider is asked, settled by its row of the ledger.
  *
- * Whatever path a request takes to a provider, it passes here first.  What is reserved is the most that it can use: the
- * prompt and max_tokens, and of money the dearest target that it may come to.
+ * Whatever path a request takes to a provider, it passes here first, after the plugins that bound its parameters.  What
+ * is reserved is the most that it can use: the prompt and max_tokens, and of money the dearest target that it may come to.
  */
 #include "base/log.h"
 #include "base/str.h"
@@ -120,16 +120,8 @@ static void refuse_unpriced(struct dp_exchange *x, const struct gw_quota *q)
 
 /* ---- reserving ---- */
 
-static void go_on(struct dp_exchange *x)
-{
-	if (x->plugins)
-		dp_x_plugins_done(x, DP_HOOK_BODY, dp_plugins_run(x->plugins, DP_HOOK_BODY));
-	else
-		dp_attempt_first(x);
-}
-
-/* All of them or none. */
-static void take_all(struct dp_exchange *x)
+/* All of them or none; WAIT: comes back by the timer. */
+static enum dp_verdict take_all(struct dp_exchange *x)
 {
 	struct dp_spend *s = &x->spend;
 	bool last = dp_x_now(x) >= s->until_ms;
@@ -143,46 +135,45 @@ static void take_all(struct dp_exchange *x)
 
 		if (unpriced && q->refuse_unpriced) {
 			refuse_unpriced(x, q);
-			return;
+			return DP_ANSWERED;
 		}
 		a = dp_quota_take(x->shard->shared.quotas, q, x->wall_ms, amount, last, &s->v[i].hold, &until_ms);
 		if (a == DP_QUOTA_HELD || (a == DP_QUOTA_UNKNOWN && q->open_on_failure))
 			continue;
 		if (a != DP_QUOTA_ASKED) {
 			refuse(x, q, a, until_ms);
-			return;
+			return DP_ANSWERED;
 		}
 		release(x);
-		dp_x_step(x, DP_STEP_PLUGINS);
 		dp_loop_timer(x->shard->loop, &s->timer, AGAIN_MS);
-		return;
+		return DP_WAIT;
 	}
-	go_on(x);
+	return DP_NEXT;
 }
 
 static void again(struct dp_timer *t)
 {
 	struct dp_exchange *x = GW_CONTAINER(t, struct dp_exchange, spend.timer);
+	enum dp_verdict v;
 
 	GW_CHECK(x, DP_EXCHANGE_MAGIC);
-	if (!x->ended)
-		take_all(x);
+	if (!x->ended && (v = take_all(x)) != DP_WAIT)
+		x->spend.then(x, v);
 }
 
-void dp_x_spend(struct dp_exchange *x)
+enum dp_verdict dp_x_spend(struct dp_exchange *x, void (*then)(struct dp_exchange *x, enum dp_verdict v))
 {
 	struct dp_spend *s = &x->spend;
 	size_t n = x->consumer && x->shard->shared.quotas ? gather(x, NULL) : 0;
 
-	if (n == 0) {
-		go_on(x);
-		return;
-	}
+	if (n == 0)
+		return DP_NEXT;
 	s->v = gw_arena_array(x->a, n, sizeof *s->v);
 	s->n = gather(x, s);
 	s->until_ms = dp_x_now(x) + PATIENCE_MS;
+	s->then = then;
 	dp_timer_init(&s->timer, again);
-	take_all(x);
+	return take_all(x);
 }
 
 void dp_x_spent(struct dp_exchange *x, const struct gw_usage_record *r)

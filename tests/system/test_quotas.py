@@ -148,6 +148,33 @@ def test_soft_quotas_only_count(gateway, start_sim):
     assert {(e["kind"], e["amount"]) for e in entries} >= {("threshold", 50), ("threshold", 150)}
 
 
+def test_what_a_policy_makes_of_max_tokens_is_reserved(gateway, start_sim):
+    sim, key = setup(gateway, start_sim, hold=True)
+    gateway.admin.patch("routes/a", {"plugins": {"parameter-policy": {"rules": ["max_tokens: = 600"]}}})
+    quota(gateway, unit="tokens", limit=1000)
+    held = threading.Thread(target=lambda: gateway.client(key).post("chat/completions", json={**BODY, "max_tokens": 1, "stream": True}))
+    held.start()
+    wait_until(lambda: sim.chats(), 5, "the request at the provider")
+    assert sim.last.json["max_tokens"] == 600
+    refused = gateway.client(key).post("chat/completions", json={**BODY, "max_tokens": 1})
+    assert refused.status_code == 429 and refused.json()["error"]["code"] == "insufficient_quota", "600 are held, and 600 more are wanted"
+    sim.release()
+    held.join(20)
+    wait_until(lambda: gateway.client(key).post("chat/completions", json=BODY).status_code == 200, 5, "room again")
+    assert len(sim.chats()) == 2
+
+
+def test_what_a_limit_refuses_spends_nothing(gateway, start_sim):
+    sim, key = setup(gateway, start_sim)
+    gateway.admin.patch("routes/a", {"plugins": {"request-ratelimit": {"requests": 2, "window": "1h"}}})
+    quota(gateway, limit=10)
+    client = gateway.client(key)
+    answers = [client.post("chat/completions", json=BODY) for _ in range(4)]
+    assert [a.status_code for a in answers] == [200, 200, 429, 429] and answers[3].json()["error"]["code"] == "rate_limit_exceeded"
+    used(gateway, 2)
+    assert balance(gateway)["left"] == 8
+
+
 def test_a_client_that_leaves_gives_back_what_it_did_not_use(gateway, start_sim):
     sim, key = setup(gateway, start_sim, hold=True)
     quota(gateway, unit="tokens", limit=1_000_000)

@@ -12,6 +12,7 @@ struct dp_exchange {
 	unsigned n_resumed, n_broke;
 	struct dp_running *running;
 	enum dp_verdict admits;
+	unsigned n_admits;
 };
 
 static void trace(struct dp_exchange *x, const char *what)
@@ -84,6 +85,9 @@ static enum dp_verdict admit(struct dp_exchange *x)
 	size_t n;
 	const struct dp_claimed *v = dp_plugins_claims(x->running, &n);
 
+	x->n_admits++;
+	if (n == 0)
+		return DP_NEXT;
 	ck_assert_uint_eq(n, 4);
 	ck_assert(v[1].i == 1 && v[2].i == 0 && strcmp(v[1].plugin, "more") == 0 && strcmp(v[3].plugin, "quota") == 0);
 	trace(x, "admit");
@@ -263,4 +267,20 @@ START_TEST(claims_are_decided_together_before_the_next_rank)
 }
 END_TEST
 
-UNIT_MAIN("plugin_host", by_rank_and_back, waiting, a_late_resume_is_ignored, claims_are_decided_together_before_the_next_rank)
+START_TEST(without_claims_the_host_is_asked_once)
+{
+	const struct gw_binding b[] = { { .plugin = GW_STR("first") } };
+	struct gw_arena *a = gw_arena_open(0);
+	struct dp_exchange x = { .trace = "" };
+
+	x.running = dp_plugins_open(a, (struct gw_bindings){ b, 1 }, &host, &x);
+	ck_assert_int_eq(dp_plugins_run(x.running, DP_HOOK_HEAD), DP_NEXT);
+	ck_assert_uint_eq(x.n_admits, 0);
+	ck_assert_int_eq(dp_plugins_run(x.running, DP_HOOK_BODY), DP_NEXT);
+	ck_assert_uint_eq(x.n_admits, 1);
+	dp_plugins_end(x.running, &(struct dp_outcome){ .status = 200 });
+	gw_arena_close(&a);
+}
+END_TEST
+
+UNIT_MAIN("plugin_host", without_claims_the_host_is_asked_once, by_rank_and_back, waiting, a_late_resume_is_ignored, claims_are_decided_together_before_the_next_rank)
