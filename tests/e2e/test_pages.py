@@ -6,7 +6,7 @@ from harness.gateway import ADMIN, PASSWORD
 PAGES = ["/", "/providers", "/providers/new", "/providers/p0", "/routes", "/routes/new", "/routes/r0", "/consumers",
          "/consumers/app1", "/groups", "/groups/design", "/jwt-issuers", "/plugins", "/workers", "/revisions", "/audit", "/settings/data-plane", "/settings/tls",
          "/settings/counters",
-         "/requests"]
+         "/requests", "/quotas", "/prices", "/usage"]
 PAGES += ["/alerts/events", "/alerts/rules", "/alerts/channels", "/alerts/silences"]
 
 
@@ -21,6 +21,9 @@ def furnished(shared_gateway):
     admin.post("alert-channels", {"name": "ops", "type": "slack", "url": "https://hooks.slack.example/services/canary-e2e-slack"})
     admin.post("alerts", {"name": "failing", "metric": "failures", "statistic": "share", "threshold": 5, "channels": ["ops"]})
     admin.post("silences", {"name": "night", "starts_at": "2026-01-01T00:00:00Z", "ends_at": "2026-01-01T06:00:00Z"})
+    admin.post("quotas", {"name": "app1-monthly", "consumer": "app1", "unit": "money", "currency": "CNY", "limit": 5_000_000_000,
+                          "period": "month", "time_zone": "Asia/Shanghai", "on_exceeded": "allow"})
+    admin.post("quotas", {"name": "app1-tokens", "consumer": "app1", "unit": "tokens", "limit": 0})
     admin.post("groups", {"name": "design", "models": ["qwen-*"]})
     admin.post("jwt-issuers", {"name": "idp", "issuer": "https://idp.example.com/", "jwks_url": "http://127.0.0.1:9/jwks"})
     admin.post("consumers/app1/credentials", {"type": "jwt", "issuer": "idp", "value": "user-1"})

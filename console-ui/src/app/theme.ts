@@ -26,6 +26,7 @@ const light: ThemeConfig = {
   token: {
     ...shared,
     colorPrimary: '#0b7a75',
+    colorPrimaryHover: '#096863',
     colorInfo: '#0b7a75',
     colorLink: '#0b7a75',
     colorSuccess: '#1d7f4f',

@@ -188,7 +188,7 @@ function Book({ quota, onClose }: { quota: Quota | null; onClose: () => void }) 
                 <div className="line gap-8" style={{ flexWrap: 'wrap', justifyContent: 'space-between' }}>
                   <span>
                     <strong>{t(`quotas.kinds.${entry.kind}`)}</strong>{' '}
-                    {entry.kind === 'threshold' ? `${entry.amount} %` : entry.kind === 'exhausted' || !quota ? '' : amount(quota, entry.amount)} {entry.reason}
+                    {entry.kind === 'threshold' ? `${entry.amount} %` : entry.kind === 'exhausted' || !quota ? '' : `${amount(quota, entry.amount)} ${entry.reason}`}
                   </span>
                   <span className="muted">
                     {entry.actor} · <Ago at={entry.at} />

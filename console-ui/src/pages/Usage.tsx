@@ -45,22 +45,40 @@ function useUsage(filter: UsageFilter) {
   });
 }
 
+function startOf(bucket: Bucket, at: Dayjs): Dayjs {
+  return bucket === 'week' ? at.startOf('day').subtract((at.day() + 6) % 7, 'day') : at.startOf(bucket);
+}
+
+/** The buckets of a span in order, also those in which nothing was used: a line needs them. */
+export function everyBucket(items: readonly Item[], bucket: Bucket, from: string, to: string): { at: number; item?: Item }[] {
+  const known = new Map<number, Item | undefined>(items.map((item) => [new Date(item.time ?? 0).getTime(), item]));
+  const end = Math.min(new Date(to).getTime(), Date.now());
+  for (let at = startOf(bucket, dayjs(from)); at.valueOf() < end; at = startOf(bucket, at.add(1, bucket))) {
+    if (!known.has(at.valueOf())) known.set(at.valueOf(), undefined);
+  }
+  return [...known].sort(([a], [b]) => a - b).map(([at, item]) => ({ at: at / 1000, item }));
+}
+
 /** Tokens over time, for one consumer or all. */
 export function UsageChart({ filter }: { filter: UsageFilter }) {
   const { t } = useTranslation();
   const { language } = usePreferences();
-  const query = useUsage({ ...filter, group_by: '', bucket: filter.bucket ?? 'day' });
+  const bucket = filter.bucket ?? 'day';
+  const query = useUsage({ ...filter, group_by: '', bucket });
   const items = query.data?.items ?? [];
+  /* Of a page that is not the last one nobody knows what comes behind it. */
+  const to = (query.data?.next_cursor && items[items.length - 1]?.time) || filter.to;
+  const points = items.length > 0 ? everyBucket(items, bucket, filter.from, to) : [];
   const number = new Intl.NumberFormat(language, { notation: 'compact' });
   return (
     <Chart
       testId="usage-chart"
       label={t('usage.chart')}
       empty={t('usage.emptyTitle')}
-      times={items.map((item) => new Date(item.time ?? 0).getTime() / 1000)}
+      times={points.map((point) => point.at)}
       lines={[
-        { label: t('usage.columns.prompt_tokens'), values: items.map((item) => item.prompt_tokens) },
-        { label: t('usage.columns.completion_tokens'), values: items.map((item) => item.completion_tokens) },
+        { label: t('usage.columns.prompt_tokens'), values: points.map(({ item }) => item?.prompt_tokens ?? 0) },
+        { label: t('usage.columns.completion_tokens'), values: points.map(({ item }) => item?.completion_tokens ?? 0) },
       ]}
       format={(value) => number.format(value)}
     />

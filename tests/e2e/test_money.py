@@ -1,0 +1,94 @@
+"""Quotas, prices and the usage report by clicks: granted, used, adjusted, priced, reported."""
+import csv
+import io
+from pathlib import Path
+
+import pytest
+
+from harness.waiting import wait_until
+from test_pages import logged_in
+
+ASK = {"model": "m-one", "messages": [{"role": "user", "content": "hello"}]}
+
+
+@pytest.fixture
+def served(gateway, start_sim):
+    sim = start_sim("openai", models=["m-one"])
+    gateway.provider("vendor", sim, type="openai-compatible", served=False)
+    gateway.route("a", "m-one", ("vendor", None))
+    return gateway
+
+
+def ask(gateway, key, count=1):
+    client = gateway.client(key)
+    return [client.post("chat/completions", json=ASK).status_code for _ in range(count)]
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_quota_is_granted_used_and_adjusted_by_clicks(served, open_window, language):
+    key, name = served.key(), served.consumer
+    window = logged_in(open_window(served, language))
+    window.click("nav-quotas").click("quota-add")
+    window.fill("quota-name", "q-one").fill("quota-who", name).fill("quota-limit", "2")
+    window.get("quota-unit").locator("input[value=requests]").check()
+    window.picture("quota-new")
+    faults = window.axe()
+    window.click("quota-create").get("quota-q-one").wait_for()
+    served.wait_served()
+    assert ask(served, key, 3) == [200, 200, 429]
+    bar = window.get("quota-bar-q-one")
+    wait_until(lambda: "2" in bar.inner_text() and bar.locator(".ant-progress-status-exception").count(), 15, "the full bar", every=0.2)
+    window.picture("quotas-used")
+    window.click("quota-q-one-book").get("quota-book").wait_for()
+    window.fill("quota-change-amount", "3").fill("quota-change-reason", "the project goes on").click("quota-change-save")
+    window.get("quota-book").get_by_text("the project goes on").wait_for()
+    window.page.locator(".ant-btn-loading").wait_for(state="detached")
+    window.picture("quota-book")
+    faults += window.axe()
+    assert served.admin.get("quotas/q-one").json()["balance"]["granted"] == 5
+    wait_until(lambda: ask(served, key) == [200], 10, "a request after the addition")
+    # the same on its consumer's page, with what it used over time
+    window.open("/consumers/" + name).get("consumer-quotas").get_by_test_id("quota-bar-q-one").wait_for()
+    window.get("usage-chart").wait_for()
+    window.picture("consumer")
+    window.open("/quotas").click("quota-q-one-delete").click("confirm-ok").get("quota-q-one").wait_for(state="detached")
+    assert served.admin.get("quotas").json()["total"] == 0
+    assert not faults, "\n".join(faults)
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_price_is_set_changed_and_reported_by_clicks(served, open_window, language):
+    key = served.key()
+    window = logged_in(open_window(served, language))
+    window.click("nav-prices").get("prices").wait_for()
+    window.click("price-add").fill("price-name", "one").fill("price-rate-request", "0.5")
+    window.get("price-models").locator("input").fill("m-one")
+    window.page.keyboard.press("Enter")
+    window.fill("price-provider", "vendor").fill("price-rate-input", "1.5.0").click("price-save")
+    window.page.locator(".ant-form-item-explain-error").wait_for()      # no such number
+    window.fill("price-rate-input", "").page.locator(".ant-form-item-explain-error").wait_for(state="detached")
+    window.picture("price-new")
+    faults = window.axe()
+    window.click("price-save")
+    window.fill("prices-search", "one").get("price-one").wait_for()
+    assert served.admin.get("prices/one").json()["rates"]["request"] == 500_000
+    served.wait_served()
+    assert ask(served, key) == [200]
+    window.click("price-one-edit").fill("price-rate-request", "2").click("price-save").get("price-save").wait_for(state="hidden")
+    wait_until(lambda: served.admin.get("prices/one").json()["rates"]["request"] == 2_000_000, 5, "the changed price")
+    served.wait_served()
+    assert ask(served, key, 2) == [200] * 2
+    served.usage(requests=3)
+    window.open("/usage").get("usage-table").get_by_text(served.consumer).wait_for()
+    assert "4.5" in window.get("usage-table").locator("tr", has_text=served.consumer).inner_text()
+    assert window.get("usage-chart").locator("canvas").count() == 1
+    window.picture("usage")
+    faults += window.axe()
+    with window.page.expect_download() as download:
+        window.click("usage-csv")
+    table = list(csv.DictReader(io.StringIO(Path(download.value.path()).read_text())))
+    mine = [row for row in table if row["consumer"] == served.consumer]
+    assert [(row["requests"], float(row["cost_USD"])) for row in mine] == [("3", 4.5)]
+    assert not faults, "\n".join(faults)
