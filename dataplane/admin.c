@@ -119,6 +119,8 @@ static void metrics(struct visitor *v)
 	if (f->ledger) {
 		g.usage_queued = (int64_t)dp_ledger_queued(f->ledger);
 		g.usage_dropped = dp_ledger_dropped(f->ledger);
+		g.usage_spooled = (int64_t)dp_ledger_spooled(f->ledger);
+		g.usage_torn = dp_ledger_torn(f->ledger);
 	}
 	add_observers(&g, dp_fleet_shared(f->fleet));
 	for (size_t i = 0; i < n; i++)

@@ -12,7 +12,7 @@
 #define OPTIONS(X)                                                                                                       \
 	X(control,         "control",         "URL",     "control plane, wss://HOST:8002")                            \
 	X(join_token_file, "join-token-file", "FILE",    "join token; else the token itself in TIDEGATE_JOIN_TOKEN")  \
-	X(state_dir,       "state-dir",       "DIR",     "identity and last good configuration")                      \
+	X(state_dir,       "state-dir",       "DIR",     "identity, last good configuration, usage")                     \
 	X(listen,          "listen",          "ADDR:PORT", "data port, 0.0.0.0:8080 by default")                      \
 	X(admin_listen,    "admin-listen",    "ADDR:PORT", "health, metrics and drain, 127.0.0.1:9091 by default")    \
 	X(name,            "name",            "NAME",    "how the worker is called in the console")                   \
@@ -21,6 +21,7 @@
 	X(static_config,   "static-config",   "FILE",    "serve this snapshot file without a control plane")          \
 	X(log_dir,         "log-dir",         "DIR",     "where access logs are written; STATE-DIR/log by default")      \
 	X(syslog_socket,   "syslog-socket",   "PATH",    "where syslog listens, /dev/log by default")                    \
+	X(usage_spool,     "usage-spool",     "MIB",     "room on disk for usage that is not stored yet, 256; 0: memory only") \
 	X(log_format,      "log-format",      "json|text", "lines for machines or for people")                        \
 	X(log_level,       "log-level",       "LEVEL",   "debug, info, warn or error")
 
@@ -88,6 +89,11 @@ static bool put(struct dp_settings *s, int id, const char *value, struct gw_erro
 		if (gw_str_int(gw_str_c(value), 1, 256, &s->loops))
 			return true;
 		gw_fail(err, GW_INVALID, NULL, "--loops takes a number from 1 to 256, not '%s'", value);
+		return false;
+	case OPT_usage_spool:
+		if (gw_str_int(gw_str_c(value), 0, 1 << 20, &s->usage_spool_mib))
+			return true;
+		gw_fail(err, GW_INVALID, NULL, "--usage-spool takes MiB, a number from 0 to 1048576, not '%s'", value);
 		return false;
 	case OPT_log_format:
 		if (take_word(value, formats, &word)) {
@@ -161,7 +167,7 @@ enum dp_start dp_settings_read(struct dp_settings *s, int argc, char **argv, str
 {
 	int id;
 
-	*s = (struct dp_settings){ .listen = "0.0.0.0:8080", .admin_listen = "127.0.0.1:9091", .syslog_socket = "/dev/log", .log_level = GW_LOG_INFO };
+	*s = (struct dp_settings){ .listen = "0.0.0.0:8080", .admin_listen = "127.0.0.1:9091", .syslog_socket = "/dev/log", .usage_spool_mib = 256, .log_level = GW_LOG_INFO };
 	if (!read_environment(s, err))
 		return DP_START_WRONG;
 	opterr = 0;

@@ -20,6 +20,7 @@
 #include "wire.h"
 
 #define BATCHES_AHEAD 4          /* usage messages sent and not acknowledged */
+#define EARLIER_AHEAD 2          /* ... of earlier processes: what is new is not to wait long */
 #define CAPTURES_AHEAD (256u << 10)
 #define FAREWELL_MS   1500
 #define STEADY_MS     10000      /* a channel that stood this long did not fail */
@@ -44,6 +45,7 @@ struct dp_channel {
 	uint8_t snapshot_key[32];
 	int64_t heartbeat_ms, next_heartbeat_ms, welcome_ms, sent_seq, acked_seq;
 	unsigned ahead;
+	struct dp_earlier { char boot_id[33]; int64_t sent_seq; unsigned ahead; } earlier;  /* whose rows are being sent */
 	bool wants_series;           /* the control plane takes them */
 	bool last_cut, bye_sent;
 	char last_why[200];
@@ -310,49 +312,9 @@ static void load_last(struct dp_channel *c)
 	}
 }
 
-/* ---- usage ---- */
-
-static void send_usage(struct dp_channel *c)
-{
-	while (c->ahead < BATCHES_AHEAD) {
-		struct gw_buf b;
-		int64_t last = c->sent_seq;
-		size_t n;
-
-		gw_buf_init(&b, GW_WIRE_MAX_TEXT);
-		gw_buf_printf(&b, "{\"type\":\"usage\",\"boot_id\":\"%s\",\"records\":[", c->boot_id);
-		n = dp_ledger_batch(c->s.ledger, c->sent_seq, GW_WIRE_USAGE_BATCH, &b, &last);
-		gw_buf_add_c(&b, "]}");
-		if (n > 0 && !b.full)
-			dp_link_send(c->link, gw_buf_str(&b));
-		if (b.full)
-			gw_log(GW_LOG_ALERT, "channel", GW_STR_NONE, "a batch of usage is larger than a message may be", NULL);
-		gw_buf_fini(&b);
-		if (n == 0)
-			return;
-		c->sent_seq = last;
-		c->ahead++;
-	}
-}
-
-static void take_usage_ack(struct dp_channel *c, const struct gw_wire *w)
-{
-	if (!gw_str_is(w->boot_id, c->boot_id))
-		return;
-	if (c->ahead > 0)
-		c->ahead--;
-	if (w->seq > c->acked_seq) {
-		c->acked_seq = w->seq;
-		dp_ledger_ack(c->s.ledger, w->seq);
-	}
-	if (c->acked_seq >= c->sent_seq)
-		c->ahead = 0;
-	send_usage(c);
-}
-
 /* ---- quotas ---- */
 
-/* `first`: on a new connection, all there is, and that nothing of an earlier process is still to come. */
+/* `first`: on a new connection, all there is, and of which earlier processes rows are still to come. */
 static void send_quotas(struct dp_channel *c, bool first)
 {
 	struct gw_buf items, b;
@@ -365,8 +327,11 @@ static void send_quotas(struct dp_channel *c, bool first)
 		gw_buf_printf(&b, "{\"type\":\"quota_use\",\"boot_id\":\"%s\",\"items\":[", c->boot_id);
 		gw_buf_add(&b, gw_buf_str(&items));
 		gw_buf_add_byte(&b, ']');
-		if (first)
-			gw_buf_printf(&b, ",\"boots\":[\"%s\"]", c->boot_id);
+		if (first) {
+			gw_buf_printf(&b, ",\"boots\":[\"%s\"", c->boot_id);
+			dp_ledger_boots(c->s.ledger, &b);
+			gw_buf_add_byte(&b, ']');
+		}
 		gw_buf_add_byte(&b, '}');
 		dp_link_send(c->link, gw_buf_str(&b));
 		gw_buf_fini(&b);
@@ -378,6 +343,97 @@ static void take_quotas(struct dp_channel *c, const struct gw_wire *w)
 {
 	dp_quotas_put(dp_fleet_quotas(c->s.fleet), w->items);
 	send_quotas(c, false); /* what was lowered is confirmed at once */
+}
+
+/* ---- usage ---- */
+
+/* That was all of that process, so nothing of its shares need be held for it. */
+static void finish_earlier(struct dp_channel *c)
+{
+	gw_log(GW_LOG_INFO, "spool", gw_str_c(c->earlier.boot_id), "usage records of an earlier process are stored", NULL);
+	c->earlier = (struct dp_earlier){ .ahead = 0 };
+	send_quotas(c, true);
+}
+
+typedef size_t take_batch(struct dp_ledger *l, const char *boot_id, int64_t after_seq, size_t max, struct gw_buf *out, int64_t *last_seq);
+
+static size_t take_own(struct dp_ledger *l, const char *boot_id, int64_t after_seq, size_t max, struct gw_buf *out, int64_t *last_seq)
+{
+	(void)boot_id;
+	return dp_ledger_batch(l, after_seq, max, out, last_seq);
+}
+
+/* One message of usage after *sent, which is moved on; false: there is none. */
+static bool send_batch(struct dp_channel *c, const char *boot_id, take_batch *take, int64_t *sent)
+{
+	struct gw_buf b;
+	size_t n;
+
+	gw_buf_init(&b, GW_WIRE_MAX_TEXT);
+	gw_buf_printf(&b, "{\"type\":\"usage\",\"boot_id\":\"%s\",\"records\":[", boot_id);
+	n = take(c->s.ledger, boot_id, *sent, GW_WIRE_USAGE_BATCH, &b, sent);
+	gw_buf_add_c(&b, "]}");
+	if (n > 0 && !b.full)
+		dp_link_send(c->link, gw_buf_str(&b));
+	if (b.full)
+		gw_log(GW_LOG_ALERT, "channel", GW_STR_NONE, "a batch of usage is larger than a message may be", NULL);
+	gw_buf_fini(&b);
+	return n > 0;
+}
+
+static void send_usage(struct dp_channel *c)
+{
+	while (c->ahead < BATCHES_AHEAD && send_batch(c, c->boot_id, take_own, &c->sent_seq))
+		c->ahead++;
+}
+
+/* What processes before this one left on the disk goes under their names, one after another, beside our own. */
+static void send_earlier(struct dp_channel *c)
+{
+	struct dp_earlier *e = &c->earlier;
+
+	for (;;) {
+		while (e->boot_id[0] && e->ahead < EARLIER_AHEAD && send_batch(c, e->boot_id, dp_ledger_earlier_batch, &e->sent_seq))
+			e->ahead++;
+		if (e->ahead > 0)
+			return;
+		if (e->boot_id[0] && !dp_ledger_earlier_end(c->s.ledger, e->boot_id))
+			return; /* it cannot be read now; the next tick tries again */
+		if (e->boot_id[0])
+			finish_earlier(c);
+		if (!dp_ledger_earlier(c->s.ledger, e->boot_id))
+			return;
+	}
+}
+
+static void take_earlier_ack(struct dp_channel *c, int64_t seq)
+{
+	struct dp_earlier *e = &c->earlier;
+
+	if (e->ahead > 0)
+		e->ahead--;
+	if (dp_ledger_earlier_ack(c->s.ledger, gw_str_c(e->boot_id), seq))
+		finish_earlier(c);
+	else if (seq >= e->sent_seq)
+		e->ahead = 0;
+	send_earlier(c);
+}
+
+static void take_usage_ack(struct dp_channel *c, const struct gw_wire *w)
+{
+	if (c->earlier.boot_id[0] && gw_str_is(w->boot_id, c->earlier.boot_id))
+		take_earlier_ack(c, w->seq);
+	if (!gw_str_is(w->boot_id, c->boot_id))
+		return;
+	if (c->ahead > 0)
+		c->ahead--;
+	if (w->seq > c->acked_seq) {
+		c->acked_seq = w->seq;
+		dp_ledger_ack(c->s.ledger, w->seq);
+	}
+	if (c->acked_seq >= c->sent_seq)
+		c->ahead = 0;
+	send_usage(c);
 }
 
 /* ---- series ---- */
@@ -431,6 +487,7 @@ static void on_up(void *arg)
 
 	c->welcome = false;
 	c->ahead = 0;
+	c->earlier = (struct dp_earlier){ .ahead = 0 };
 	dp_telemetry_again(c->telemetry);
 	c->sent_seq = c->acked_seq; /* what was not acknowledged is sent again; the receiver drops what it has */
 	say_hello(c);
@@ -448,8 +505,9 @@ static void take_welcome(struct dp_channel *c, const struct gw_wire *w)
 	gw_log(GW_LOG_INFO, "channel", gw_str_c(c->s.settings->control), "connected", "control_version=%.*s", GW_FMT(w->control_version));
 	heartbeat(c);
 	dp_quotas_connected(dp_fleet_quotas(c->s.fleet), true);
-	send_usage(c);
 	send_quotas(c, true);
+	send_usage(c);
+	send_earlier(c);
 	send_series(c);
 }
 
@@ -565,6 +623,7 @@ static void on_tick(void *arg)
 	dp_telemetry_tick(c->telemetry);
 	if (c->welcome) {
 		send_usage(c);
+		send_earlier(c);
 		send_quotas(c, false);
 		send_series(c);
 		send_captures(c);
@@ -609,6 +668,16 @@ void dp_channel_draining(struct dp_channel *c)
 }
 
 /* ---- life ---- */
+
+/* Serving without the disk's help beats not serving. */
+static void open_spool(struct dp_channel *c)
+{
+	const struct dp_settings *s = c->s.settings;
+	struct gw_error err = { .text = "" };
+
+	if (s->usage_spool_mib > 0 && dp_ledger_spool(c->s.ledger, s->state_dir, c->boot_id, s->usage_spool_mib << 20, &err) != GW_OK)
+		gw_log(GW_LOG_ERROR, "spool", gw_str_c(s->state_dir), "usage records are kept in memory only", "%s", err.text);
+}
 
 static enum gw_rc read_token(struct dp_channel *c, struct gw_join_token *t, struct gw_error *err)
 {
@@ -690,6 +759,7 @@ enum gw_rc dp_channel_open(struct dp_channel **out, const struct dp_channel_setu
 		rc = dp_state_open(&c->state, setup->settings->state_dir, c->join.secret, err);
 	if (rc == GW_OK) {
 		digest_catalog(c);
+		open_spool(c);
 		load_last(c);
 	}
 	if (rc != GW_OK)

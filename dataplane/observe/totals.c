@@ -300,6 +300,8 @@ static void write_gauges(struct page *p, const struct dp_gauges *g)
 	gw_metric_single(p->out, GW_METRIC_CONTROL_UP, (double)g->control_up);
 	gw_metric_single(p->out, GW_METRIC_USAGE_QUEUED, (double)g->usage_queued);
 	gw_metric_single(p->out, GW_METRIC_USAGE_DROPPED, (double)g->usage_dropped);
+	gw_metric_single(p->out, GW_METRIC_USAGE_SPOOLED, (double)g->usage_spooled);
+	gw_metric_single(p->out, GW_METRIC_USAGE_TORN, (double)g->usage_torn);
 	gw_metric_single(p->out, GW_METRIC_LOG_DROPPED, (double)g->log_dropped);
 	gw_metric_single(p->out, GW_METRIC_ACCESS_WRITTEN, (double)g->access_written);
 	gw_metric_single(p->out, GW_METRIC_ACCESS_DROPPED, (double)g->access_dropped);

@@ -26,6 +26,7 @@ void dp_totals_fini(struct dp_totals *t);
 /* Figures that are not kept in rows, for the same page. */
 struct dp_gauges {
 	int64_t client_connections, snapshot_revision, snapshot_age_s, control_up, usage_queued, usage_dropped, log_dropped;
+	int64_t usage_spooled, usage_torn;
 	int64_t reservations, counters, limit_refusals, counters_away, degraded;
 	int64_t access_written, access_dropped, spans_sent, spans_dropped, captures_kept, captures_dropped;
 	const struct dp_pool_gauge { struct gw_str provider; size_t idle, busy, keys_out, endpoints_out; } *pools;

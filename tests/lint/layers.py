@@ -56,7 +56,7 @@ LIBRARIES = {
     r"jansson\.h": ("proto/json.h", "proto/json.c"),
     r"pcre2\.h": ("proto/match.c", "proto/mask.c", "controlplane/validate/"),
     r"[a-z0-9]*intrin\.h": ("dataplane/codec/",),
-    r"zlib\.h": ("dataplane/codec/", "dataplane/http/", "controlplane/httpd/", "controlplane/ui/"),
+    r"zlib\.h": ("dataplane/codec/", "dataplane/http/", "dataplane/observe/spool_record.c", "controlplane/httpd/", "controlplane/ui/"),
     r"brotli/decode\.h": ("dataplane/codec/",),
     r"jwt\.h": ("dataplane/services/",),
     r"curl/curl\.h": ("controlplane/notify/",),
