@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Schemas } from '../src/api/client';
+import { lonely, unlike } from '../src/components/Chart';
 import { condense, diffJson } from '../src/lib/diff';
 import { durationMs, durationText } from '../src/lib/duration';
 import { isoOf } from '../src/lib/expiry';
@@ -144,5 +145,16 @@ describe('usage snippets', () => {
   it('say that no key is needed where none is', () => {
     const open = exampleFor(route({ auth: { required: false } }), [], 'http://x:1', { stream: false, prompt: 'p' });
     expect(open.key).toBe('unused');
+  });
+});
+
+describe('charts', () => {
+  it('finds values that no line leads to', () => {
+    expect(lonely([null, 1, null, 2, 3, null, 4])).toEqual([1, 6]);
+    expect(lonely([5])).toEqual([0]);
+    expect(lonely([])).toEqual([]);
+  });
+  it('says nothing twice beside an axis', () => {
+    expect(unlike(['0', '0', '1', '1', '1', '2'])).toEqual(['0', '', '1', '', '', '2']);
   });
 });

@@ -2,6 +2,15 @@
 find_package(Python3 REQUIRED COMPONENTS Interpreter)
 file(GLOB tg_migrations CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/migrations/*.sql)
 set(tg_share_files)
+# One that was renumbered or taken away must not stay behind: the control plane runs whatever stands in the folder.
+# The glob above makes CMake look again whenever the set of files changes.
+file(GLOB tg_stale ${TIDEGATE_SHARE}/migrations/*.sql)
+foreach(f IN LISTS tg_stale)
+  get_filename_component(n ${f} NAME)
+  if(NOT EXISTS ${CMAKE_SOURCE_DIR}/migrations/${n})
+    file(REMOVE ${f})
+  endif()
+endforeach()
 foreach(f IN LISTS tg_migrations)
   get_filename_component(n ${f} NAME)
   add_custom_command(OUTPUT ${TIDEGATE_SHARE}/migrations/${n}

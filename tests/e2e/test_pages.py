@@ -6,7 +6,8 @@ from harness.gateway import ADMIN, PASSWORD
 PAGES = ["/", "/providers", "/providers/new", "/providers/p0", "/routes", "/routes/new", "/routes/r0", "/consumers",
          "/consumers/app1", "/groups", "/groups/design", "/jwt-issuers", "/plugins", "/workers", "/revisions", "/audit", "/settings/data-plane", "/settings/tls",
          "/settings/counters",
-         "/requests", "/quotas", "/prices", "/usage"]
+         "/requests", "/usage", "/quotas", "/prices", "/workers/:id", "/revisions/1", "/routes/r0?tab=use", "/routes/r0?tab=charts",
+         "/routes/r0?tab=explain", "/settings/users", "/settings/tokens", "/settings/join-tokens", "/settings/configuration"]
 PAGES += ["/alerts/events", "/alerts/rules", "/alerts/channels", "/alerts/silences"]
 
 
@@ -43,11 +44,12 @@ def test_pages(furnished, open_window, watch, language, width, scheme):
     watch.gateways.append(furnished)
     window = logged_in(open_window(furnished, language, width, scheme))
     faults = []
-    for path in PAGES:
+    node = furnished.admin.get("nodes").json()["items"][0]["id"]
+    for path in (page.replace(":id", node) for page in PAGES):
         window.open(path)
         window.page.locator("main h1").first.wait_for()
         window.page.wait_for_load_state("networkidle")
-        window.picture(path.strip("/").replace("/", "-") or "overview")
+        window.picture(path.strip("/").replace("/", "-").replace("?tab=", "-") or "overview")
         wide = window.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         if wide > 0:
             faults.append("%s is %d px too wide" % (path, wide))

@@ -50,6 +50,17 @@ function newest(values: readonly (number | null)[]): number | null {
   return null;
 }
 
+/** Values without a neighbour: no line leads to them, so that they need a dot to be seen. */
+export function lonely(values: ArrayLike<number | null | undefined>): number[] {
+  const is = (i: number) => values[i] !== null && values[i] !== undefined;
+  return Array.from({ length: values.length }, (_, i) => i).filter((i) => is(i) && !is(i - 1) && !is(i + 1));
+}
+
+/** Steps of an axis that are finer than what is written say the same twice; the second is left out. */
+export function unlike(texts: readonly string[]): string[] {
+  return texts.map((text, i) => (i > 0 && text === texts[i - 1] ? '' : text));
+}
+
 /** Pretended browsers have no canvas: the legend then says everything. */
 function canDraw(): boolean {
   return typeof window.CanvasRenderingContext2D === 'function' && typeof window.Path2D === 'function';
@@ -94,10 +105,14 @@ export function Chart({ times, lines, format, label, empty, height = 190, onZoom
       height,
       legend: { show: false },
       cursor: { drag: { x: true, y: false, setScale: false }, points: { size: 7 } },
-      scales: { y: { range: (_u, _min, max) => [0, max > 0 ? max * 1.08 : 1] } },
+      scales: {
+        /* A single time would be stretched over years. */
+        x: { range: (_u, min, max) => (max > min ? [min, max] : [min - 43_200, min + 43_200]) },
+        y: { range: (_u, _min, max) => [0, max > 0 ? max * 1.08 : 1] },
+      },
       axes: [
         { stroke: ink, grid, ticks: grid, font, space: 70, values: (_u, splits, _axis, _space, step) => splits.map((split) => time(split, step)) },
-        { stroke: ink, grid, ticks: { show: false }, font, size: 62, values: (_u, splits) => splits.map((split) => words.current(split)) },
+        { stroke: ink, grid, ticks: { show: false }, font, size: 62, values: (_u, splits) => unlike(splits.map((split) => words.current(split))) },
       ],
       series: [
         {},
@@ -106,7 +121,7 @@ export function Chart({ times, lines, format, label, empty, height = 190, onZoom
           stroke: inkOf(line, i, dark),
           fill: lines.length === 1 ? `${inkOf(line, i, dark)}22` : undefined,
           width: 1.7,
-          points: { show: false },
+          points: { show: true, size: 5, filter: (u, index) => lonely(u.data[index] ?? []) },
           spanGaps: false,
         })),
       ],

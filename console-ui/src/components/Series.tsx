@@ -7,6 +7,7 @@ import { useTranslation } from 'react-i18next';
 import { api, need, type Schemas } from '../api/client';
 import { useFormats, type Formats } from '../lib/format';
 import { endsOf, SPANS, useSpan, type Span, type SpanName } from '../lib/span';
+import { usePreferences } from '../lib/preferences';
 import { Chart, type ChartLine } from './Chart';
 import { Card } from './Page';
 import { ProblemAlert } from './Problem';
@@ -261,6 +262,7 @@ export function TopCard(props: CardProps & { link?: (name: string) => string | n
 /** Requests, errors, time, tokens and money of whatever the filter looks at. */
 export function TrafficCharts({ filter, by }: { filter: Filter; by?: string }) {
   const { t } = useTranslation();
+  const { language } = usePreferences();
   const formats = useFormats();
   const rate = (value: number) => t('charts.perSecond', { value: rateText(value, formats) });
   return (
@@ -273,7 +275,7 @@ export function TrafficCharts({ filter, by }: { filter: Filter; by?: string }) {
       <RateCard testId="chart-tokens" title={t('charts.tokens')} metric="tokens" by="class" filter={filter} unit={rate}
         name={(line) => t(`overview.class.${line.labels.class as 'prompt'}`)} />
       <RateCard testId="chart-cost" title={t('charts.cost')} lead={t('charts.costLead')} metric="cost" by="currency" filter={filter} amount
-        unit={(value) => formats.number(Math.round(value / 100) / 10_000)} />
+        unit={(value) => new Intl.NumberFormat(language, { maximumSignificantDigits: 3 }).format(value / 1_000_000)} />
     </div>
   );
 }

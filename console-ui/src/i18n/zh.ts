@@ -185,7 +185,7 @@ export const zh = {
     workers: '工作节点',
     ofTotal: '{{count}} / {{total}}',
     requests: '请求数',
-    tokens: 'Token 数',
+    tokens: '令牌数',
     tokensSub: '输入 {{prompt}}，输出 {{completion}}',
     errors: '错误数',
     errorsSub: '占请求的 {{share}}',

@@ -12,7 +12,9 @@ import { Card, Page } from '../components/Page';
 import { ProblemAlert } from '../components/Problem';
 import { GaugeCard, QuantileCard, RateCard, rateText, secondsText, SeriesFrame, sumOf, TopCard, TrafficCharts, useSeries } from '../components/Series';
 import { UsageSnippet } from '../components/Snippet';
-import { useFormats, type Formats } from '../lib/format';
+import { useFormats } from '../lib/format';
+import { costsText } from '../lib/money';
+import { usePreferences } from '../lib/preferences';
 
 type Overview = Schemas['Overview'];
 
@@ -122,6 +124,7 @@ function Steps({ overview }: { overview: Overview }) {
 /* The figures of the span, exact: sums of what the workers counted. */
 function Tiles({ overview }: { overview: Overview }) {
   const { t } = useTranslation();
+  const { language } = usePreferences();
   const formats = useFormats();
   const requests = useSeries('requests', '');
   const errors = useSeries('errors', '');
@@ -168,7 +171,7 @@ function Tiles({ overview }: { overview: Overview }) {
       <Tile
         testId="tile-cost"
         label={t('overview.cost')}
-        value={(cost.data?.items ?? []).map((line) => moneyText(line.total, line.labels.currency ?? '', formats)).join(' + ') || '–'}
+        value={costsText(cost.data?.items.map((line) => ({ currency: line.labels.currency ?? '', cost: line.total })), language)}
         sub={t('overview.costSub')}
       />
       <Tile
@@ -199,7 +202,7 @@ function Figures({ overview }: { overview: Overview }) {
         <TopCard testId="top-refused" title={t('overview.topRefused')} lead={t('overview.topRefusedLead')} metric="refused" by="code" />
       </div>
       <div className="chart-grid">
-        <GaugeCard testId="chart-in-flight" title={t('charts.inFlight')} metric="in_flight" by="node" unit={(value) => formats.number(Math.round(value * 10) / 10)} />
+        <GaugeCard testId="chart-in-flight" title={t('charts.inFlight')} metric="in_flight" by="node" unit={(value) => formats.number(Math.round(value * 100) / 100)} />
         <RateCard testId="chart-attempts" title={t('charts.attempts')} lead={t('charts.attemptsLead')} metric="attempts" by="provider,result" unit={rate}
           bad={(line) => line.labels.result !== 'ok'} />
         <QuantileCard testId="chart-overhead" title={t('charts.overhead')} lead={t('charts.overheadLead')} metric="overhead" />
@@ -207,12 +210,6 @@ function Figures({ overview }: { overview: Overview }) {
       </div>
     </div>
   );
-}
-
-/** Millionths of a currency; one that the browser does not know is written as it is. */
-function moneyText(micros: number, currency: string, formats: Formats): string {
-  const amount = formats.number(Math.round(micros / 100) / 10_000);
-  return currency ? `${amount} ${currency}` : amount;
 }
 
 export function OverviewPage() {

@@ -28,7 +28,7 @@ export function WorkerPage() {
         <div className="stack gap-16">
           <TrafficCharts filter={filter} />
           <div className="chart-grid">
-            <GaugeCard testId="chart-in-flight" title={t('charts.inFlight')} metric="in_flight" filter={filter} unit={(value) => formats.number(Math.round(value * 10) / 10)} />
+            <GaugeCard testId="chart-in-flight" title={t('charts.inFlight')} metric="in_flight" filter={filter} unit={(value) => formats.number(Math.round(value * 100) / 100)} />
             <GaugeCard testId="chart-connections" title={t('charts.connections')} metric="connections" filter={filter} unit={(value) => formats.number(Math.round(value))} />
             <GaugeCard testId="chart-memory" title={t('charts.memory')} metric="memory" filter={filter} unit={(value) => bytesText(value, formats)} />
             <RateCard testId="chart-cpu" title={t('charts.cpu')} lead={t('charts.cpuLead')} metric="cpu" filter={filter} unit={(value) => formats.percent(value / 1e6)} />

@@ -1,0 +1,73 @@
+"""Rules that watch something else than a series: each fires for what is broken, for nothing else, and ends with it."""
+import subprocess
+
+import httpx
+import pytest
+
+from channel import FakeWorker
+from harness.ports import free_port
+from harness.waiting import wait_until
+from lone_control import LoneControl
+
+
+def events(gateway, rule):
+    return gateway.admin.get("alert-events?rule=" + rule).json()["items"]
+
+
+def firing(gateway, rule):
+    return [e for e in events(gateway, rule) if e["ended_at"] is None]
+
+
+def test_a_provider_that_answers_nobody(gateway, openai_sim):
+    gateway.provider("well", openai_sim, served=False)
+    gateway.admin.post("providers", {"name": "dead", "type": "openai", "base_url": "http://127.0.0.1:%d/v1" % free_port(),
+                                     "api_keys": [{"name": "main", "value": "sk-canary-alert-kinds-01"}]})
+    gateway.route("r-well", "gpt-4.1-nano", ("well", None), served=False)
+    gateway.route("r-dead", "gone", ("dead", "gpt-4.1-nano"), served=False)
+    gateway.admin.post("alerts", {"name": "down", "watch": "provider_down", "severity": "critical", "window": "1m", "min_count": 2, "for": "0s"})
+    client = gateway.client(gateway.key())
+    for model, status in (("gpt-4.1-nano", 200), ("gone", 502), ("gone", 502), ("gone", 502)):
+        answer = client.post("chat/completions", json={"model": model, "messages": [{"role": "user", "content": "hi"}]})
+        assert answer.status_code in (status, status + 1), answer.text
+    [event] = wait_until(lambda: events(gateway, "down"), 60, "the event", every=0.3)
+    assert event["object"] == "dead" and event["severity"] == "critical" and event["value"] >= 2
+    assert event["text"].startswith("none of ")
+    wait_until(lambda: not firing(gateway, "down"), 120, "its end, when nobody asks it any more", every=0.5)
+    assert [e["object"] for e in events(gateway, "down")] == ["dead"]
+
+
+@pytest.fixture
+def start_control(watch):
+    def start(**how):
+        gateway = LoneControl(**how)
+        watch.own.append(gateway)
+        watch.gateways.append(gateway)
+        return gateway.begin()
+    return start
+
+
+def test_a_certificate_that_ends_and_a_worker_that_refuses(start_control, tmp_path):
+    key, crt = tmp_path / "k.pem", tmp_path / "c.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "5", "-subj", "/CN=x",
+                    "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", crt], check=True, capture_output=True)
+    control = start_control(control_args=["--tls-cert", crt, "--tls-key", key])
+    control.admin.post("alerts", {"name": "ends", "watch": "certificate_expiry", "threshold": 10, "for": "0s"})
+    control.admin.post("alerts", {"name": "refused", "watch": "config_rejected", "for": "0s"})
+    good, bad = (FakeWorker(control.control_port, control.join_token, name=name).join() for name in ("good", "bad"))
+    control.change()
+    good.ack(good.hear("snapshot"))
+    bad.nack(bad.hear("snapshot"), "/routes/r1/targets/0", "no such provider type")
+    [ends] = wait_until(lambda: events(control, "ends"), 60, "the certificate's event", every=0.3)
+    assert ends["object"] == "console" and 4 < ends["value"] < 5.1 and "ends at" in ends["text"], ends
+    [refused] = wait_until(lambda: events(control, "refused"), 60, "the refusal's event", every=0.3)
+    assert refused["object"] == "bad" and "/routes/r1/targets/0" in refused["text"] and "no such provider type" in refused["text"]
+    control.admin.patch("alerts/ends", {"threshold": 2})
+    control.change()
+    newest = None
+    while newest is None or newest["revision"] < int(control.admin.get("overview").json()["revision"]):
+        newest = bad.hear("snapshot")
+        bad.ack(newest)
+    wait_until(lambda: not firing(control, "refused") and not firing(control, "ends"), 60, "both ends", every=0.3)
+    assert len(events(control, "ends")) == len(events(control, "refused")) == 1
+    for worker in (good, bad):
+        worker.close()
