@@ -70,18 +70,20 @@ export function List<T>({ query, search, tools, empty, keyOf, render, testId, la
   const pristine = query.isSuccess && query.items.length === 0 && !searching;
   return (
     <div data-testid={testId}>
-      {search && !(pristine && !tools) && (
-        <div className="toolbar" role="search">
-          <Input
-            className="search"
-            allowClear
-            prefix={<SearchOutlined aria-hidden className="faint" />}
-            placeholder={search.placeholder}
-            aria-label={search.placeholder}
-            value={search.value}
-            onChange={(event) => search.onChange(event.target.value)}
-            data-testid={`${testId}-search`}
-          />
+      {(tools || (search && !pristine)) && (
+        <div className="toolbar" role={search ? 'search' : undefined}>
+          {search && (
+            <Input
+              className="search"
+              allowClear
+              prefix={<SearchOutlined aria-hidden className="faint" />}
+              placeholder={search.placeholder}
+              aria-label={search.placeholder}
+              value={search.value}
+              onChange={(event) => search.onChange(event.target.value)}
+              data-testid={`${testId}-search`}
+            />
+          )}
           {tools}
           {query.isSuccess && (
             <span className="count" role="status">
