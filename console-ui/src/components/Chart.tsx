@@ -121,7 +121,7 @@ export function Chart({ times, lines, format, label, empty, height = 190, onZoom
           stroke: inkOf(line, i, dark),
           fill: lines.length === 1 ? `${inkOf(line, i, dark)}22` : undefined,
           width: 1.7,
-          points: { show: true, size: 5, filter: (u, index) => lonely(u.data[index] ?? []) },
+          points: { show: true, size: 5, filter: (u: uPlot, index: number) => lonely(u.data[index] ?? []) },
           spanGaps: false,
         })),
       ],
