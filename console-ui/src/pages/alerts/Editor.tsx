@@ -24,8 +24,8 @@ export function Editor<V extends object>({ open, title, kind, initial, save, onC
   const edit = useApiForm<V>();
   const { form, clear } = edit;
   useEffect(() => {
+    form.resetFields(); /* also when it closes: a secret that was typed does not stay in the page */
     if (!open) return;
-    form.resetFields();
     form.setFieldsValue(initial as never);
     clear();
     // Only opening it fills it in.
