@@ -1,13 +1,16 @@
-"""Charts as people see them: the numbers equal what the vendor answered."""
+"""Charts and alerts as people see them: the numbers equal what the vendor answered, and a rule made by clicks is told."""
 import re
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 
+from harness.receivers import Chats
 from harness.waiting import wait_until
 
 from test_pages import logged_in
+
+SECRET = "SEC-canary-e2e-9b27c4"
 
 
 def load(gateway, key, model, requests, threads=3):
@@ -88,3 +91,48 @@ def test_the_overview_shows_what_the_vendor_answered(start_gateway, openai_sim, 
     window.open("/workers/" + node["id"]).get("chart-memory-chart").locator("canvas").first.wait_for()
     window.picture("worker")
     assert not window.axe()
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("language, scheme", [("en", "light"), ("zh", "dark")])
+def test_a_rule_made_by_clicks_is_told(start_gateway, open_window, language, scheme):
+    gateway = start_gateway()
+    gateway.key("app1")
+    key = gateway.key("app2")
+    gateway.secrets.update({SECRET, "canary-webhook-4f1d"})
+    chats = Chats(SECRET)
+    try:
+        window = logged_in(open_window(gateway, language, scheme=scheme))
+        window.click("nav-alerts").click("tab-channels").click("channel-add")
+        window.fill("channel-name", "ops").fill("channel-url", chats.url("webhook")).fill("channel-secret", SECRET)
+        window.click("channel-allow-private").picture("channel-form")
+        assert not window.axe()
+        window.click("channel-save").click("channel-ops-test")
+        window.page.locator(".ant-notification-notice-success").wait_for()
+        assert [body["state"] for _, body in chats.heard] == ["test"]
+        assert SECRET not in window.page.content() and "canary-webhook" not in window.page.content()
+
+        window.click("tab-rules").click("rule-add")
+        window.fill("rule-name", "strange-models").choose("rule-metric", {"en": "Errors, 4xx too", "zh": "错误（含 4xx）"}[language])
+        window.choose("rule-statistic", {"en": "total in the window", "zh": "窗口内总数"}[language]).choose("rule-by", {"en": "consumer", "zh": "消费者"}[language])
+        window.fill("rule-threshold", "2").fill("rule-min-count", "1").fill("rule-for", "0s").choose("rule-channels", "ops")
+        window.page.keyboard.press("Escape")
+        window.picture("rule-form")
+        window.click("rule-save").get("rule-strange-models").wait_for()
+        stored = gateway.admin.get("alerts/strange-models").json()
+        assert [stored[m] for m in ("metric", "statistic", "by", "threshold", "for", "channels")] == ["errors", "total", "consumer", 2, "0s", ["ops"]]
+
+        assert set(load(gateway, key, "nobody-serves-this", 4)) == {404}
+        window.click("tab-events")
+        event = wait_until(lambda: gateway.admin.get("alert-events?rule=strange-models").json()["items"], 60, "the event", every=0.3)[0]
+        window.open("/alerts/events").page.get_by_text("strange-models").first.wait_for()
+        assert window.page.get_by_text("app2").first.is_visible()
+        wait_until(lambda: len(chats.heard) == 2, 30, "the message", every=0.2)
+        told = chats.heard[1][1]
+        assert (told["state"], told["rule"], told["object"], told["id"]) == ("firing", "strange-models", "app2", str(event["id"]))
+        window.picture("firing")
+        assert not window.axe()
+        window.open("/alerts/rules").get("rule-strange-models").wait_for()
+        window.picture("rules")
+    finally:
+        chats.close()
