@@ -169,6 +169,8 @@ static int apply(const struct rule *r, struct gw_str in, struct gw_buf *out, pcr
 		struct gw_str hit = { in.p + v[0], v[1] - v[0] };
 		bool real = v[0] >= kept && v[0] < v[1] && (!r->check || r->check(hit));
 		/* Behind the match; behind its first character where it was none, or where it went backwards. */
+		if (v[0] > at)
+			at = v[0]; /* not once more through all that stands before it */
 		at = real && v[1] > at ? v[1] : at + (at < in.n ? gw_utf8_len(gw_str_from(in, at)) : 1);
 		if (!real)
 			continue;

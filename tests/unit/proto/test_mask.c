@@ -118,4 +118,23 @@ START_TEST(hostile_texts)
 }
 END_TEST
 
-UNIT_MAIN("mask", personal_data, credentials, left_alone, own_patterns, withheld, hostile_texts)
+/* A number that is no card, a megabyte behind the beginning: looking on from each character before it would take hours. */
+START_TEST(far_from_the_beginning)
+{
+	enum { BEFORE = 1000000 };
+	static const char no_card[] = ", 4111111111111112.";
+	char *text = gw_alloc(BEFORE + sizeof no_card);
+	int64_t t0 = gw_mono_ms();
+	struct gw_buf b;
+	gw_buf_init(&b, 2 * BEFORE);
+	memset(text, ' ', BEFORE);
+	memcpy(text + BEFORE, no_card, sizeof no_card - 1);
+	ck_assert_int_eq(gw_mask(gw_masker_builtin(), (struct gw_str){ text, BEFORE + sizeof no_card - 1 }, &b), 0);
+	ck_assert_int_eq(b.n, BEFORE + sizeof no_card - 1);
+	ck_assert_int_lt(gw_mono_ms() - t0, 20000);
+	gw_buf_fini(&b);
+	free(text);
+}
+END_TEST
+
+UNIT_MAIN("mask", personal_data, credentials, left_alone, own_patterns, withheld, hostile_texts, far_from_the_beginning)
