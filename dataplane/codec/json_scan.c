@@ -631,7 +631,7 @@ void dp_scan_text(const struct dp_scan *s, int64_t *ascii, int64_t *wide)
 const struct dp_scan_member *dp_scan_get(const struct dp_scan *s, const char *name)
 {
 	for (size_t i = 0; i < s->n_names; i++)
-		if (strcmp(s->names[i].name, name) == 0)
-			return s->member[i].type == DP_J_NONE ? NULL : &s->member[i];
+		if (s->member[i].type != DP_J_NONE && strcmp(s->names[i].name, name) == 0)
+			return &s->member[i];
 	return NULL;
 }

@@ -41,17 +41,17 @@ static bool details(struct dp_raw_usage *u, struct dp_json v, int64_t *audio)
 
 bool dp_usage_fold(struct dp_raw_usage *u, struct dp_json usage)
 {
-	const struct { const char *name; int64_t *to; } flat[] = {
-		{ "prompt_tokens", &u->prompt }, { "input_tokens", &u->prompt },
-		{ "completion_tokens", &u->completion }, { "output_tokens", &u->completion },
-		{ "total_tokens", &u->total },
-		{ "prompt_cache_hit_tokens", &u->cached }, { "cached_tokens", &u->cached },
-		{ "cache_read_input_tokens", &u->cached }, { "cache_creation_input_tokens", &u->cache_write },
-		{ "reasoning_tokens", &u->reasoning },
+	const struct { struct gw_str name; int64_t *to; } flat[] = {
+		{ GW_STR("prompt_tokens"), &u->prompt }, { GW_STR("input_tokens"), &u->prompt },
+		{ GW_STR("completion_tokens"), &u->completion }, { GW_STR("output_tokens"), &u->completion },
+		{ GW_STR("total_tokens"), &u->total },
+		{ GW_STR("prompt_cache_hit_tokens"), &u->cached }, { GW_STR("cached_tokens"), &u->cached },
+		{ GW_STR("cache_read_input_tokens"), &u->cached }, { GW_STR("cache_creation_input_tokens"), &u->cache_write },
+		{ GW_STR("reasoning_tokens"), &u->reasoning },
 	};
-	const struct { const char *name; int64_t *audio; } nested[] = {
-		{ "prompt_tokens_details", &u->audio_prompt }, { "input_tokens_details", &u->audio_prompt },
-		{ "completion_tokens_details", &u->audio_completion }, { "output_tokens_details", &u->audio_completion },
+	const struct { struct gw_str name; int64_t *audio; } nested[] = {
+		{ GW_STR("prompt_tokens_details"), &u->audio_prompt }, { GW_STR("input_tokens_details"), &u->audio_prompt },
+		{ GW_STR("completion_tokens_details"), &u->audio_completion }, { GW_STR("output_tokens_details"), &u->audio_completion },
 	};
 	struct dp_json_iter it = dp_json_iter(usage);
 	bool any = false;
@@ -60,10 +60,10 @@ bool dp_usage_fold(struct dp_raw_usage *u, struct dp_json usage)
 		return false;
 	while (dp_json_next(&it)) {
 		for (size_t i = 0; i < GW_COUNT(flat); i++)
-			if (gw_str_is(it.key, flat[i].name))
+			if (gw_str_eq(it.key, flat[i].name))
 				any |= count(it.value, flat[i].to);
 		for (size_t i = 0; i < GW_COUNT(nested); i++)
-			if (gw_str_is(it.key, nested[i].name))
+			if (gw_str_eq(it.key, nested[i].name))
 				any |= details(u, it.value, nested[i].audio);
 		if (gw_str_is(it.key, "cache_creation") && it.value.type == DP_J_OBJECT)
 			any |= cache_writes(u, it.value);

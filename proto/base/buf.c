@@ -48,7 +48,8 @@ static bool room(struct gw_buf *b, size_t n)
 
 bool gw_buf_add(struct gw_buf *b, struct gw_str s)
 {
-	if (!room(b, s.n))
+	/* The common case first: there is room already, and the memory never exceeds what `max` allows. */
+	if ((b->full || s.n >= b->cap - b->n) && !room(b, s.n))
 		return false;
 	if (s.n)
 		memcpy(b->p + b->n, s.p, s.n);

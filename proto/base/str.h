@@ -21,7 +21,12 @@ static inline bool gw_str_is(struct gw_str a, const char *z)
 	return gw_str_eq(a, gw_str_c(z));
 }
 
-bool gw_str_ieq(struct gw_str a, struct gw_str b);            /* ASCII case ignored */
+bool gw_str_ieq_n(const char *a, const char *b, size_t n);    /* ASCII case ignored */
+/* ASCII case ignored.  Most comparisons end at the length, so that one is made where the caller stands. */
+static inline bool gw_str_ieq(struct gw_str a, struct gw_str b)
+{
+	return a.n == b.n && gw_str_ieq_n(a.p, b.p, a.n);
+}
 bool gw_str_starts(struct gw_str s, struct gw_str prefix);
 bool gw_str_ends(struct gw_str s, struct gw_str suffix);
 int gw_str_cmp(struct gw_str a, struct gw_str b);             /* bytewise, shorter first; for qsort */
