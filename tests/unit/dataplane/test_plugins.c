@@ -66,6 +66,10 @@ static enum dp_verdict admit(struct dp_exchange *x)
 	size_t n, at = 0;
 	const struct dp_claimed *v = dp_plugins_claims(x->running, &n);
 
+	if (n == 0) { /* quotas are reserved here too, so every request with plugins passes */
+		dp_plugins_decided(x->running, states, -1);
+		return DP_NEXT;
+	}
 	for (size_t i = 0; i < n; i++)
 		at += (size_t)snprintf(x->claims + at, sizeof x->claims - at, "%s%.*s=%lld/%lld", i ? " " : "", GW_FMT(v[i].claim.key),
 		                       (long long)v[i].claim.amount[DP_PRIMARY], (long long)v[i].claim.limit);
