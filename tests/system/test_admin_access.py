@@ -12,7 +12,7 @@ DUMMY = {"revision": "1", "from": "0", "to": "1"}
 
 
 def url_of(template):
-    return ("" if template in ("/healthz", "/readyz") else "/api/v1") + re.sub(
+    return ("" if template in ("/healthz", "/readyz", "/metrics") else "/api/v1") + re.sub(
         r"\{(\w+)\}", lambda m: DUMMY.get(m.group(1), "nobody"), template)
 
 
