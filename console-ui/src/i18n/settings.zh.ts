@@ -6,7 +6,7 @@ export const settingsParts = {
     local: '每个工作节点各自计数，无需其他组件',
     redis: '所有工作节点在 Redis（6 或更新版本）中共同计数',
     fresh: '更改后从空计数开始，进行中的请求仍按原计数结束。账目始终完整。',
-    server: 'Redis',
+    server: 'Redis 服务器',
     serverLead: '其中只有计数，且都可以丢失。',
     mode: '类型',
     modes: { single: '单机', sentinel: '哨兵', cluster: '集群' },
