@@ -789,7 +789,7 @@ export const zh = {
     lead: '数据面的限制、登录用户、令牌，以及整份配置文档。',
     tabs: {
       'data-plane': '数据面',
-      tls: 'TLS',
+      tls: 'TLS 加密',
       counters: '计数',
       users: '用户',
       tokens: 'API 令牌',
