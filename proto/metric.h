@@ -83,7 +83,7 @@ const char *gw_token_class_name(size_t i);
 #define GW_WORKER_SLOTS(X)                                                                         \
 	X(OVERHEAD, GW_SLOTS_FINE) X(LOOP_DELAY, GW_SLOTS_FINE) X(QUEUE, GW_SLOTS_SECONDS)             \
 	X(SAMPLES, 1) X(IN_FLIGHT, 1) X(CONNECTIONS, 1) X(MEMORY, 1) X(UPSTREAM_BUSY, 1) X(UPSTREAM_IDLE, 1) X(USAGE_QUEUED, 1) \
-	X(CPU_US, 1) X(USAGE_DROPPED, 1)
+	X(CPU_US, 1) X(USAGE_DROPPED, 1) X(COUNTERS_WAIT, GW_SLOTS_FIRST)
 
 /* X(NAME, "name on the wire and in the database", its slots, most rows, number of labels, their names) */
 #define GW_SET_TABLE(X)                                                                            \

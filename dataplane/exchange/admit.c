@@ -7,6 +7,7 @@
  */
 #include "base/log.h"
 #include "base/str.h"
+#include "base/time.h"
 #include "exchange/impl.h"
 
 /* What is to be taken for a phase, and which claim each take belongs to. */
@@ -113,6 +114,7 @@ static void decided(void *arg, struct dp_reservation *r, enum dp_reserve how)
 	enum dp_verdict v;
 
 	GW_CHECK(x, DP_EXCHANGE_MAGIC);
+	dp_metrics_counters_wait(x->shard->metrics, gw_mono_us() - x->admission.asked_us);
 	assert(r == x->admission.held[x->admission.phase]);
 	v = decide(x, how);
 	if (v == DP_WAIT || x->ended)
@@ -134,7 +136,13 @@ static enum dp_verdict reserve(struct dp_exchange *x)
 	a->of[a->phase] = gw_arena_alloc(x->a, n);
 	a->n[a->phase] = takes_for(claims, n, a->phase, a->phase == DP_FALLBACK ? a->held[DP_PRIMARY] : NULL, v, a->of[a->phase]);
 	how = dp_counters_reserve(x->shard->desk, v, a->n[a->phase], decided, x, &a->held[a->phase]);
-	return how == DP_PENDING ? DP_WAIT : decide(x, how);
+	if (how == DP_PENDING) {
+		a->asked_us = gw_mono_us();
+		return DP_WAIT;
+	}
+	if (n > 0 && dp_desk_shares(x->shard->desk))
+		dp_metrics_counters_wait(x->shard->metrics, 0);
+	return decide(x, how);
 }
 
 /* Quotas first: what a limit refuses then gives back what it held of them when it ends. */

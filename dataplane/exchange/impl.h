@@ -114,6 +114,7 @@ struct dp_admission {
 	struct dp_reservation *held[DP_PHASES];
 	uint8_t *of[DP_PHASES];            /* the claim of each take */
 	size_t n[DP_PHASES];
+	int64_t asked_us;                  /* when the shared counters were */
 	void (*then)(struct dp_exchange *x, enum dp_verdict v); /* who waits; NULL: the plugins' run */
 };
 

@@ -310,6 +310,11 @@ void dp_metrics_loop_delay(struct dp_metrics *m, int64_t us)
 	observe(m->worker, GW_AT(WORKER, LOOP_DELAY), GW_HISTOGRAM_FINE, positive(us));
 }
 
+void dp_metrics_counters_wait(struct dp_metrics *m, int64_t us)
+{
+	observe(m->worker, GW_AT(WORKER, COUNTERS_WAIT), GW_HISTOGRAM_FIRST, positive(us));
+}
+
 void dp_metrics_in_flight(struct dp_metrics *m, int delta)
 {
 	atomic_fetch_add_explicit(&m->in_flight, delta, memory_order_relaxed);

@@ -45,6 +45,8 @@ void dp_metrics_attempt(struct dp_metrics *m, struct gw_str provider, const char
 /* A further attempt begins because one failed; `fallback`: at another target than before. */
 void dp_metrics_again(struct dp_metrics *m, struct gw_str provider, bool fallback);
 void dp_metrics_loop_delay(struct dp_metrics *m, int64_t us);
+/* An admission by shared counters, and how long it waited for them. */
+void dp_metrics_counters_wait(struct dp_metrics *m, int64_t us);
 void dp_metrics_in_flight(struct dp_metrics *m, int delta);
 
 /* Any thread. */

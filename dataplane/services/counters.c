@@ -249,6 +249,8 @@ void dp_desk_apply(struct dp_desk *d, const struct gw_counter_settings *s)
 	d->leases = dp_leases_open(d->loop, s, (struct gw_str){ owner, (size_t)n }, &ops, d);
 }
 
+bool dp_desk_shares(const struct dp_desk *d) { return d->leases != NULL; }
+
 void dp_desk_halt(struct dp_desk *d)
 {
 	d->halted = true;

@@ -37,6 +37,7 @@ void dp_counters_close(struct dp_counters **c);
 struct dp_desk *dp_desk_open(struct dp_counters *c, struct dp_loop *l); /* owned: dp_desk_close() */
 /* On the loop: count where these settings say.  The same settings again change nothing. */
 void dp_desk_apply(struct dp_desk *d, const struct gw_counter_settings *s);
+bool dp_desk_shares(const struct dp_desk *d);                  /* its counters are shared ones */
 void dp_desk_halt(struct dp_desk *d);                          /* on the loop, when it ends: lets the connections go */
 void dp_desk_close(struct dp_desk **d);                        /* after the loop was joined; nothing is open any more */
 /* How many workers share the limits; known from the control plane, 1 until it says so.  Any thread. */

@@ -94,6 +94,33 @@ def cluster(n=3):
         yield nodes
 
 
+def owner_of(nodes, slot):
+    """The node of a cluster that serves a slot."""
+    for node in nodes:
+        for line in node.command("CLUSTER", "NODES").split("\n"):
+            words = line.split()
+            if "myself" in words[2]:
+                ranges = [word.split("-") for word in words[8:] if not word.startswith("[")]
+                if any(int(r[0]) <= slot <= int(r[-1]) for r in ranges):
+                    return node
+    raise AssertionError("nobody serves slot %d" % slot)
+
+
+def move_slot(nodes, slot, target, step):
+    """Moves a slot as redis-cli's reshard does, and calls `step(what)` between any two commands."""
+    source, ids = owner_of(nodes, slot), {node: node.command("CLUSTER", "MYID") for node in nodes}
+    assert source is not target
+    target.command("CLUSTER", "SETSLOT", slot, "IMPORTING", ids[source])
+    source.command("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[target])
+    step("migrating")
+    while keys := source.command("CLUSTER", "GETKEYSINSLOT", slot, 1).split():
+        source.command("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
+        step("a key moved")
+    for node in (target, source, *(n for n in nodes if n not in (source, target))):
+        node.command("CLUSTER", "SETSLOT", slot, "NODE", ids[target])
+        step("told")
+
+
 def _cluster_ports(n):
     """The bus of a node listens 10,000 above its port."""
     found = []

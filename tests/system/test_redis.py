@@ -1,4 +1,5 @@
 """Counters that all workers share: one Redis, sentinels, a cluster; and what holds when it is refused, slow or frozen."""
+import json
 import subprocess
 import threading
 import time
@@ -7,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from harness.admin import faults
-from harness.redis import Redis, cluster, running, sentinels
+from harness.redis import Redis, cluster, move_slot, owner_of, running, sentinels
 from harness.waiting import wait_until
 
 ASK = [{"role": "user", "content": "say something"}]
@@ -30,6 +31,10 @@ def away(gateway):
 def reached(gateway):
     """Every loop of every worker says so in its log."""
     return wait_until(lambda: gateway.logs().count("shared counters are reached") >= gateway.workers, 10, "Redis reached by all workers")
+
+
+def counters_of(*servers):
+    return [key for server in servers for key in server.command("KEYS", "tg:*").split() if not key.endswith(":l")]
 
 
 def reservations(gateway):
@@ -66,7 +71,7 @@ def test_three_workers_share_one_budget(start_gateway, openai_sim):
         wait_until(lambda: reservations(gateway) == 0, 5, "no reservation open")
         name = next(k for k in redis.command("KEYS", "tg:*").split("\n") if not k.endswith(":l"))
         wait_until(lambda: redis.command("HGET", name, "o") == "0", 5, "no lease open in Redis")
-        assert redis.command("ZCARD", name + ":l") == "0"
+        assert redis.command("ZRANGE", name + ":l", 0, -1) == "-"
         slots = redis.command("HGETALL", name).split("\n")
         settled = sum(int(v) for k, v in zip(slots[::2], slots[1::2]) if k.startswith("n"))
         assert settled == spent, "the counter is the ledger's sum"
@@ -98,6 +103,42 @@ def one(start_gateway, openai_sim):
         return gateway.client(key)
     make.sim = openai_sim
     return make
+
+
+FROZEN_S = 30
+EVERYTHING = {"concurrency": {"limit_by": "all", "calls": 100000}, "request-ratelimit": {"limit_by": "all", "requests": 1000000}}
+
+
+class Load:
+    """Calls by four clients, one after another, until it is left; `took` seconds each, and what was `wrong`."""
+
+    def __init__(self, client, clients=4, pause=0.0):
+        self.client, self.pause, self.stop, self.took, self.wrong = client, pause, threading.Event(), [], []
+        self.threads = [threading.Thread(target=self._run) for _ in range(clients)]
+
+    def _run(self):
+        while not self.stop.wait(self.pause):
+            began = time.monotonic()
+            answer = chat(self.client, max_tokens=1)
+            self.took.append(time.monotonic() - began)
+            if answer.status_code != 200:
+                self.wrong.append(answer.text)
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *error):
+        self.stop.set()
+        for thread in self.threads:
+            thread.join()
+
+
+def waits(gateway):
+    """How long admissions waited for Redis, as the worker saw it: {edge in seconds: how many took no longer}."""
+    head = 'tidegate_counters_wait_seconds_bucket{le="'
+    return {float(name[len(head):-2]): count for name, count in gateway.metrics().items() if name.startswith(head)}
 
 
 ALL_KINDS = {
@@ -150,29 +191,21 @@ def test_another_master_takes_over(one):
         client = one(guard, {"concurrency": {"limit_by": "all", "calls": 100000}, "request-ratelimit": {"limit_by": "all", "requests": 1000000}},
                      mode="sentinel", master_name="mymaster")
         one.sim.behave(tokens=1)
-        stop, wrong, done = threading.Event(), [], []
-
-        def load():
-            while not stop.is_set() and not wrong:
-                answer = chat(client, max_tokens=1)
-                (done if answer.status_code == 200 else wrong).append(answer.text)
-        with ThreadPoolExecutor(8) as pool:
-            calls = [pool.submit(load) for _ in range(8)]
-            try:
-                wait_until(lambda: len(done) >= 50, 30, "load")
-                guard.command("SENTINEL", "REMOVE", "mymaster")
-                guard.command("SENTINEL", "MONITOR", "mymaster", "127.0.0.1", new.port, 1)
-                old.command("REPLICAOF", "127.0.0.1", new.port)
-                wait_until(lambda: "tg:" in new.command("KEYS", "*"), 20, "the new master to count")
-                before = len(done)
-                wait_until(lambda: len(done) >= before + 50 or wrong, 30, "load at the new master")
-            finally:
-                stop.set()
-            for call in calls:
-                call.result()
-        assert not wrong, wrong[:3]
+        with Load(client, clients=8) as load:
+            wait_until(lambda: len(load.took) >= 50, 30, "load")
+            guard.command("SENTINEL", "REMOVE", "mymaster")
+            guard.command("SENTINEL", "MONITOR", "mymaster", "127.0.0.1", new.port, 1)
+            old.command("REPLICAOF", "127.0.0.1", new.port)
+            wait_until(lambda: "tg:" in new.command("KEYS", "*"), 20, "the new master to count")
+            before = len(load.took)
+            wait_until(lambda: len(load.took) >= before + 50 or load.wrong, 30, "load at the new master")
+        assert not load.wrong, load.wrong[:3]
         wait_until(lambda: reservations(one.gateway) == 0, 5, "no reservation open")
         wait_until(lambda: away(one.gateway) == [0], 5, "the new master reached")
+        asked = waits(one.gateway)
+        assert asked[0.25] == asked[float("inf")], "the change kept nobody waiting: %s" % asked
+        # A machine too busy to answer in time is another matter than a master that cannot be found.
+        assert all("no answer in time" in line for line in one.gateway.logs().split("\n") if "shared counters cannot be reached" in line)
 
 
 def test_redis_cluster(one):
@@ -183,6 +216,58 @@ def test_redis_cluster(one):
         assert len({nodes[0].command("CLUSTER", "KEYSLOT", key) for key in keys}) == 3, "the counters of a request stand in three slots"
         wait_until(lambda: all(node.command("HGET", k, "o") in ("0", "") for node in nodes for k in node.command("KEYS", "tg:*").split()
                                if not k.endswith(":l")), 5, "what was granted beside a refusal is given back")
+
+
+def test_slots_that_move_under_load_cost_no_count(one):
+    """
+    The counters' slots go round a cluster of three while they are in use, key by key, by way of ASK, TRYAGAIN and MOVED: nothing
+    is admitted beyond the limit, and what was settled is the ledger's sum. Who cannot be counted in time is refused (`closed`).
+    """
+    limit = 400
+    with cluster() as nodes:
+        client = one(nodes[0], {"request-ratelimit": {"limit_by": "all", "requests": limit, "window": "1h", "algorithm": "sliding_window"},
+                                "token-ratelimit": {"limit_by": "all", "tokens": 10**9, "window": "1h"},
+                                "concurrency": {"limit_by": "all", "calls": 1000}}, mode="cluster", on_failure="closed")
+        gateway = one.gateway
+        one.sim.behave(tokens=2)
+        assert chat(client).status_code == 200
+        slots = sorted({int(nodes[0].command("CLUSTER", "KEYSLOT", key)) for key in counters_of(*nodes)})
+        assert len(slots) == 3
+        moved = {slot: 0 for slot in slots}
+        with Load(client) as load:
+            def step(_):
+                seen = len(load.took)
+                wait_until(lambda: len(load.took) >= seen + 3, 20, "load while slots move")
+            for turn in range(6):
+                slot = slots[turn % 3]
+                served = owner_of(nodes, slot)
+                move_slot(nodes, slot, nodes[(nodes.index(served) + 1) % 3], step)
+                moved[slot] += owner_of(nodes, slot) is not served
+            wait_until(lambda: sum("rate_limit_exceeded" in text for text in load.wrong[-100:]) > 10, 90, "the limit's end")
+        assert set(moved.values()) == {2}
+        codes = {json.loads(text)["error"]["code"] for text in load.wrong}
+        assert "rate_limit_exceeded" in codes <= {"rate_limit_exceeded", "concurrency_limit_exceeded"}, codes
+        rows = gateway.usage(requests=len(load.took) + 1)
+        admitted = len(load.took) + 1 - len(load.wrong)
+        assert sum(row["requests"] for row in rows) == len(load.took) + 1
+        spent = sum(row["prompt_tokens"] + row["completion_tokens"] for row in rows)
+
+        def settled():
+            """By unit: of each counter's hash the parts of its window, and what is open."""
+            found = []
+            for key in counters_of(*nodes):
+                node = owner_of(nodes, int(nodes[0].command("CLUSTER", "KEYSLOT", key)))
+                words = node.command("HGETALL", key).split()
+                fields = dict(zip(words[::2], map(float, words[1::2])))
+                found.append((sum(v for k, v in fields.items() if k[0] == "n"), fields["o"]))
+            return sorted(found)
+        wait_until(lambda: settled() == [(0, 0), (admitted, 0), (spent, 0)], 15, "counters equal to the ledger: %s, not %s" % (
+            settled(), [admitted, spent]))
+        assert admitted <= limit, "never more than the limit"
+        degraded = gateway.metrics()["tidegate_degraded_admissions_total"]
+        assert degraded <= len(load.took) // 4, "the moves themselves go unnoticed: %d of %d" % (degraded, len(load.took))
+        assert admitted >= limit - 8, "nobody is refused without a reason"
+        wait_until(lambda: reservations(gateway) == 0, 5, "no reservation open")
 
 
 def test_redis_forgets_its_scripts(one):
@@ -209,50 +294,43 @@ def test_start_without_redis(one, policy, answers):
     wait_until(lambda: away(one.gateway) == [1], 10, "Redis missed again")
 
 
-def test_a_frozen_redis_costs_nobody_much(one):
-    """Under load: what waits is decided within 100 ms by the policy, later ones do not wait; back within five seconds."""
+def test_a_redis_that_is_frozen_for_half_a_minute_costs_nobody_much(one):
+    """
+    Under load: what waits when it freezes is decided within 100 ms by the policy, later ones do not wait at all; one line for each
+    change; back within five seconds. The worker's own histogram is judged, which a busy machine's clients do not blur.
+    """
     with running(Redis()) as (redis,):
-        client = one(redis, {"concurrency": {"limit_by": "all", "calls": 100000}, "request-ratelimit": {"limit_by": "all", "requests": 1000000}})
+        client = one(redis, EVERYTHING)
+        gateway = one.gateway
         one.sim.behave(tokens=1)
-        took, stop, wrong = [], threading.Event(), []
-
-        def load():
-            while not stop.is_set():
-                began = time.monotonic()
-                answer = chat(client, max_tokens=1)
-                took.append(time.monotonic() - began)
-                if answer.status_code != 200:
-                    wrong.append(answer.text)
-        threads = [threading.Thread(target=load) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        try:
-            wait_until(lambda: len(took) >= 200, 30, "load")
-            usual = sorted(took)[len(took) // 2]
+        with Load(client, pause=0.05) as load:
+            wait_until(lambda: len(load.took) >= 200, 30, "load")
+            usual, decided = sorted(load.took)[len(load.took) // 2], gateway.metrics()["tidegate_degraded_admissions_total"]
+            before, began, frozen_at = waits(gateway), time.monotonic(), len(load.took)
             redis.freeze()
-            before = len(took)
-            calm = sorted(took)[before * 99 // 100]
-            wait_until(lambda: away(one.gateway) == [1], 5, "the frozen Redis noticed")
-            wait_until(lambda: len(took) >= before + 500, 60, "load while it is frozen")
-            redis.thaw()
-            thawed = time.monotonic()
-            wait_until(lambda: away(one.gateway) == [0], 5, "Redis reached again")
-            assert time.monotonic() - thawed <= 5
-        finally:
-            redis.thaw()
-            stop.set()
-            for thread in threads:
-                thread.join()
-        assert not wrong, wrong[:3]
-        frozen = sorted(took[before:before + 500])
-        # Against the load's own spread: a busy machine delays calls that never waited for Redis.
-        slow = [t for t in frozen if t > calm + 0.1]
-        assert len(slow) <= 25 and frozen[250] <= usual + 0.1, "a freeze adds at most 100 ms: %s, usually %.3f" % (frozen[-30:], usual)
-        log = one.gateway.logs()
-        assert log.count("shared counters cannot be reached") == 1 and log.count("shared counters are reached again") == 1
-        wait_until(lambda: reservations(one.gateway) == 0, 5, "no reservation open")
-        wait_until(lambda: all(redis.command("HGET", k, "o") in ("0", "") for k in redis.command("KEYS", "tg:*").split() if not k.endswith(":l")),
-                   10, "what was granted to nobody is given back")
+            try:
+                wait_until(lambda: away(gateway) == [1], 5, "the frozen Redis noticed")
+                wait_until(lambda: time.monotonic() - began >= FROZEN_S, FROZEN_S + 5, "half a minute", every=0.2)
+                after, frozen = waits(gateway), sorted(load.took[frozen_at:])
+                decided = gateway.metrics()["tidegate_degraded_admissions_total"] - decided
+            finally:
+                redis.thaw()
+            wait_until(lambda: away(gateway) == [0], 5, "Redis reached again")
+            still = gateway.metrics()["tidegate_degraded_admissions_total"]
+            more = len(load.took)
+            wait_until(lambda: len(load.took) >= more + 50, 30, "load after it")
+            assert gateway.metrics()["tidegate_degraded_admissions_total"] == still, "Redis decides again"
+        assert not load.wrong, load.wrong[:3]
+        asked = {edge: after[edge] - before[edge] for edge in after}
+        assert asked[float("inf")] >= 500 and decided >= 500, (asked, decided)
+        assert asked[float("inf")] - asked[0.1] <= asked[float("inf")] // 100, "99 of 100 waited no longer than 100 ms: %s" % asked
+        assert asked[float("inf")] - asked[0.001] <= 20, "only those wait that were asking: %s" % asked
+        assert asked[0.25] == asked[float("inf")], "nobody waited for longer than the bound and what a loop may be late: %s" % asked
+        assert frozen[len(frozen) // 2] <= usual + 0.1, "half of the clients notice nothing"
+        lines = [line for line in gateway.logs().split("\n") if "shared counters" in line]
+        assert ["cannot be reached" in line for line in lines] == [False, True, False], "one line a change: %s" % lines
+        wait_until(lambda: reservations(gateway) == 0, 5, "no reservation open")
+        wait_until(lambda: all(redis.command("HGET", k, "o") in ("0", "") for k in counters_of(redis)), 10, "what was granted to nobody is given back")
 
 
 def test_a_dead_workers_leases_run_out(one):

@@ -87,6 +87,7 @@ export const alerts = {
     time_per_token: 'Time per token',
     overhead: 'The gateway’s own time',
     queue: 'Waiting for a connection',
+    counters_wait: 'Waiting for shared counters (Redis)',
     loop_delay: 'Lateness of event loops',
     in_flight: 'Requests in flight',
     memory: 'Memory',

@@ -86,6 +86,7 @@ export const alerts = {
     time_per_token: '每个令牌耗时',
     overhead: '网关自身耗时',
     queue: '等待连接',
+    counters_wait: '等待共享计数器（Redis）的时间',
     loop_delay: '事件循环延迟',
     in_flight: '进行中的请求',
     memory: '内存',

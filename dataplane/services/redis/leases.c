@@ -33,7 +33,7 @@ struct item {
 	int64_t amount, actual;
 	unsigned slot;
 	size_t group, number;        /* number: in the lease under whose name it was taken */
-	bool done;                   /* settled ahead of the rest */
+	bool done;                   /* settled already */
 };
 
 enum stage { TAKING, GRANTED, OVER };
@@ -46,7 +46,7 @@ struct dp_lease {
 	char id[96];
 	enum stage stage;
 	bool released;               /* the owner has settled it */
-	bool again;                  /* it may have been settled already */
+	bool again;                  /* it may have been settled already, nobody knows */
 	int64_t renewed_ms;
 	struct dp_claim_state *states; /* the owner's, while TAKING */
 	dp_lease_fn *done;
@@ -320,8 +320,10 @@ static bool read_states(struct group *gr, const redisReply *reply)
 
 	for (size_t i = 0; i < k->n; i++)
 		n += in_call(&k->items[i], g, gr->mode);
-	if (!figures_of(reply, n))
+	if (!figures_of(reply, n)) {
+		k->again |= gr->mode == 's' && !dp_redis_refused(reply);
 		return k->unknown = true, false;
+	}
 	for (size_t i = 0; i < k->n; i++) {
 		const redisReply *const *e = (const redisReply *const *)reply->element + at * PER_COUNTER;
 		struct dp_claim_state st = { .limit = k->items[i].claim.limit };
@@ -340,6 +342,8 @@ static bool read_states(struct group *gr, const redisReply *reply)
 			k->ls->ops->seen(k->ls->arg, &k->items[i].claim, &st);
 		at++;
 	}
+	for (size_t i = 0; i < k->n; i++)
+		k->items[i].done |= gr->mode == 's' && k->items[i].group == g;
 	return granted;
 }
 
@@ -426,7 +430,6 @@ static void on_answer(struct dp_redis_call *call, const redisReply *reply)
 	if (gr->mode == 'r') {
 		taken(k);
 	} else if (gr->mode == 's' && k->unknown) {
-		k->again = true;
 		owe(k);
 	} else if (gr->mode == 's') {
 		free_lease(k);
@@ -454,6 +457,26 @@ struct dp_lease *dp_lease_take(struct dp_leases *ls, const struct dp_take *v, si
 
 /* ---- renewal, and what is owed ---- */
 
+static void pay(struct dp_leases *ls)
+{
+	struct gw_node due;
+
+	gw_list_init(&due);
+	while (!gw_list_empty(&ls->owed)) {
+		struct gw_node *n = ls->owed.next;
+
+		gw_list_del(n);
+		gw_list_add_tail(&due, n);
+	}
+	ls->n_owed = 0;
+	while (!gw_list_empty(&due)) {
+		struct dp_lease *k = GW_CONTAINER(due.next, struct dp_lease, node);
+
+		gw_list_del(&k->node);
+		settle_or_owe(k);
+	}
+}
+
 static void on_renew(struct dp_timer *t)
 {
 	struct dp_leases *ls = GW_CONTAINER(t, struct dp_leases, renew);
@@ -474,27 +497,9 @@ static void on_renew(struct dp_timer *t)
 		for (size_t g = 0; g < k->n_groups; g++)
 			run(k, g, 'n');
 	}
+	if (dp_redis_is_up(ls->redis)) /* what one server would not take, although it is there */
+		pay(ls);
 	dp_loop_timer(ls->loop, &ls->renew, RENEW_MS / 3);
-}
-
-static void pay(struct dp_leases *ls)
-{
-	struct gw_node due;
-
-	gw_list_init(&due);
-	while (!gw_list_empty(&ls->owed)) {
-		struct gw_node *n = ls->owed.next;
-
-		gw_list_del(n);
-		gw_list_add_tail(&due, n);
-	}
-	ls->n_owed = 0;
-	while (!gw_list_empty(&due)) {
-		struct dp_lease *k = GW_CONTAINER(due.next, struct dp_lease, node);
-
-		gw_list_del(&k->node);
-		settle_or_owe(k);
-	}
 }
 
 static void on_up(void *arg)

@@ -6,7 +6,8 @@
  * DP_LEASE_MS.  Redis' clock is the only one that counts.  In a cluster, counters of several slots are asked separately; if
  * one refuses, what the others granted is given back, so still all or none is taken in the end.
  *
- * Settling a lease is idempotent, so one whose fate is unknown is settled again when Redis is back.
+ * Settling a lease is idempotent, so one whose fate is unknown is settled again when Redis is back; one that a server
+ * would not take, because its slot is moving, within seconds.
  */
 #ifndef DP_SERVICES_REDIS_LEASES_H
 #define DP_SERVICES_REDIS_LEASES_H

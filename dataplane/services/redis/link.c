@@ -342,6 +342,7 @@ void dp_redis_link_close(struct dp_redis_link **kp)
 }
 
 bool dp_redis_link_is_up(const struct dp_redis_link *k) { return k->state == UP; }
+bool dp_redis_link_is_coming(const struct dp_redis_link *k) { return (k->state == DIALLING || k->state == LOGIN) && k->tries == 0; }
 
 struct gw_str dp_redis_link_host(const struct dp_redis_link *k, uint16_t *port)
 {

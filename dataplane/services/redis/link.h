@@ -39,6 +39,7 @@ struct dp_redis_link *dp_redis_link_open(struct dp_loop *l, struct gw_str host, 
                                          const struct dp_redis_link_ops *ops, void *arg);   /* owned */
 void dp_redis_link_close(struct dp_redis_link **k);      /* commands under way get their NULL; then no callback any more */
 bool dp_redis_link_is_up(const struct dp_redis_link *k);
+bool dp_redis_link_is_coming(const struct dp_redis_link *k);   /* being made for the first time, or again at the first try */
 /* Break it on purpose: it answers too late to be of use.  down() comes from inside. */
 void dp_redis_link_drop(struct dp_redis_link *k, const char *why);
 /* Only while it is up.  The command is copied. */

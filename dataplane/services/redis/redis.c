@@ -8,6 +8,8 @@
 
 #define SLOTS 16384u
 #define HOPS_MAX 5
+#define PAUSE_MS 5               /* until keys on their way are asked for again */
+#define PAUSES_MAX 10            /* less than DP_COUNTERS_WAIT_MS together: one counter's move is no outage of all */
 #define ASK_AGAIN_MS 1000
 #define PORT 6379
 #define SENTINEL_PORT 26379
@@ -17,6 +19,7 @@ struct node {
 	struct dp_redis_link *link;
 	unsigned loaded;             /* scripts known to it */
 	bool wanted;                 /* named by the newest map of slots */
+	struct gw_node waiting;      /* calls, until it is reached for the first time */
 };
 
 struct seed { char *host; uint16_t port; };
@@ -39,6 +42,8 @@ struct dp_redis {
 	size_t n_nodes;
 	uint8_t owner[SLOTS];        /* index of a node, plus 1 */
 	struct dp_timer again;
+	struct gw_node paused;       /* calls whose keys are on their way */
+	struct dp_timer resume;
 	bool up, closed;
 	struct dp_deferred dead;
 };
@@ -50,6 +55,7 @@ static void ask_for_servers(struct dp_redis *r);
 void dp_redis_call_init(struct dp_redis_call *c, unsigned script, unsigned slot, void (*done)(struct dp_redis_call *c, const redisReply *reply))
 {
 	*c = (struct dp_redis_call){ .script = script, .slot = slot, .done = done };
+	gw_list_init(&c->node);
 	gw_buf_init(&c->words, 1u << 20);
 }
 
@@ -94,13 +100,17 @@ static void nowhere(struct dp_deferred *d)
 	finish(GW_CONTAINER(d, struct dp_redis_call, later), NULL);
 }
 
-/* The owner may have broken a moment ago, or be new and not reached yet: said later, since callers are in the middle of it. */
+/* The owner may have broken a moment ago: said later, since callers are in the middle of it.  One that is new is waited for. */
 static void send_call(struct dp_redis_call *c, struct node *to, bool asking)
 {
 	struct dp_redis *r = c->redis;
 	const char *text = r->ops->scripts[c->script];
 	struct gw_buf b;
 
+	if (to && dp_redis_link_is_coming(to->link)) {
+		gw_list_add_tail(&to->waiting, &c->node);
+		return;
+	}
 	if (!to || !dp_redis_link_is_up(to->link)) {
 		dp_loop_defer(r->loop, &c->later, nowhere);
 		return;
@@ -119,6 +129,54 @@ static void send_call(struct dp_redis_call *c, struct node *to, bool asking)
 	}
 	dp_redis_link_send(to->link, gw_buf_str(&b), on_reply, c);
 	gw_buf_fini(&b);
+}
+
+static struct dp_redis_call *next_of(struct gw_node *list)
+{
+	struct dp_redis_call *c = gw_list_empty(list) ? NULL : GW_CONTAINER(list->next, struct dp_redis_call, node);
+
+	if (c)
+		gw_list_del(&c->node);
+	return c;
+}
+
+/* Nobody is left to answer them. */
+static void fail_all(struct gw_node *list)
+{
+	struct dp_redis_call *c;
+
+	while ((c = next_of(list)))
+		finish(c, NULL);
+}
+
+/* From the slot's owner on: he says where its keys are by now. */
+static void send_all(struct dp_redis *r, struct gw_node *list)
+{
+	struct gw_node due;
+	struct dp_redis_call *c;
+
+	gw_list_init(&due);
+	while ((c = next_of(list)))
+		gw_list_add_tail(&due, &c->node);
+	while ((c = next_of(&due)))
+		send_call(c, owner_of(r, c->slot), false);
+}
+
+static void on_resume(struct dp_timer *t)
+{
+	struct dp_redis *r = GW_CONTAINER(t, struct dp_redis, resume);
+
+	GW_CHECK(r, REDIS_MAGIC);
+	send_all(r, &r->paused);
+}
+
+static void pause_call(struct dp_redis *r, struct dp_redis_call *c)
+{
+	c->pauses++;
+	c->hops = 0;
+	gw_list_add_tail(&r->paused, &c->node);
+	if (!dp_timer_armed(&r->resume))
+		dp_loop_timer(r->loop, &r->resume, PAUSE_MS);
 }
 
 void dp_redis_run(struct dp_redis *r, struct dp_redis_call *c)
@@ -219,6 +277,7 @@ static void node_up(void *arg)
 		dp_redis_link_send(n->link, gw_buf_str(&b), on_loaded, n);
 		gw_buf_fini(&b);
 	}
+	send_all(n->redis, &n->waiting);
 }
 
 static void node_down(void *arg, const char *why)
@@ -230,6 +289,7 @@ static void node_down(void *arg, const char *why)
 
 	snprintf(text, sizeof text, "%.*s:%u: %s", GW_FMT(host), port, why);
 	n->loaded = 0;
+	fail_all(&n->waiting);
 	go_down(n->redis, text);
 }
 
@@ -249,6 +309,7 @@ static size_t node_for(struct dp_redis *r, struct gw_str host, uint16_t port)
 		return 0;
 	n = gw_alloc(sizeof *n);
 	n->redis = r;
+	gw_list_init(&n->waiting);
 	r->nodes[r->n_nodes++] = n;
 	n->link = dp_redis_link_open(r->loop, host, port, &r->login, &node_ops, n);
 	return r->n_nodes;
@@ -268,6 +329,7 @@ static void drop_unwanted(struct dp_redis *r)
 			to[i + 1] = (uint8_t)n;
 		} else {
 			dp_redis_link_close(&d->link);
+			fail_all(&d->waiting);
 			free(d);
 		}
 	}
@@ -276,12 +338,27 @@ static void drop_unwanted(struct dp_redis *r)
 		r->owner[i] = to[r->owner[i]];
 }
 
-/* Down until all of the newest map are reached: nobody may call while nodes come and go. */
+/* Every server that the newest map names is reached, or about to be for the first time. */
+static bool within_reach(const struct dp_redis *r)
+{
+	for (size_t i = 0; i < r->n_nodes; i++)
+		if (!dp_redis_link_is_up(r->nodes[i]->link) && !dp_redis_link_is_coming(r->nodes[i]->link))
+			return false;
+	for (size_t i = 0; i < SLOTS; i++)
+		if (!r->owner[i])
+			return false;
+	return true;
+}
+
+/* A cluster goes on while its slots move; otherwise nobody calls until all of the newest map are reached. */
 static void take_map(struct dp_redis *r)
 {
-	r->up = false;
+	bool was_up = r->up;
+
+	r->up = false; /* while servers come and go */
 	drop_unwanted(r);
 	dp_redis_link_close(&r->asker);
+	r->up = was_up && r->mode == GW_REDIS_CLUSTER && within_reach(r);
 	maybe_up(r);
 }
 
@@ -451,11 +528,25 @@ static struct node *redirected(struct dp_redis *r, const redisReply *reply)
 	return i ? r->nodes[i - 1] : NULL;
 }
 
+bool dp_redis_refused(const redisReply *reply)
+{
+	static const char *const words[] = { "NOSCRIPT", "MOVED ", "ASK ", "TRYAGAIN", "CLUSTERDOWN", "LOADING", "READONLY", "MASTERDOWN", "BUSY " };
+
+	for (size_t i = 0; reply && i < GW_COUNT(words); i++)
+		if (begins(reply, words[i]))
+			return true;
+	return false;
+}
+
 static void on_reply(void *arg, const redisReply *reply)
 {
 	struct dp_redis_call *c = arg;
 	struct dp_redis *r = c->redis;
 
+	if (reply && begins(reply, "TRYAGAIN") && c->pauses < PAUSES_MAX) {
+		pause_call(r, c);
+		return;
+	}
 	if (reply && ++c->hops <= HOPS_MAX) {
 		if (begins(reply, "NOSCRIPT")) {
 			c->whole = true;
@@ -525,6 +616,8 @@ struct dp_redis *dp_redis_open(struct dp_loop *l, const struct gw_counter_settin
 	r->login = (struct dp_redis_login){ .user = own(s->username), .password = own(s->password), .ca_pem = own(s->ca_pem), .verify = s->verify };
 	r->seeds = gw_alloc((s->members.n + 1) * sizeof *r->seeds);
 	dp_timer_init(&r->again, on_again);
+	dp_timer_init(&r->resume, on_resume);
+	gw_list_init(&r->paused);
 	read_url(r, s);
 	for (size_t i = 0; i < s->members.n; i++)
 		add_seed(r, s->members.v[i], r->mode == GW_REDIS_SENTINEL ? SENTINEL_PORT : PORT);
@@ -573,9 +666,12 @@ void dp_redis_close(struct dp_redis **rp)
 	r->closed = true;
 	r->up = false;
 	dp_timer_stop(&r->again);
+	dp_timer_stop(&r->resume);
+	fail_all(&r->paused);
 	dp_redis_link_close(&r->asker);
 	for (size_t i = 0; i < r->n_nodes; i++) {
 		dp_redis_link_close(&r->nodes[i]->link);
+		fail_all(&r->nodes[i]->waiting);
 		free(r->nodes[i]);
 	}
 	r->n_nodes = 0;

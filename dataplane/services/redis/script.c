@@ -1,7 +1,8 @@
 /*
  * script.c - what Redis runs for every operation on counters; the arithmetic is that of services/window.c.
  *
- * KEYS: for each counter its hash and its set of leases.  ARGV: mode, length of a lease in ms, 1 when the operation may
+ * KEYS: for each counter its hash and its set of leases, which keeps a member for ever, `-`: of two keys that both exist a
+ * cluster that moves their slot serves either side, of one it says TRYAGAIN until the slot has moved.  ARGV: mode, length of a lease in ms, 1 when the operation may
  * have been done already; then for each counter kind, limit, window, amount, actual, from, until, opening, lease.
  * Modes: r reserve all or none, s settle, n renew, p look.  Answer: for each counter refused, used, reset, wait.
  */
@@ -92,6 +93,7 @@ const char dp_counter_script[] =
 	"    local was=redis.call('ZREM',c.z,id)\n"
 	"    if was==1 then c.open=redis.call('HINCRBY',c.h,'o',-amount) end\n"
 	"    if was==1 or not again then spend(c,actual) get(i) end\n"
+	"    redis.call('ZADD',c.z,'inf','-')\n"
 	"    keep(c)\n"
 	"  elseif mode=='n' then\n"
 	"    if redis.call('ZADD',c.z,'XX','CH',now+lease,id)==1 then keep(c) end\n"

@@ -17,7 +17,7 @@ type Rule = Schemas['Alert'];
 type Write = Schemas['AlertWrite'];
 
 const WATCHES = ['series', 'provider_down', 'worker_lost', 'certificate_expiry', 'config_rejected', 'budget'] as const;
-const METRICS = ['failures', 'errors', 'limited', 'refused', 'requests', 'tokens', 'duration', 'first_token', 'time_per_token', 'overhead', 'queue', 'loop_delay', 'in_flight', 'memory', 'attempts', 'fallbacks', 'cost'] as const;
+const METRICS = ['failures', 'errors', 'limited', 'refused', 'requests', 'tokens', 'duration', 'first_token', 'time_per_token', 'overhead', 'queue', 'counters_wait', 'loop_delay', 'in_flight', 'memory', 'attempts', 'fallbacks', 'cost'] as const;
 const STATISTICS = ['share', 'total', 'rate', 'p50', 'p95', 'p99', 'mean', 'value'] as const;
 const BY = ['none', 'route', 'provider', 'model', 'consumer', 'node'] as const;
 const SEVERITIES = ['info', 'warning', 'critical'] as const;
