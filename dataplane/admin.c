@@ -249,6 +249,8 @@ static void on_client(void *arg, struct dp_conn *c)
 	dp_conn_bind(c, &ops, v);
 }
 
+static const struct dp_listener_ops door = { .on_client = on_client };
+
 enum gw_rc dp_admin_open(struct dp_admin **out, const struct dp_addr *at, const struct dp_admin_sources *from,
                          struct dp_addr *bound, struct gw_error *err)
 {
@@ -258,7 +260,7 @@ enum gw_rc dp_admin_open(struct dp_admin **out, const struct dp_addr *at, const 
 	a->from = *from;
 	a->loop = dp_loop_open(1000);
 	gw_list_init(&a->visitors);
-	rc = dp_listener_open(&a->listener, a->loop, at, false, on_client, a, bound, err);
+	rc = dp_listener_open(&a->listener, a->loop, at, false, &door, a, bound, err);
 	if (rc == GW_OK)
 		rc = dp_loop_start(a->loop, err);
 	if (rc != GW_OK) {

@@ -149,9 +149,14 @@ static int64_t drain_limit_ms(struct worker *w)
 }
 
 /*
- * Requests in flight finish; a second signal or the limit ends them.  The grace is for requests that were accepted but
- * not read yet, or whose head is half here: nobody counts them as busy.
+ * Requests in flight finish, and so does what has begun to come: half a head, half a handshake.  A second signal or the
+ * limit ends them.  The grace is for requests that were accepted but not read yet: nobody counts them.
  */
+static bool is_busy(struct worker *w)
+{
+	return dp_fleet_busy(w->fleet) > 0 || dp_fleet_beginning(w->fleet) > 0;
+}
+
 static void drain(struct worker *w)
 {
 	int64_t now = gw_mono_ms(), until = now + drain_limit_ms(w), grace = now + DRAIN_GRACE_MS;
@@ -160,7 +165,7 @@ static void drain(struct worker *w)
 	gw_log(GW_LOG_INFO, "worker", gw_str_c(w->st.name), "draining", "in_flight=%zu", dp_fleet_busy(w->fleet));
 	dp_channel_draining(w->channel);
 	dp_fleet_drain(w->fleet);
-	while ((dp_fleet_busy(w->fleet) > 0 || gw_mono_ms() < grace) && gw_mono_ms() < until) {
+	while ((is_busy(w) || gw_mono_ms() < grace) && gw_mono_ms() < until) {
 		int sig = sigtimedwait(&w->signals, NULL, &pause);
 
 		if (sig == SIGTERM || sig == SIGINT)

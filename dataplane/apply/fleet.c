@@ -54,7 +54,7 @@ enum gw_rc dp_fleet_listen(struct dp_fleet *f, const struct dp_addr *at, struct 
 	struct dp_addr where = *at;
 
 	for (size_t i = 0; i < f->n; i++) {
-		enum gw_rc rc = dp_listener_open(&f->m[i].listener, f->m[i].loop, &where, true, dp_shard_client, f->m[i].shard, bound, err);
+		enum gw_rc rc = dp_listener_open(&f->m[i].listener, f->m[i].loop, &where, true, &dp_shard_door, f->m[i].shard, bound, err);
 
 		if (rc != GW_OK)
 			return rc;
@@ -274,6 +274,15 @@ size_t dp_fleet_busy(struct dp_fleet *f)
 	for (size_t i = 0; i < f->n; i++)
 		n += dp_metrics_in_flight_of(dp_shard_metrics(f->m[i].shard));
 	return n > 0 ? (size_t)n : 0;
+}
+
+size_t dp_fleet_beginning(struct dp_fleet *f)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < f->n; i++)
+		n += dp_shard_beginning(f->m[i].shard);
+	return n;
 }
 
 int64_t dp_fleet_requests(struct dp_fleet *f)

@@ -36,6 +36,7 @@ size_t dp_fleet_size(const struct dp_fleet *f);
 struct dp_shard *dp_fleet_shard(struct dp_fleet *f, size_t i);
 struct dp_counters *dp_fleet_counters(struct dp_fleet *f); /* borrowed */
 size_t dp_fleet_busy(struct dp_fleet *f);                /* requests in flight */
+size_t dp_fleet_beginning(struct dp_fleet *f);           /* clients with half a head or half a TLS handshake */
 int64_t dp_fleet_requests(struct dp_fleet *f);
 int64_t dp_fleet_errors(struct dp_fleet *f);
 /* Ask every loop for a sign of life, without waiting for it: how late it comes is counted (dp_metrics_loop_delay). */

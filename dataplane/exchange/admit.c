@@ -116,6 +116,8 @@ static void decided(void *arg, struct dp_reservation *r, enum dp_reserve how)
 	GW_CHECK(x, DP_EXCHANGE_MAGIC);
 	dp_metrics_counters_wait(x->shard->metrics, gw_mono_us() - x->admission.asked_us);
 	assert(r == x->admission.held[x->admission.phase]);
+	if (dp_x_over(x)) /* what was taken is given back when it ends */
+		return;
 	v = decide(x, how);
 	if (v == DP_WAIT || x->ended)
 		return;

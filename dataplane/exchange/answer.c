@@ -203,14 +203,13 @@ void dp_answer_refusal(struct dp_exchange *x, const struct dp_refusal *r)
 static void answer_status(struct dp_exchange *x)
 {
 	const struct dp_failure *f = &x->failure;
-	struct gw_str secret = x->at.place.key ? x->at.place.key->value : GW_STR_NONE;
 	unsigned status = f->status >= 400 && f->status <= 599 ? f->status : 502;
 	int64_t wait = f->fault.retry_after_ms;
 	struct gw_buf body;
 
 	x->error_code = dp_code_wire(DP_E_UPSTREAM_FAILED);
 	gw_buf_init(&body, DP_ERROR_BODY_MAX * 2);
-	dp_error_convert(&body, x->dialect, status, gw_buf_str(&x->failure_body), secret);
+	dp_error_convert(&body, x->dialect, status, gw_buf_str(&x->failure_body), x->failure_secret);
 	if (wait < 1000 && (status == 429 || status == 503))
 		wait = 1000;
 	dp_answer_full(x, status, "application/json", gw_buf_str(&body), wait > 0 ? wait : 0, NULL);

@@ -247,6 +247,14 @@ static void begin(struct dp_exchange *x, struct dp_place place, bool stale_retry
 	connect_up(x, stale_retry);
 }
 
+void dp_attempt_hang_up(struct dp_exchange *x)
+{
+	if (x->at.asking)
+		dp_want_cancel(&x->at.ask);
+	x->at.asking = false;
+	dp_up_return(&x->at.up, false);
+}
+
 void dp_attempt_drop(struct dp_exchange *x, bool clean)
 {
 	struct dp_attempt *t = &x->at;
@@ -254,10 +262,8 @@ void dp_attempt_drop(struct dp_exchange *x, bool clean)
 	if (!t->a)
 		return;
 	x->turns++;
-	if (t->asking)
-		dp_want_cancel(&t->ask);
-	t->asking = false;
 	dp_up_return(&t->up, clean);
+	dp_attempt_hang_up(x);
 	dp_place_leave(&t->place);
 	dp_inflate_close(&t->inflate);
 	t->tap = NULL;
@@ -271,7 +277,7 @@ static void admitted(struct dp_exchange *x, enum dp_verdict v)
 	struct dp_place place = x->next_place;
 
 	memset(&x->next_place, 0, sizeof x->next_place);
-	if (v == DP_NEXT)
+	if (v == DP_NEXT && !dp_x_over(x))
 		begin(x, place, false);
 	else
 		dp_place_leave(&place);
@@ -378,17 +384,18 @@ void dp_attempt_failed(struct dp_exchange *x, const struct dp_failure *f)
 	struct dp_place place;
 
 	dp_attempt_log_end(x, result_name(f), f->text);
-	if (stale_connection(x, f)) {
+	if (stale_connection(x, f) && !x->gone) {
 		repeat(x);
 		return;
 	}
-	if (f->how == DP_FAIL_STATUS && f->fault.usage_refused && t->rewrite.ask_usage) {
+	if (f->how == DP_FAIL_STATUS && f->fault.usage_refused && t->rewrite.ask_usage && !x->gone) {
 		dp_pool_note_usage_refused(t->pool);
 		repeat(x);
 		return;
 	}
 	x->failure = *f;
 	x->failure_provider = t->provider;
+	x->failure_secret = t->place.key ? t->place.key->value : GW_STR_NONE;
 	gw_buf_clear(&x->failure_body);
 	gw_buf_add(&x->failure_body, gw_buf_str(&t->error));
 	note_health(x, f);

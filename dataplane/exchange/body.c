@@ -32,7 +32,7 @@ static void spent(struct dp_exchange *x, enum dp_verdict v)
 /* Hooks run in order; one that waits comes back through dp_exchange_host.resumed. */
 void dp_x_plugins_done(struct dp_exchange *x, enum dp_hook hook, enum dp_verdict v)
 {
-	if (x->ended || v == DP_ANSWERED)
+	if (dp_x_over(x) || v == DP_ANSWERED)
 		return; /* deny() has answered */
 	if (v == DP_WAIT) {
 		dp_x_step(x, DP_STEP_PLUGINS);

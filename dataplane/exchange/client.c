@@ -40,6 +40,24 @@ void dp_client_settings(struct dp_client *c)
 	dp_h1_set_limits(c->parser, &lim);
 }
 
+/* A client that is saying what it wants, half a head or half a handshake, keeps a draining worker waiting. */
+static void set_beginning(struct dp_client *c, bool is)
+{
+	if (c->beginning == is)
+		return;
+	c->beginning = is;
+	if (is)
+		atomic_fetch_add_explicit(&c->shard->beginning, 1, memory_order_relaxed);
+	else
+		atomic_fetch_sub_explicit(&c->shard->beginning, 1, memory_order_relaxed);
+}
+
+static struct dp_exchange *open_exchange(struct dp_client *c)
+{
+	set_beginning(c, false); /* from now on it counts as in flight */
+	return dp_x_open(c);
+}
+
 static void free_client(struct dp_deferred *d)
 {
 	struct dp_client *c = GW_CONTAINER(d, struct dp_client, dead);
@@ -56,6 +74,7 @@ static void release(struct dp_client *c)
 	if (c->gone)
 		return;
 	c->gone = true;
+	set_beginning(c, false);
 	dp_timer_stop(&c->timer);
 	gw_list_del(&c->node);
 	c->shard->n_clients--;
@@ -100,7 +119,7 @@ static void on_timer(struct dp_timer *t)
 		finish_and_release(c);
 		return;
 	}
-	c->x = dp_x_open(c);
+	c->x = open_exchange(c);
 	dp_answer_error(c->x, DP_E_REQUEST_TIMEOUT, "The request's head did not arrive in time.");
 }
 
@@ -123,7 +142,7 @@ static bool take_event(struct dp_client *c, enum dp_h1_event ev, struct gw_str s
 	case DP_H1_HEAD:
 		dp_timer_stop(&c->timer);
 		assert(!c->x);
-		c->x = dp_x_open(c);
+		c->x = open_exchange(c);
 		dp_x_head(c->x, dp_h1_head(c->parser));
 		return c->x != NULL && !c->closing;
 	case DP_H1_BODY:
@@ -136,7 +155,7 @@ static bool take_event(struct dp_client *c, enum dp_h1_event ev, struct gw_str s
 		return false;
 	case DP_H1_ERROR:
 		if (!c->x)
-			c->x = dp_x_open(c);
+			c->x = open_exchange(c);
 		if (!c->x->ended && c->x->step <= DP_STEP_BODY)
 			dp_answer_refusal(c->x, dp_h1_refusal(c->parser));
 		return false;
@@ -181,8 +200,10 @@ static void feed(struct dp_client *c, struct gw_str in)
 	}
 	if (c->conn && !c->closing && !answered_early(c)) {
 		keep_backlog(c, in);
-		if (!c->x)
+		if (!c->x) {
+			set_beginning(c, dp_h1_begun(c->parser));
 			go_on_later(c);
+		}
 	}
 }
 
@@ -269,6 +290,8 @@ static void on_tls(void *arg, const char *text)
 	if (!text) {
 		begin_message(c);
 		c->begun_us = 0;
+		if (c->shard->draining)
+			dp_loop_timer(c->shard->loop, &c->timer, DP_UNREAD_MS);
 		return;
 	}
 	if (gw_log_on(GW_LOG_DEBUG))
@@ -277,7 +300,28 @@ static void on_tls(void *arg, const char *text)
 	finish_and_release(c);
 }
 
-void dp_shard_client(void *shard, struct dp_conn *conn)
+/*
+ * Between requests, or on the way to the first.  One that has been served and has nothing in its socket may go at once.
+ * One that was accepted a moment ago mostly has a request on its way that was not read yet: it gets DP_UNREAD_MS to show
+ * it.  Whoever has begun to speak gets the time that heads and handshakes have.
+ */
+void dp_client_drain(struct dp_client *c)
+{
+	if (c->x) {
+		c->x->close_after = true;
+	} else if (dp_conn_shaking(c->conn)) {
+		set_beginning(c, true); /* until its request is here */
+	} else if (c->backlog.n > 0 || dp_h1_begun(c->parser)) {
+		return;
+	} else if (c->served && dp_conn_quiet(c->conn)) {
+		c->closing = true;
+		dp_client_next(c);
+	} else {
+		dp_loop_timer(c->shard->loop, &c->timer, DP_UNREAD_MS);
+	}
+}
+
+static void on_client(void *shard, struct dp_conn *conn)
 {
 	struct dp_shard *s = shard;
 	struct dp_client *c = gw_alloc(sizeof *c);
@@ -300,3 +344,16 @@ void dp_shard_client(void *shard, struct dp_conn *conn)
 		dp_loop_timer(s->loop, &c->timer, DP_TLS_HANDSHAKE_MS);
 	c->begun_us = 0;
 }
+
+static void on_full(void *shard, struct dp_conn *conn)
+{
+	struct dp_shard *s = shard;
+
+	GW_CHECK(s, DP_SHARD_MAGIC);
+	if (s->tls)
+		dp_turn_away_tls(conn, dp_tls_server_takes_plain(s->tls));
+	else
+		dp_turn_away(conn);
+}
+
+const struct dp_listener_ops dp_shard_door = { .on_client = on_client, .on_full = on_full };

@@ -257,7 +257,7 @@ void dp_x_finish(struct dp_exchange *x, enum gw_end_reason why)
 		return;
 	}
 	x->end_reason = why;
-	dp_up_return(&x->at.up, false);
+	dp_attempt_hang_up(x);
 	dp_conn_want_drain(x->client->conn);
 	dp_x_step(x, DP_STEP_FLUSH);
 }

@@ -10,7 +10,7 @@ static void deny(struct dp_exchange *x, unsigned status, const char *type, const
 {
 	struct gw_buf body;
 
-	if (x->ended)
+	if (dp_x_over(x))
 		return;
 	x->denied = true;
 	x->error_code = gw_arena_c(x->a, gw_str_c(code));
@@ -51,21 +51,40 @@ static struct gw_str body_member(const struct dp_exchange *x, const char *path)
 	return p.value.raw;
 }
 
-/* Spliced in place, then read once more: whoever comes later must see one and the same request. */
-static bool body_change(struct dp_exchange *x, const struct dp_body_change *v, size_t n)
+static bool changed(struct dp_exchange *x, const struct dp_body_change *v, size_t n, struct gw_buf *body, struct dp_request *req)
 {
 	struct dp_refusal why;
 	struct dp_reader *r;
 
-	if (!x->req.json)
+	if (!gw_buf_add(body, gw_buf_str(&x->body)))
 		return false;
 	for (size_t i = 0; i < n; i++)
-		if (!dp_path_change(&x->body, v[i].path, v[i].json))
+		if (!dp_path_change(body, v[i].path, v[i].json))
 			return false;
 	r = dp_reader_open(x->a, x->op, dp_header_find(x->head->headers, x->head->n_headers, "content-type"), &why);
-	if (!r || !dp_reader_feed(r, gw_buf_str(&x->body), &why))
+	return r && dp_reader_feed(r, gw_buf_str(body), &why) && dp_reader_finish(r, gw_buf_str(body), req, &why);
+}
+
+/*
+ * In a copy, which is read once more: whoever comes later must see one and the same request.  When it cannot be changed,
+ * or would not be read any more, the request is what it was, since a plugin that fails open lets it go on.
+ */
+static bool body_change(struct dp_exchange *x, const struct dp_body_change *v, size_t n)
+{
+	struct gw_buf body, old = x->body;
+	struct dp_request req;
+
+	if (!x->req.json)
 		return false;
-	return dp_reader_finish(r, gw_buf_str(&x->body), &x->req, &why);
+	gw_buf_init(&body, x->body.max);
+	if (!changed(x, v, n, &body, &req)) {
+		gw_buf_fini(&body);
+		return false;
+	}
+	x->body = body;
+	x->req = req;
+	gw_buf_fini(&old);
+	return true;
 }
 
 static struct gw_str operation(const struct dp_exchange *x) { return gw_str_c(x->op->name); }
@@ -158,7 +177,7 @@ static bool falls_back_when_limited(const struct dp_exchange *x)
 
 static void resumed(struct dp_exchange *x, enum dp_hook hook, enum dp_verdict verdict)
 {
-	if (!x->ended)
+	if (!dp_x_over(x))
 		dp_x_plugins_done(x, hook, verdict);
 }
 

@@ -25,6 +25,8 @@
 #ifndef DP_EXCHANGE_IMPL_H
 #define DP_EXCHANGE_IMPL_H
 
+#include <stdatomic.h>
+
 #include "exchange/attempt_log.h"
 #include "codec/inflate.h"
 #include "exchange/shard.h"
@@ -50,6 +52,7 @@
 #define DP_MAX_TARGETS      64        /* of a route, its fallbacks apart */
 #define DP_ERROR_BODY_MAX   65536     /* of a provider's error answer, for judging and passing on */
 #define DP_OUT_MAX          (192u << 20)
+#define DP_UNREAD_MS        150       /* while draining: for a request that is in the socket, or nearly */
 #define DP_BACKLOG_MAX      65536     /* pipelined bytes kept while a request is being answered */
 
 struct dp_client;
@@ -71,6 +74,7 @@ struct dp_shard {
 	struct dp_access_ring *ring;  /* NULL: nobody keeps an access log */
 	struct gw_node clients, probes, checks;
 	size_t n_clients, n_busy;
+	atomic_size_t beginning;      /* clients with half a head or half a handshake */
 	bool draining;
 	struct gw_buf head, out;      /* scratch: filled and written within one callback */
 	const struct dp_exchange *out_of;   /* whose bytes stand in `out`; anybody else begins with an empty one */
@@ -150,6 +154,7 @@ struct dp_attempt {
 	unsigned status;                   /* of the answer */
 	bool good;                         /* it has counted as a success for key and endpoint */
 	bool relaying;                     /* else the body is collected in `error` */
+	bool error_dropped;                /* its error event was taken back: the client has not seen it */
 	bool paused;
 	struct gw_buf error;               /* body of an unhappy answer */
 	struct dp_inflate *inflate;        /* NULL: the answer came plain */
@@ -232,6 +237,7 @@ struct dp_exchange {
 	unsigned turns;                    /* counts attempts begun and dropped, so that a caller up the stack notices */
 	struct dp_failure failure;         /* the last one */
 	struct gw_buf failure_body;        /* what the provider said with it */
+	struct gw_str failure_secret;      /* the key that it was asked with; it may have repeated it */
 	const struct gw_provider *failure_provider;
 
 	/* the answer */
@@ -280,6 +286,7 @@ struct dp_client {
 	struct dp_timer timer;             /* head limit, idle limit */
 	int64_t last_ms;
 	bool closing, gone;
+	bool beginning;                    /* counted in the shard's figure of that name */
 	bool served;                       /* at least one request of it has been answered */
 	bool backlog_set;
 	struct dp_deferred later, dead;
@@ -294,6 +301,7 @@ void dp_checks_cut(struct dp_shard *s);
 /* client.c */
 void dp_client_next(struct dp_client *c);              /* the exchange is over: go on, or close */
 void dp_client_close(struct dp_client *c);
+void dp_client_drain(struct dp_client *c);             /* no further request: closed now, or when it has been served */
 void dp_client_settings(struct dp_client *c);          /* parser limits of the current configuration */
 
 /* head.c */
@@ -338,6 +346,7 @@ void dp_attempt_go_on(struct dp_exchange *x);           /* the pause of BACKOFF 
 void dp_attempt_failed(struct dp_exchange *x, const struct dp_failure *f);
 void dp_attempt_fail(struct dp_exchange *x, int how, enum dp_net_fault net, const char *text);
 void dp_attempt_drop(struct dp_exchange *x, bool clean); /* gives the connection back and forgets the attempt */
+void dp_attempt_hang_up(struct dp_exchange *x);         /* no connection any more; what is known of the attempt stays */
 /* relay.c */
 extern const struct dp_conn_ops dp_up_ops;
 void dp_relay_ping(struct dp_exchange *x);
@@ -376,6 +385,12 @@ void dp_x_trace(struct dp_exchange *x);                /* once the head is there
 void dp_x_tell(struct dp_exchange *x, const struct gw_usage_record *r, int64_t now_us);
 /* hooks.c */
 extern const struct dp_host dp_exchange_host;
+
+/* All is said: an answer that something was still waiting for changes nothing any more. */
+static inline bool dp_x_over(const struct dp_exchange *x)
+{
+	return x->ended || x->step >= DP_STEP_FLUSH;
+}
 
 static inline int64_t dp_x_now(const struct dp_exchange *x) { return dp_loop_now(x->shard->loop); }
 uint64_t dp_shard_random(struct dp_shard *s);

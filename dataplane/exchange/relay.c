@@ -184,22 +184,23 @@ static void slow_down(struct dp_exchange *x)
 
 void dp_relay_break(struct dp_exchange *x, enum dp_code code, const char *text)
 {
-	enum gw_end_reason why = code == DP_E_UPSTREAM_TIMEOUT ? GW_END_TIMEOUT : GW_END_UPSTREAM_ERROR;
+	enum gw_end_reason why = x->denied ? GW_END_BLOCKED : code == DP_E_UPSTREAM_TIMEOUT ? GW_END_TIMEOUT : GW_END_UPSTREAM_ERROR;
 	char message[300];
+	bool passed; /* the provider's own error event has just gone on */
 
-	x->error_code = dp_code_wire(code);
+	if (!x->denied) /* else whoever denied it has said why */
+		x->error_code = dp_code_wire(code);
 	if (x->at.chain && !x->at.tap->finished)
 		(void)!dp_finish(x->at.chain, DP_CLOSE_TRUNCATED);
 	x->cut = x->sink_failed; /* else only whole events have been sent, an event too large included */
-	if (x->at.tap && x->at.tap->error_seen && x->at.tap->error_text[0])
-		text = x->at.tap->error_text;
+	passed = x->at.tap && x->at.tap->error_seen && !x->at.error_dropped;
 	if (!x->sse || x->cut) { /* a length or a last chunk that never comes is the only honest way to say it */
 		flush(x, false);
 		x->cut = true;
 		dp_x_end(x, why);
 		return;
 	}
-	if (!x->at.tap || !x->at.tap->error_seen) { /* else the provider's own error event has just been passed on */
+	if (!passed) {
 		snprintf(message, sizeof message, "The answer broke off: %s", text);
 		dp_error_event(out_of(x), x->dialect, code, gw_str_c(message));
 	}
@@ -244,6 +245,7 @@ static void fail_in_band(struct dp_exchange *x)
 	gw_buf_add_json(&t->error, gw_str_c(t->tap->error_text));
 	gw_buf_add_c(&t->error, "}}");
 	gw_buf_clear(out_of(x));
+	t->error_dropped = true;
 	dp_attempt_failed(x, &f);
 }
 
@@ -320,6 +322,13 @@ static void on_head(struct dp_exchange *x)
 	dp_attempt_log_head(x);
 	if (coding != DP_CODING_IDENTITY && coding != DP_CODING_UNKNOWN)
 		t->inflate = dp_inflate_open(coding);
+	if (h->status / 100 == 3) { /* nothing that is followed, and nothing that is an answer: another target may have one */
+		char text[80];
+
+		snprintf(text, sizeof text, "it answered %u, and redirects are not followed", h->status);
+		dp_attempt_fail(x, DP_FAIL_BROKEN, DP_NET_FAULT_BROKEN, text);
+		return;
+	}
 	if (h->status < 200 || h->status > 299) {
 		if (h->status < 500) /* a connection says little of a server; an answer does */
 			dp_health_good(dp_endpoint_health(t->place.endpoint), t->started_ms, dp_x_now(x));

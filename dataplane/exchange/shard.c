@@ -102,22 +102,6 @@ void dp_shard_swap(struct dp_shard *s, struct gw_snapshot *next)
 	dp_checks_bind(s);
 }
 
-#define UNREAD_MS 150
-
-/*
- * Between requests.  One that has been served and has nothing in its socket may go at once.  One that was accepted a
- * moment ago mostly has a request on its way that was not read yet: it gets UNREAD_MS to show it.
- */
-static void drain_idle(struct dp_client *c)
-{
-	if (c->served && dp_conn_quiet(c->conn)) {
-		c->closing = true;
-		dp_client_next(c);
-	} else {
-		dp_loop_timer(c->shard->loop, &c->timer, UNREAD_MS);
-	}
-}
-
 void dp_shard_drain(struct dp_shard *s)
 {
 	GW_CHECK(s, DP_SHARD_MAGIC);
@@ -128,10 +112,7 @@ void dp_shard_drain(struct dp_shard *s)
 		struct dp_client *c = GW_CONTAINER(n, struct dp_client, node);
 
 		next = n->next;
-		if (c->x)
-			c->x->close_after = true;
-		else if (c->backlog.n == 0 && !dp_h1_begun(c->parser))
-			drain_idle(c);
+		dp_client_drain(c);
 	}
 }
 
@@ -161,5 +142,6 @@ struct dp_loop *dp_shard_loop(const struct dp_shard *s) { return s->loop; }
 struct dp_metrics *dp_shard_metrics(const struct dp_shard *s) { return s->metrics; }
 struct dp_pools *dp_shard_pools(const struct dp_shard *s) { return s->pools; }
 struct gw_snapshot *dp_shard_snapshot(const struct dp_shard *s) { return s->snapshot; }
+size_t dp_shard_beginning(const struct dp_shard *s) { return atomic_load_explicit(&s->beginning, memory_order_relaxed); }
 size_t dp_shard_busy(const struct dp_shard *s) { return s->n_busy; }
 size_t dp_shard_clients(const struct dp_shard *s) { return s->n_clients; }

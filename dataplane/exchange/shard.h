@@ -7,7 +7,7 @@
 #ifndef DP_EXCHANGE_SHARD_H
 #define DP_EXCHANGE_SHARD_H
 
-#include "net/conn.h"
+#include "net/listen.h"
 #include "observe/access_log.h"
 #include "observe/capture.h"
 #include "observe/ledger.h"
@@ -40,13 +40,14 @@ struct dp_loop *dp_shard_loop(const struct dp_shard *s);
 struct dp_metrics *dp_shard_metrics(const struct dp_shard *s);
 
 /* On the loop. */
-void dp_shard_client(void *shard, struct dp_conn *c);   /* a listener's on_client */
+extern const struct dp_listener_ops dp_shard_door;      /* of the listeners whose clients it serves; arg: the shard */
 void dp_shard_swap(struct dp_shard *s, struct gw_snapshot *next); /* consumed */
 /* Take no further request on any connection: idle ones are closed now, busy ones after their answer. */
 void dp_shard_drain(struct dp_shard *s);
 /* End everything at once: streams get their error event, then all connections close. */
 void dp_shard_cut(struct dp_shard *s);
 size_t dp_shard_busy(const struct dp_shard *s);         /* requests in flight */
+size_t dp_shard_beginning(const struct dp_shard *s);    /* clients that have begun to say what they want; any thread */
 size_t dp_shard_clients(const struct dp_shard *s);
 struct dp_pools *dp_shard_pools(const struct dp_shard *s);
 struct gw_snapshot *dp_shard_snapshot(const struct dp_shard *s);  /* borrowed; NULL: none yet */

@@ -157,7 +157,7 @@ static void again(struct dp_timer *t)
 	enum dp_verdict v;
 
 	GW_CHECK(x, DP_EXCHANGE_MAGIC);
-	if (!x->ended && (v = take_all(x)) != DP_WAIT)
+	if (!dp_x_over(x) && (v = take_all(x)) != DP_WAIT)
 		x->spend.then(x, v);
 }
 

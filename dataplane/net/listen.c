@@ -30,8 +30,15 @@ struct dp_listener {
 	uv_tcp_t tcp;
 	struct dp_loop *loop;
 	bool data_port;
-	void (*on_client)(void *arg, struct dp_conn *c);
+	const struct dp_listener_ops *ops;
 	void *arg;
+};
+
+/* On a port that speaks TLS, for whom there is no room: its first byte says in what words it wants to be told. */
+struct refused {
+	struct dp_conn *conn;
+	bool plain_too;
+	struct dp_timer timer;
 };
 
 static atomic_size_t clients, client_limit = 10000;
@@ -149,7 +156,7 @@ static bool room_for_one_more(void)
  * 503, and time to read it.  In a flood there is no descriptor to spare for that: what the client has sent is read
  * away, so that the close is no reset, and the descriptor is free again at once.
  */
-static void turn_away(struct dp_conn *c)
+void dp_turn_away(struct dp_conn *c)
 {
 	struct gw_str text = { refusal, sizeof refusal - 1 };
 	char waste[4096];
@@ -166,6 +173,69 @@ static void turn_away(struct dp_conn *c)
 	dp_conn_close(&c);
 }
 
+#define HANDSHAKE_RECORD 0x16
+
+/* The fatal alert internal_error, which a peer understands before it has sent or seen anything else (RFC 8446, 6). */
+static const char alert[] = { 0x15, 3, 3, 0, 2, 2, 80 };
+
+static void refuse(struct dp_conn *c, bool plain_too, unsigned char first)
+{
+	struct gw_str text = { alert, sizeof alert };
+
+	if (first != HANDSHAKE_RECORD && plain_too) {
+		dp_turn_away(c);
+		return;
+	}
+	if (first == HANDSHAKE_RECORD)
+		dp_conn_write(c, &text, 1);
+	dp_conn_finish(&c, 1000);
+}
+
+static void refused_over(struct refused *r)
+{
+	dp_timer_stop(&r->timer);
+	dp_conn_close(&r->conn);
+	free(r);
+}
+
+static void on_refused_timer(struct dp_timer *t)
+{
+	refused_over(GW_CONTAINER(t, struct refused, timer));
+}
+
+static void on_refused_end(void *arg, enum dp_net_end how)
+{
+	(void)how;
+	refused_over(arg);
+}
+
+static void on_refused_read(void *arg, struct gw_str bytes)
+{
+	struct refused *r = arg;
+	struct dp_conn *c = r->conn;
+
+	r->conn = NULL;
+	refuse(c, r->plain_too, (unsigned char)bytes.p[0]);
+	refused_over(r);
+}
+
+void dp_turn_away_tls(struct dp_conn *c, bool plain_too)
+{
+	static const struct dp_conn_ops ops = { .on_read = on_refused_read, .on_end = on_refused_end };
+	struct refused *r;
+
+	if (!fds_free(FDS_OF_REFUSED)) {
+		dp_conn_close(&c);
+		return;
+	}
+	r = gw_alloc(sizeof *r);
+	r->conn = c;
+	r->plain_too = plain_too;
+	dp_timer_init(&r->timer, on_refused_timer);
+	dp_loop_timer(c->loop, &r->timer, 1000);
+	dp_conn_bind(c, &ops, r);
+}
+
 static void take_in(struct dp_listener *l, struct dp_conn *c)
 {
 	struct sockaddr_storage ss;
@@ -174,12 +244,12 @@ static void take_in(struct dp_listener *l, struct dp_conn *c)
 	if (uv_tcp_getpeername(&c->tcp, (struct sockaddr *)&ss, &n) == 0)
 		from_sockaddr(&ss, &c->peer);
 	if (l->data_port && !room_for_one_more()) {
-		turn_away(c);
+		l->ops->on_full(l->arg, c);
 		return;
 	}
 	if (l->data_port)
 		atomic_fetch_add_explicit(&clients, 1, memory_order_relaxed);
-	l->on_client(l->arg, c);
+	l->ops->on_client(l->arg, c);
 }
 
 static void on_connection(uv_stream_t *s, int status)
@@ -198,8 +268,7 @@ static void on_connection(uv_stream_t *s, int status)
 }
 
 enum gw_rc dp_listener_open(struct dp_listener **out, struct dp_loop *loop, const struct dp_addr *at, bool data_port,
-                            void (*on_client)(void *arg, struct dp_conn *c), void *arg,
-                            struct dp_addr *bound, struct gw_error *err)
+                            const struct dp_listener_ops *ops, void *arg, struct dp_addr *bound, struct gw_error *err)
 {
 	struct dp_listener *l;
 	enum gw_rc rc;
@@ -213,7 +282,7 @@ enum gw_rc dp_listener_open(struct dp_listener **out, struct dp_loop *loop, cons
 	l->magic = DP_LISTENER_MAGIC;
 	l->loop = loop;
 	l->data_port = data_port;
-	l->on_client = on_client;
+	l->ops = ops;
 	l->arg = arg;
 	uv_tcp_init(&loop->uv, &l->tcp);
 	l->tcp.data = l;

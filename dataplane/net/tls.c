@@ -458,6 +458,8 @@ static void attach(struct dp_conn *c, struct dp_tls *t, SSL_CTX *x)
 	c->tls = t;
 }
 
+bool dp_conn_shaking(const struct dp_conn *c) { return c->tls && !c->tls->up && !c->tls->failed; }
+
 void dp_tls_accept(struct dp_conn *c, struct ssl_ctx_st *x, const struct dp_tls_door *door)
 {
 	struct dp_tls *t = gw_alloc(sizeof *t);

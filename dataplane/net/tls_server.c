@@ -141,6 +141,8 @@ struct dp_tls_server *dp_tls_server_ref(struct dp_tls_server *s)
 	return s;
 }
 
+bool dp_tls_server_takes_plain(const struct dp_tls_server *s) { return s->mode != GW_TLS_REQUIRED; }
+
 void dp_tls_server_unref(struct dp_tls_server **sp)
 {
 	struct dp_tls_server *s = *sp;

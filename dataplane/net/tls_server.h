@@ -18,6 +18,7 @@ struct dp_tls_server;
 /* Any thread.  GW_INVALID with the path in settings.tls when a certificate cannot be used. */
 enum gw_rc dp_tls_server_open(struct dp_tls_server **out, const struct gw_tls_settings *s, struct gw_error *err) GW_MUST_CHECK;
 struct dp_tls_server *dp_tls_server_ref(struct dp_tls_server *s);
+bool dp_tls_server_takes_plain(const struct dp_tls_server *s);   /* HTTP without TLS is allowed as well */
 void dp_tls_server_unref(struct dp_tls_server **s);     /* consumed; NULL is fine */
 
 /*
@@ -25,6 +26,9 @@ void dp_tls_server_unref(struct dp_tls_server **s);     /* consumed; NULL is fin
  * cannot come up, or plain HTTP arrives where TLS is required: then the owner closes.  Not for plain HTTP that is allowed.
  */
 void dp_conn_serve(struct dp_conn *c, struct dp_tls_server *s, void (*ready)(void *arg, const char *text), void *arg);
+
+/* Its handshake has begun and is not over. */
+bool dp_conn_shaking(const struct dp_conn *c);
 
 /* The certificate that the client proved to have, verified against client_ca_pem.  Lives as long as the connection. */
 struct dp_peer_cert {

@@ -9,6 +9,7 @@
 #include "base/str.h"
 #include "http/target.h"
 #include "upstream/balance.h"
+#include "upstream/seats.h"
 
 /* Where a connection can be; dp_up.node is on the list of that name. */
 enum place { UP_IDLE, UP_BUSY, UP_PLACES };
@@ -24,7 +25,8 @@ struct dp_endpoint {
 	struct dp_base_url base;       /* points into url */
 	struct gw_str ca_pem, server_name;   /* owned */
 	bool verify, only_tls13, allow_private;
-	size_t max_connections, max_queue;   /* this loop's share */
+	struct dp_sitter *seats;       /* NULL: the provider bounds nothing */
+	size_t max_queue;              /* this loop's share */
 	struct dp_health *health;
 	struct gw_node on[UP_PLACES];
 	size_t n[UP_PLACES];
@@ -32,7 +34,7 @@ struct dp_endpoint {
 	size_t n_connecting;
 	struct gw_node waiting;        /* asks in the queue */
 	size_t n_waiting;
-	struct dp_deferred later;      /* lends idle connections to waiting asks */
+	struct dp_deferred later;      /* serves waiting asks */
 	bool later_set;
 };
 
@@ -73,6 +75,7 @@ static void endpoint_unref(struct dp_endpoint *e)
 	assert(e->n[UP_IDLE] == 0 && e->n[UP_BUSY] == 0 && e->n_connecting == 0 && e->n_waiting == 0);
 	gw_list_del(&e->node);
 	dp_health_unref(&e->health);
+	dp_seats_leave(&e->seats);
 	e->magic = 0;
 	free(e->url);
 	free(e->identity);
@@ -168,6 +171,33 @@ struct gw_str dp_endpoint_path(const struct dp_endpoint *e) { return e->base.pat
 
 /* ---- connections ---- */
 
+static size_t connections(const struct dp_endpoint *e)
+{
+	return e->n[UP_BUSY] + e->n[UP_IDLE] + e->n_connecting;
+}
+
+/* true: one more may be dialled, and has its seat. */
+static bool take_seat(struct dp_endpoint *e)
+{
+	return connections(e) < DP_POOL_MAX_PER_ENDPOINT && (!e->seats || dp_seat_take(e->seats));
+}
+
+static void serve_later(struct dp_endpoint *e);
+
+/* A connection is no more, or will never be: whoever waits for one may get it. */
+static void give_seat(struct dp_endpoint *e)
+{
+	if (e->seats)
+		dp_seat_give(e->seats);
+	serve_later(e);
+}
+
+static void note_idle(struct dp_endpoint *e)
+{
+	if (e->seats)
+		dp_seat_note_idle(e->seats, e->n[UP_IDLE]);
+}
+
 static void move(struct dp_up *u, enum place from, enum place to)
 {
 	struct dp_endpoint *e = u->at;
@@ -176,6 +206,7 @@ static void move(struct dp_up *u, enum place from, enum place to)
 	e->n[from]--;
 	gw_list_add_head(&e->on[to], &u->node); /* newest first: the rest may grow old and close */
 	e->n[to]++;
+	note_idle(e);
 }
 
 static void up_close(struct dp_up *u, enum place from)
@@ -190,6 +221,8 @@ static void up_close(struct dp_up *u, enum place from)
 	dp_h1_close(&u->parser);
 	u->magic = 0;
 	free(u);
+	note_idle(e);
+	give_seat(e);
 	endpoint_unref(e);
 }
 
@@ -259,6 +292,8 @@ static void on_dialed(void *arg, struct dp_conn *c, enum dp_net_fault fault, con
 		e->n[UP_BUSY]++;
 		e->refs++;
 	}
+	if (!u)
+		give_seat(e);
 	ask_leave(a, &e->n_connecting);
 	if (u)
 		a->ready(a, u);
@@ -287,11 +322,6 @@ static void on_queue_limit(struct dp_timer *t)
 	                                            : "waited too long for a free connection to the provider");
 }
 
-static bool has_room(const struct dp_endpoint *e)
-{
-	return e->n[UP_BUSY] + e->n[UP_IDLE] + e->n_connecting < e->max_connections;
-}
-
 struct dp_up *dp_pool_take(struct dp_want *a, struct dp_endpoint *e)
 {
 	struct dp_up *u;
@@ -307,7 +337,7 @@ struct dp_up *dp_pool_take(struct dp_want *a, struct dp_endpoint *e)
 		return u;
 	a->endpoint = e;
 	e->refs++;
-	if (has_room(e)) {
+	if (take_seat(e)) {
 		start_dial(a, e);
 	} else {
 		a->refused = e->n_waiting >= e->max_queue; /* told in the loop's next turn, like any other failure */
@@ -324,17 +354,16 @@ void dp_want_cancel(struct dp_want *a)
 		return;
 	if (a->dial) {
 		dp_dial_cancel(&a->dial);
+		give_seat(a->endpoint);
 		ask_leave(a, &a->endpoint->n_connecting);
 	} else {
 		ask_leave(a, &a->endpoint->n_waiting);
 	}
 }
 
-static void serve_waiting(struct dp_deferred *d)
+/* The caller holds a reference. */
+static void serve_waiting(struct dp_endpoint *e)
 {
-	struct dp_endpoint *e = GW_CONTAINER(d, struct dp_endpoint, later);
-
-	e->later_set = false;
 	while (!gw_list_empty(&e->waiting)) {
 		struct dp_want *a = GW_CONTAINER(e->waiting.next, struct dp_want, node);
 		struct dp_up *u = take_idle(e);
@@ -342,16 +371,63 @@ static void serve_waiting(struct dp_deferred *d)
 		if (u) {
 			ask_leave(a, &e->n_waiting);
 			a->ready(a, u);
-		} else if (has_room(e)) {
+		} else if (take_seat(e)) {
 			gw_list_del(&a->node);
 			e->n_waiting--;
 			dp_timer_stop(&a->timer);
 			start_dial(a, e);
 		} else {
-			break;
+			return;
 		}
 	}
+	if (e->seats)
+		dp_seat_withdraw(e->seats);
+}
+
+static void on_later(struct dp_deferred *d)
+{
+	struct dp_endpoint *e = GW_CONTAINER(d, struct dp_endpoint, later);
+
+	e->later_set = false;
+	serve_waiting(e);
 	endpoint_unref(e);
+}
+
+/* At the end of the turn, since whoever made room is still up the stack. */
+static void serve_later(struct dp_endpoint *e)
+{
+	if (e->later_set || gw_list_empty(&e->waiting))
+		return;
+	e->later_set = true;
+	e->refs++;
+	dp_loop_defer(e->pool->pools->loop, &e->later, on_later);
+}
+
+static void on_wake(void *arg)
+{
+	struct dp_endpoint *e = arg;
+
+	GW_CHECK(e, DP_ENDPOINT_MAGIC);
+	e->refs++;
+	serve_waiting(e);
+	endpoint_unref(e);
+}
+
+static void on_spare(void *arg)
+{
+	struct dp_endpoint *e = arg;
+
+	GW_CHECK(e, DP_ENDPOINT_MAGIC);
+	if (!gw_list_empty(&e->on[UP_IDLE]))
+		up_close(GW_CONTAINER(e->on[UP_IDLE].prev, struct dp_up, node), UP_IDLE);
+}
+
+static const struct dp_sitter_ops sitter_ops = { .wake = on_wake, .spare = on_spare };
+
+/* Another loop waits for a connection, and it is its turn. */
+static bool is_owed(struct dp_endpoint *e)
+{
+	return e->seats && dp_seat_is_owed(e->seats, !gw_list_empty(&e->waiting));
 }
 
 void dp_up_return(struct dp_up **up, bool clean)
@@ -364,10 +440,10 @@ void dp_up_return(struct dp_up **up, bool clean)
 	*up = NULL;
 	GW_CHECK(u, DP_UP_MAGIC);
 	e = u->at;
-	e->refs++; /* for the deferred call, or for the end of this function */
+	e->refs++; /* for the end of this function */
 	/* Bytes of the request may still be queued when the answer came early: the next one must not stand behind them. */
 	if (clean && dp_conn_queued(u->conn) == 0 && e->named && !e->pool->pools->draining && !dp_net_is_tight() &&
-	    e->n[UP_IDLE] < DP_POOL_MAX_IDLE) {
+	    e->n[UP_IDLE] < DP_POOL_MAX_IDLE && !is_owed(e)) {
 		dp_h1_next(u->parser);
 		move(u, UP_BUSY, UP_IDLE);
 		dp_conn_bind(u->conn, &idle_ops, u);
@@ -376,12 +452,8 @@ void dp_up_return(struct dp_up **up, bool clean)
 	} else {
 		up_close(u, UP_BUSY);
 	}
-	if (!gw_list_empty(&e->waiting) && !e->later_set) {
-		e->later_set = true;
-		dp_loop_defer(e->pool->pools->loop, &e->later, serve_waiting);
-	} else {
-		endpoint_unref(e);
-	}
+	serve_later(e);
+	endpoint_unref(e);
 }
 
 /* ---- pools ---- */
@@ -410,15 +482,27 @@ static void forget(struct dp_endpoint *e)
 	endpoint_unref(e);
 }
 
-/* This loop's share of the provider's limits, rounded up: what one loop has free another cannot lend. */
+/* Connections are counted over all loops; of the queue each loop has its share, rounded up. */
 static void set_limits(struct dp_endpoint *e, const struct gw_provider *pr)
 {
 	size_t loops = e->pool->pools->loops, most = (size_t)pr->pool.max_connections;
+	struct gw_buf server;
 
-	e->max_connections = most ? (most + loops - 1) / loops : DP_POOL_MAX_PER_ENDPOINT;
-	if (e->max_connections > DP_POOL_MAX_PER_ENDPOINT)
-		e->max_connections = DP_POOL_MAX_PER_ENDPOINT;
 	e->max_queue = ((size_t)pr->pool.max_queue + loops - 1) / loops;
+	if (!most) {
+		dp_seats_leave(&e->seats);
+		serve_later(e);
+		return;
+	}
+	if (e->seats) {
+		dp_seats_limit(e->seats, most);
+		return;
+	}
+	gw_buf_init(&server, 65536);
+	gw_buf_printf(&server, "%.*s %s", GW_FMT(pr->name), e->identity);
+	e->seats = dp_seats_join(gw_buf_str(&server), e->pool->pools->loop, most, connections(e), &sitter_ops, e);
+	note_idle(e);
+	gw_buf_fini(&server);
 }
 
 static void bind(struct dp_pool *p, const struct gw_provider *pr)

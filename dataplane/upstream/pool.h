@@ -38,7 +38,7 @@ struct dp_up {                         /* a connection; `conn`, `parser` and `re
 	struct dp_timer idle;
 };
 
-/* `loops`: how many share the worker's limits. */
+/* `loops`: how many share the limits of queues.  Limits of connections are counted over all of them (seats.h). */
 struct dp_pools *dp_pools_open(struct dp_loop *l, size_t loops);
 void dp_pools_close(struct dp_pools **p);            /* on the loop; nothing may be lent out any more */
 void dp_pools_drain(struct dp_pools *p);             /* close idle connections now, and the others when they return */

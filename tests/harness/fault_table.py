@@ -71,7 +71,7 @@ EXPECTED = {
     "529": failed(529),
     "200 html": failed(502),
     "204": failed(502),
-    "302": returned(502),
+    "302": failed(502),
     "101": failed(502),
     "shorter than said": (*broken()[:2], *failed(502)[2:]),
     "longer than said": WHOLE,

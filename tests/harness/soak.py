@@ -148,7 +148,7 @@ def run(seconds, callers=6, say=print):
             if early is None and time.monotonic() - began > min(60.0, seconds / 3):
                 early = rss(worker)
         crowd.stop()
-        finish(gateway, upstreams, crowd, worker, at_rest, early, say)
+        finish(gateway, upstreams, crowd, worker, at_rest, early, seconds >= 300, say)
         assert set(gateway.stop().values()) <= {0}
         assert not [line for daemon in gateway.daemons for line in daemon.complaints()], gateway.logs()[-4000:]
     finally:
@@ -157,7 +157,7 @@ def run(seconds, callers=6, say=print):
         gateway.clean()
 
 
-def finish(gateway, upstreams, crowd, worker, at_rest, early, say):
+def finish(gateway, upstreams, crowd, worker, at_rest, early, long, say):
     wait_until(lambda: gateway.metrics().get("tidegate_requests_in_flight") == 0, 30, "nothing in flight")
     sent = crowd.seen["sent"]
     query = "usage?group_by=route&consumer=soak"
@@ -174,7 +174,8 @@ def finish(gateway, upstreams, crowd, worker, at_rest, early, say):
     assert busy == 0 and gauges.get("tidegate_client_connections") == 0, gauges
     assert gauges.get("tidegate_usage_dropped_total", 0) == 0
     wait_until(lambda: len(gateway.fds(worker)) <= at_rest + idle + 4, 10, "descriptors as before")
-    assert late <= early * 1.1 + (4 << 20), "memory: %d after the first part, %d at the end" % (early, late)
+    slack = 0 if long else 4 << 20              # an allocator that has not yet seen everything
+    assert late <= early * 1.1 + slack, "memory: %d after the first part, %d at the end" % (early, late)
     assert crowd.seen["200"] > sent * 0.9
 
 

@@ -1,9 +1,11 @@
 """Pools of servers: faithful hashing, limits and queues, active checks, drain after the client left."""
 import json
+import socket
 import threading
 
 import pytest
 
+from harness.callers import Callers
 from harness.waiting import wait_until
 from harness.worker import Upstream, Worker, answer_plainly, chunk, completion, config, request
 
@@ -100,6 +102,77 @@ def test_max_connections_queue_and_the_queue_timeout(rig):
     assert waiting.answer()[0] in (200, 503)
     assert worker.talk().send(request()).answer()[0] == 200, "a full pool is no sickness of the server"
     assert len(server.wires) == 2
+
+
+def test_a_limit_of_one_is_one_over_all_loops(rig):
+    """The count is the worker's. No loop exceeds it, and none waits behind another that is never idle."""
+    lock, now, most = threading.Lock(), [0], [0]
+
+    def script(wire):
+        while True:
+            wire.request()
+            with lock:
+                now[0] += 1
+                most[0] = max(most[0], now[0])
+            with lock:
+                now[0] -= 1
+            wire.json()
+    worker, server = rig(script, loops=2, provider={"pool": {"max_connections": 1, "max_queue": 100}, "timeouts": {"queue": "20s"}})
+    callers = Callers(worker.port, 8, keep=True)       # spread over the loops by the kernel, each busy without a pause
+    wait_until(lambda: min(callers.each) >= 25, 40, "every one of them being served; so far %r" % (callers.each,))
+    assert callers.stop().wrong == []
+    assert most[0] == 1, "%d requests at a time" % most[0]
+    assert worker.talk(20).send(request()).answer()[0] == 200 and worker.metric("tidegate_upstream_connections") == 1
+
+
+def test_an_idle_connection_makes_room_for_another_loop(rig):
+    worker, server = rig(answer_plainly, loops=2, provider={"pool": {"max_connections": 1, "max_queue": 100}, "timeouts": {"queue": "20s"}})
+    for _ in range(40):                                # each on a connection of its own, so on either loop
+        assert worker.talk(20).send(request()).answer()[0] == 200
+    assert worker.metric("tidegate_upstream_connections") == 1
+    worker.change(config(server, provider={"pool": {"max_connections": 3}}))
+    worker.change(config(server))
+    worker.change(config(server, provider={"pool": {"max_connections": 1}}))
+    assert worker.talk(20).send(request()).answer()[0] == 200
+
+
+@pytest.mark.parametrize("how", ["it fails", "its client leaves"])
+def test_who_waits_is_served_when_a_dial_comes_to_nothing(rig, how):
+    """One connection is allowed and being made; it never will be. The next one is tried at once, not when its time in the queue is over."""
+    full = socket.create_server(("127.0.0.1", 0), backlog=0)
+    plug = [socket.socket() for _ in range(4)]
+    for raw in plug:                                   # a full accept queue: the kernel answers no SYN any more
+        raw.setblocking(False)
+        raw.connect_ex(full.getsockname())
+    server = Upstream(answer_plainly)
+    limits = {"pool": {"max_connections": 1}, "timeouts": {"connect": "1s" if how == "it fails" else "60s", "queue": "60s"}}
+    objects = config(server, provider=limits)
+    objects["providers"]["p0"]["base_url"] = "http://127.0.0.1:%d/v1" % full.getsockname()[1]
+    worker, _ = rig(server)
+    worker.change(objects)
+    first = worker.talk(20).send(request())
+    wait_until(lambda: len(dialling(full, plug)) == 1, 5, "the first to connect")
+    dialled, second = dialling(full, plug), worker.talk(20).send(request())
+    wait_until(lambda: worker.metric("tidegate_requests_in_flight") == 2, 5, "the second to wait")
+    assert dialling(full, plug) == dialled
+    if how == "its client leaves":
+        first.reset()
+    else:
+        assert first.answer()[0] == 504
+    wait_until(lambda: len(dialling(full, plug)) == 1 and dialling(full, plug) != dialled, 5, "the second to connect")
+    second.reset()
+    worker.idle()
+    for raw in (full, *plug):
+        raw.close()
+
+
+def dialling(server, others):
+    """Local ports of sockets that wait for an answer to their SYN from `server`."""
+    known = {raw.getsockname()[1] for raw in others}
+    with open("/proc/net/tcp") as table:
+        rows = [line.split() for line in table][1:]
+    ports = {int(row[1].rpartition(":")[2], 16) for row in rows if row[3] == "02" and int(row[2].rpartition(":")[2], 16) == server.getsockname()[1]}
+    return ports - known
 
 
 def test_a_full_pool_goes_to_the_fallback(rig):

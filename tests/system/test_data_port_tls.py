@@ -70,6 +70,31 @@ def test_a_certificate_is_replaced_while_connections_live(house, tmp_path):
             house.ask(key)
 
 
+def test_no_room_is_said_in_the_clients_own_words(house):
+    """At the limit of connections: 503 to who speaks plain HTTP, TLS's alert to who speaks TLS, nothing to who may not speak plainly."""
+    house.tls()
+    door = ("127.0.0.1", house.data_port)
+    try:
+        house.admin.patch("settings", {"data_plane": {"max_connections": 1}})
+        house.wait_served()
+        held = socket.create_connection(door)
+        for mode in ("optional", "required"):
+            house.tls(mode=mode)
+            with socket.create_connection(door, timeout=10) as raw, pytest.raises(ssl.SSLError) as told:
+                ssl.create_default_context(cafile=house.authority.file).wrap_socket(raw, server_hostname="127.0.0.1")
+            assert "INTERNAL_ERROR" in told.value.reason, told.value
+            with socket.create_connection(door, timeout=10) as raw:
+                raw.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+                heard = b"".join(iter(lambda: raw.recv(4096), b""))
+            assert heard.startswith(b"HTTP/1.1 503 ") and b"retry-after: 1" in heard if mode == "optional" else heard == b""
+            with socket.create_connection(door, timeout=10) as raw:
+                assert raw.recv(1) == b"", "who says nothing is closed within a second or so"
+        held.close()
+    finally:
+        house.admin.put("settings", {})
+        house.wait_served()
+
+
 def shown(house, server_name, **versions):
     context = ssl.create_default_context(cafile=house.authority.file)
     context.check_hostname = False

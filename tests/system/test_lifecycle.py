@@ -10,51 +10,11 @@ import subprocess
 import threading
 import time
 
+from harness.callers import Callers
 from harness.daemon import bin_dir
 from harness.rawhttp import Talk, exchange
 from harness.waiting import wait_until
 from harness.worker import Upstream, Worker, answer_as_asked, answer_plainly, chunk, config, request
-
-
-class Callers:
-    """Threads that ask, each on a new connection every time or on one that it keeps, until told to stop. What went wrong is kept."""
-
-    def __init__(self, port, n, keep=False):
-        self.port, self.keep, self.done, self.wrong, self.stop_asked = port, keep, 0, [], threading.Event()
-        self.threads = [threading.Thread(target=self._run, daemon=True) for _ in range(n)]
-        for thread in self.threads:
-            thread.start()
-
-    def _ask(self, talk):
-        status, headers, body = talk.send(request()).answer()
-        if status != 200 or json.loads(body)["choices"][0]["message"]["content"] != "hello":
-            self.wrong.append((status, body[:200]))
-        self.done += 1
-        return headers.get("connection") == "close"
-
-    def _run(self):
-        talk = None
-        while not self.stop_asked.is_set():
-            try:
-                talk = talk or Talk(self.port, 20)
-                over = self._ask(talk)
-            except OSError as error:
-                # An idle connection may be closed at any time (RFC 9112 9.3.1): a client asks again on a new one, once.
-                if self.keep and talk is not None and not isinstance(error, TimeoutError) and not talk.rest:
-                    talk = None
-                    continue
-                self.wrong.append(repr(error))
-                over = True
-            if over or not self.keep:
-                if talk:
-                    talk.close()
-                talk = None
-
-    def stop(self):
-        self.stop_asked.set()
-        for thread in self.threads:
-            thread.join(30)
-        return self
 
 
 def stream_all(port, n):
@@ -107,6 +67,38 @@ def test_a_successor_takes_over_under_200_streams(tmp_path):
     assert fresh.stop().wrong == [] and kept.stop().wrong == [] and kept.done > 10
     second.idle()
     second.stop()
+    upstream.close()
+
+
+def test_half_a_request_is_heard_out(tmp_path):
+    """Whoever has begun to speak when the worker is told to go gets an answer, and then a closed connection; for as long as heads may take."""
+    upstream = Upstream(answer_plainly)
+    worker = Worker(tmp_path, config(upstream, data_plane={"header_timeout": "8s"}))
+    whole = request()
+    begun, between, silent = worker.talk(30).send(whole[:40]), worker.talk(30), worker.talk(30)
+    assert between.send(whole).answer()[0] == 200
+    between.send(whole[:1])                              # half of the second request on a connection
+    wait_until(lambda: worker.metric("tidegate_client_connections") == 3, 10, "all being there")
+    assert worker.talk().send(whole).answer()[0] == 200, "and what they said having been read"
+    worker.daemon.send(signal.SIGTERM)
+    assert silent.closed(), "who has said nothing is let go"
+    assert worker.daemon.running, "while it waits for the others"
+    for talk, rest in ((begun, whole[40:]), (between, whole[1:])):
+        status, headers, _ = talk.send(rest).answer()
+        assert status == 200 and headers["connection"] == "close" and talk.closed()
+    assert worker.daemon.process.wait(10) == 0 and not worker.daemon.complaints()
+    assert len(upstream.requests) == 4
+    upstream.close()
+
+
+def test_half_a_request_does_not_hold_a_worker_for_ever(tmp_path):
+    upstream = Upstream(answer_plainly)
+    worker = Worker(tmp_path, config(upstream, data_plane={"header_timeout": "1s"}))
+    begun = worker.talk(30).send(request()[:40])
+    assert worker.talk().send(request()).answer()[0] == 200
+    worker.daemon.send(signal.SIGTERM)
+    assert begun.answer()[0] == 408 and begun.closed()
+    assert worker.daemon.process.wait(10) == 0 and not worker.daemon.complaints()
     upstream.close()
 
 

@@ -38,6 +38,8 @@ static void on_end(void *arg, enum dp_net_end how)
 
 static const struct dp_conn_ops ops = { .on_read = on_read, .on_end = on_end };
 
+static const struct dp_listener_ops door = { .on_client = on_client };
+
 static struct dp_loop *open_loop(void)
 {
 	dp_net_setup();
@@ -55,7 +57,7 @@ static int meet(struct dp_loop *l)
 
 	taken = NULL;
 	ck_assert(dp_listen_parse(GW_STR("127.0.0.1:0"), &at, "--listen", &err) == GW_OK);
-	ck_assert_msg(dp_listener_open(&listener, l, &at, false, on_client, NULL, &bound, &err) == GW_OK, "%s", err.text);
+	ck_assert_msg(dp_listener_open(&listener, l, &at, false, &door, NULL, &bound, &err) == GW_OK, "%s", err.text);
 	sin.sin_port = htons(bound.port);
 	ck_assert_int_eq(connect(fd, (struct sockaddr *)&sin, sizeof sin), 0);
 	while (!taken)
