@@ -9,31 +9,44 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "addr_class.h"
 #include "base/str.h"
 
 #define MAX_ANSWER 65536
 #define CONNECT_MS 5000L
 
-struct call { bool allow_private; const char *why; struct gw_buf *answer; struct gw_str rest; };
+/* `why`: what the guard said about the last address it refused; `dialled`: it let one pass, so the outcome is the network's. */
+struct call { bool allow_private, dialled; const char *why; struct gw_buf *answer; struct gw_str rest; };
 
 void cp_notify_setup(void)
 {
 	curl_global_init(CURL_GLOBAL_DEFAULT);
 }
 
-/* The guard sees what the name resolved to, at the moment at which it is dialled. */
+static const char *guard(const uint8_t *ip, bool v6, bool allow_private)
+{
+	switch (gw_guard_judge(ip, v6)) {
+	case GW_GUARD_PUBLIC: return NULL;
+	case GW_GUARD_PRIVATE: return allow_private ? NULL : "it is a loopback or private address, which this channel does not allow";
+	default: return "it is an address that is never dialled (link-local, metadata or reserved)";
+	}
+}
+
+/* The guard sees what the name resolved to, at the moment at which it is dialled.  A name may have several addresses. */
 static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *a)
 {
 	struct call *c = arg;
+	const char *why = "it is neither an IPv4 nor an IPv6 address";
 	(void)purpose;
 	if (a->family == AF_INET)
-		c->why = cp_guard((const uint8_t *)&((const struct sockaddr_in *)(const void *)&a->addr)->sin_addr, false, c->allow_private);
+		why = guard((const uint8_t *)&((const struct sockaddr_in *)(const void *)&a->addr)->sin_addr, false, c->allow_private);
 	else if (a->family == AF_INET6)
-		c->why = cp_guard((const uint8_t *)&((const struct sockaddr_in6 *)(const void *)&a->addr)->sin6_addr, true, c->allow_private);
-	else
-		c->why = "it is neither an IPv4 nor an IPv6 address";
-	if (c->why)
+		why = guard((const uint8_t *)&((const struct sockaddr_in6 *)(const void *)&a->addr)->sin6_addr, true, c->allow_private);
+	if (why) {
+		c->why = why;
 		return CURL_SOCKET_BAD;
+	}
+	c->dialled = true;
 	return socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
 }
 
@@ -76,16 +89,20 @@ static CURL *new_handle(struct call *c, struct gw_str ca_pem, int64_t limit_ms)
 	return h;
 }
 
+/* Refused by the guard is only what had no other address; a time that ran out is called that. */
 static enum gw_rc perform(CURL *h, const struct call *c, struct gw_error *err)
 {
 	CURLcode code = curl_easy_perform(h);
+	const char *also = c->why ? "; another address of it was not dialled" : "";
 	if (code == CURLE_OK)
 		return GW_OK;
-	if (c->why)
+	if (c->why && !c->dialled)
 		return gw_fail(err, GW_DENIED, NULL, "the address was not dialled: %s", c->why);
 	if (code == CURLE_LOGIN_DENIED)
 		return gw_fail(err, GW_INVALID, NULL, "the mail server refused the user name or the password");
-	return gw_fail(err, GW_IO, NULL, "it could not be reached: %s", curl_easy_strerror(code));
+	if (code == CURLE_OPERATION_TIMEDOUT)
+		return gw_fail(err, GW_IO, NULL, "it did not answer in time%s", also);
+	return gw_fail(err, GW_IO, NULL, "it could not be reached: %s%s", curl_easy_strerror(code), also);
 }
 
 enum gw_rc cp_http_post(const struct cp_post *p, long *status, struct gw_buf *answer, struct gw_error *err)

@@ -55,9 +55,6 @@ enum gw_rc cp_notify(const struct cp_channel *c, const struct cp_notice *n, int6
 
 /* ---- this folder's own ---- */
 
-/* May it be dialled?  `v6` says which of the forms `ip` has.  NULL: yes; else why not. */
-const char *cp_guard(const uint8_t *ip, bool v6, bool allow_private);
-
 struct cp_post {
 	const char *url;
 	struct gw_str body;

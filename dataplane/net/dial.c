@@ -154,11 +154,11 @@ static void on_connect(uv_connect_t *req, int status)
 
 static bool permitted(struct dp_dial *d, const struct dp_addr *a)
 {
-	enum dp_guard g = dp_guard_judge(a);
+	enum gw_guard g = dp_guard_judge(a);
 
-	if (g == DP_GUARD_PUBLIC || (g == DP_GUARD_PRIVATE && d->allow_private))
+	if (g == GW_GUARD_PUBLIC || (g == GW_GUARD_PRIVATE && d->allow_private))
 		return true;
-	note(d, DP_NET_FAULT_BLOCKED, "refused to dial", g == DP_GUARD_PRIVATE ?
+	note(d, DP_NET_FAULT_BLOCKED, "refused to dial", g == GW_GUARD_PRIVATE ?
 	     "loopback and private addresses are not allowed for this provider" :
 	     "metadata, link-local and reserved addresses are never dialled");
 	return false;

@@ -1,4 +1,4 @@
-/* guard.c - address classes, by RFC 6890 and its successors in the IANA special-purpose registries. */
+/* guard.c - addresses as text, and networks; what may be dialled is told by proto/addr_class.c. */
 #include "net/guard.h"
 
 #include <arpa/inet.h>
@@ -7,46 +7,6 @@
 #include "base/buf.h"
 #include "base/str.h"
 
-struct range { uint8_t ip[16]; uint8_t bits; enum dp_guard is; };
-
-static const struct range v4_ranges[] = {
-	{ { 0 }, 8, DP_GUARD_NEVER },                  /* "this network" */
-	{ { 10 }, 8, DP_GUARD_PRIVATE },
-	{ { 100, 100, 100, 200 }, 32, DP_GUARD_NEVER },/* metadata of Alibaba Cloud */
-	{ { 100, 64 }, 10, DP_GUARD_PRIVATE },         /* carrier NAT */
-	{ { 127 }, 8, DP_GUARD_PRIVATE },
-	{ { 168, 63, 129, 16 }, 32, DP_GUARD_NEVER },  /* metadata of Azure */
-	{ { 169, 254 }, 16, DP_GUARD_NEVER },          /* link-local, metadata of nearly everybody */
-	{ { 172, 16 }, 12, DP_GUARD_PRIVATE },
-	{ { 192, 0, 0 }, 24, DP_GUARD_NEVER },         /* protocol assignments, metadata of Oracle */
-	{ { 192, 168 }, 16, DP_GUARD_PRIVATE },
-	{ { 198, 18 }, 15, DP_GUARD_PRIVATE },         /* benchmarks */
-	{ { 224 }, 4, DP_GUARD_NEVER },                /* multicast */
-	{ { 240 }, 4, DP_GUARD_NEVER },                /* reserved, broadcast */
-};
-
-static const struct range v6_ranges[] = {
-	{ { [15] = 1 }, 128, DP_GUARD_PRIVATE },       /* ::1 */
-	{ { 0xfd, 0x00, 0x0e, 0xc2, [14] = 0x02, [15] = 0x54 }, 128, DP_GUARD_NEVER }, /* metadata of AWS */
-	{ { 0xfc }, 7, DP_GUARD_PRIVATE },
-	{ { 0xfe, 0x80 }, 10, DP_GUARD_NEVER },        /* link-local */
-	{ { 0xfe, 0xc0 }, 10, DP_GUARD_PRIVATE },      /* site-local, deprecated */
-	{ { 0xff }, 8, DP_GUARD_NEVER },               /* multicast */
-	{ { 0x01, 0x00 }, 64, DP_GUARD_NEVER },        /* discard only */
-	{ { 0x20, 0x01, 0x0d, 0xb8 }, 32, DP_GUARD_NEVER }, /* documentation */
-};
-
-/* IPv6 prefixes behind which an IPv4 address stands, and at which byte. */
-static const struct { uint8_t prefix[12]; uint8_t bytes, at; bool inverted; } carriers[] = {
-	{ { [10] = 0xff, [11] = 0xff }, 12, 12, false },     /* ::ffff:a.b.c.d */
-	{ { [8] = 0xff, [9] = 0xff }, 12, 12, false },       /* ::ffff:0:a.b.c.d (SIIT) */
-	{ { 0 }, 12, 12, false },                            /* ::a.b.c.d, and :: itself */
-	{ { 0x00, 0x64, 0xff, 0x9b }, 12, 12, false },       /* NAT64 */
-	{ { 0x00, 0x64, 0xff, 0x9b, 0x00, 0x01 }, 6, 12, false }, /* NAT64 local use, /96 form */
-	{ { 0x20, 0x02 }, 2, 2, false },                     /* 6to4 */
-	{ { 0x20, 0x01, 0x00, 0x00 }, 4, 12, true },         /* Teredo: the client's address, inverted */
-};
-
 static bool prefix_is(const uint8_t *ip, const uint8_t *want, unsigned bits)
 {
 	unsigned whole = bits / 8, rest = bits % 8;
@@ -54,39 +14,6 @@ static bool prefix_is(const uint8_t *ip, const uint8_t *want, unsigned bits)
 	if (memcmp(ip, want, whole) != 0)
 		return false;
 	return rest == 0 || ((ip[whole] ^ want[whole]) & (uint8_t)(0xff << (8 - rest))) == 0;
-}
-
-static enum dp_guard judge_in(const struct range *r, size_t n, const uint8_t *ip)
-{
-	for (size_t i = 0; i < n; i++) {
-		if (prefix_is(ip, r[i].ip, r[i].bits))
-			return r[i].is;
-	}
-	return DP_GUARD_PUBLIC;
-}
-
-enum dp_guard dp_guard_judge(const struct dp_addr *a)
-{
-	enum dp_guard worst;
-
-	if (!a->v6)
-		return judge_in(v4_ranges, GW_COUNT(v4_ranges), a->ip);
-	worst = judge_in(v6_ranges, GW_COUNT(v6_ranges), a->ip);
-	if (worst != DP_GUARD_PUBLIC) /* ::1 also looks like ::0.0.0.1, which would be worse than it is */
-		return worst;
-	for (size_t i = 0; i < GW_COUNT(carriers); i++) {
-		uint8_t v4[4];
-		enum dp_guard g;
-
-		if (memcmp(a->ip, carriers[i].prefix, carriers[i].bytes) != 0)
-			continue;
-		for (size_t k = 0; k < 4; k++)
-			v4[k] = carriers[i].inverted ? (uint8_t)~a->ip[carriers[i].at + k] : a->ip[carriers[i].at + k];
-		g = judge_in(v4_ranges, GW_COUNT(v4_ranges), v4);
-		if (g > worst)
-			worst = g;
-	}
-	return worst;
 }
 
 bool dp_addr_parse(struct gw_str text, uint16_t port, struct dp_addr *out)

@@ -3,18 +3,13 @@
  *
  * Names are never judged, only what they resolved to, and the very address that was judged is then dialled, so a
  * name that changes its mind between two lookups gains nothing.  Every spelling that carries an IPv4 address inside
- * an IPv6 one (mapped, compatible, NAT64, 6to4, Teredo) is judged as the IPv4 address as well.
+ * an IPv6 one (mapped, compatible, NAT64, 6to4, Teredo) is judged as the IPv4 address as well.  The classes are those of
+ * proto/addr_class.h, shared with what the control plane dials.
  */
 #ifndef DP_NET_GUARD_H
 #define DP_NET_GUARD_H
 
-#include "base/gw.h"
-
-enum dp_guard {
-	DP_GUARD_PUBLIC,    /* may be dialled */
-	DP_GUARD_PRIVATE,   /* loopback, RFC 1918, ULA, carrier NAT…: only where the operator allowed it */
-	DP_GUARD_NEVER,     /* metadata, link-local, unspecified, multicast, broadcast, reserved */
-};
+#include "addr_class.h"
 
 struct dp_addr {
 	uint8_t ip[16];     /* the first 4 bytes for v4 */
@@ -23,7 +18,10 @@ struct dp_addr {
 };
 
 /* Pure. */
-enum dp_guard dp_guard_judge(const struct dp_addr *a);
+static inline enum gw_guard dp_guard_judge(const struct dp_addr *a)
+{
+	return gw_guard_judge(a->ip, a->v6);
+}
 /* "127.0.0.1", "::1", without brackets or zone.  Only the canonical dotted quad: no octal, hex or short forms. */
 bool dp_addr_parse(struct gw_str text, uint16_t port, struct dp_addr *out);
 #define DP_ADDR_TEXT 64
