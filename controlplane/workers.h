@@ -9,12 +9,14 @@
 
 #include "base/arena.h"
 #include "base/gw.h"
+#include "field.h"
 #include "json.h"
 
 /* A worker as the channel sees it now.  Texts are arena. */
 struct cp_node_live {
 	struct gw_str id, name, version, address, listen; /* listen: "0.0.0.0:8080" */
 	struct gw_str last_error;        /* last nack; absent: none */
+	struct gw_strv providers_out;    /* of which it can use no key or no server now */
 	bool draining;
 	uint64_t revision;               /* served; 0: none yet */
 	int64_t last_seen_ms, started_at_ms, requests, in_flight;

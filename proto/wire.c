@@ -80,6 +80,7 @@ static const struct member members[] = {
 	M(HEARTBEAT, "connections", INT, false, connections),
 	M(HEARTBEAT, "rss_bytes", INT, false, rss_bytes),
 	M(HEARTBEAT, "usage_dropped", INT, false, usage_dropped),
+	M(HEARTBEAT, "providers_out", ARRAY, false, items),
 	M(USAGE, "boot_id", TEXT, true, boot_id),
 	M(USAGE, "records", ARRAY, true, records),
 	M(USAGE_ACK, "boot_id", TEXT, true, boot_id),

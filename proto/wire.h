@@ -15,7 +15,8 @@
  *   ack    {revision,digest,state,apply_ms,unknown}           usage_ack {boot_id,seq}
  *   nack   {revision,path,text}                               call  {id,op,args}   op: provider_test provider_models
  *   heartbeat {revision,state,in_flight,requests,errors,                           provider_health drain
- *           connections,rss_bytes,usage_dropped}              bye   {reason}
+ *           connections,rss_bytes,usage_dropped,              bye   {reason}
+ *           providers_out:[name,…]}   of which no key or no server can be used, as of the last cut of series
  *   usage  {boot_id,records:[…]}   seq inside each record
  *   result {id,ok,result|error:{code,text}}
  *   bye    {reason}                                          series_ack {boot_id,seq}
@@ -64,6 +65,7 @@
 #define GW_WIRE_PATH         "/channel"
 #define GW_WIRE_MAX_TEXT     (4u << 20)
 #define GW_WIRE_USAGE_BATCH  500
+#define GW_WIRE_PROVIDERS_OUT 100
 
 #define GW_WIRE_TABLE(X)                                                                               \
 	X(HELLO, "hello") X(WELCOME, "welcome") X(SNAPSHOT, "snapshot") X(ACK, "ack") X(NACK, "nack")  \

@@ -1,4 +1,4 @@
-/* alerts.c - cases that begin and end, and the queue of messages. */
+/* alerts.c - looking: cases that begin, go on and end. */
 #include "alerts/alerts.h"
 
 #include <pthread.h>
@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "alerts/sender.h"
 #include "base/log.h"
 #include "base/map.h"
 #include "base/str.h"
@@ -15,174 +16,32 @@
 
 #define EVERY_MS    10000
 #define AFTER_MS    3000                     /* the workers' figures come at the tens of the clock */
+#define SETTLE_MS   60000                    /* so long after the start workers may still be on their way back */
 #define MAX_CASES   2000
-#define MAX_QUEUE   500
-#define MAX_TRIES   5
-#define SEND_MS     10000
 #define KEEP_MS     (90LL * 24 * 3600 * 1000)
 #define TRIM_EVERY  360                      /* looks */
 
 /* One rule broken for one object.  pending until `since` is old enough; open with an event. */
 struct state {
 	struct gw_node on;
-	char *rule, *object, *severity, *description;
-	int64_t since_ms, event, started_ms, told_ms;
-	bool seen, silenced, told;
-};
-
-struct message {
-	struct gw_node on;
-	struct gw_arena *a;                      /* it stands in it */
-	struct gw_str channel;
-	struct cp_notice n;
-	int64_t event, due_ms;
-	unsigned tries;
+	char *rule, *object, *severity;
+	int64_t since_ms, event, told_ms;        /* told_ms 0: nobody was */
+	bool seen, silenced;
 };
 
 struct cp_alerts {
 	struct cp_alerts_options o;
-	pthread_t looker, sender;
-	pthread_mutex_t lock;                    /* guards the queue and `stop` */
+	struct cp_sender *sender;
+	pthread_t looker;
+	pthread_mutex_t lock;                    /* guards `stop` */
 	pthread_cond_t wake;
-	struct gw_node states;                   /* the looker's alone */
+	struct gw_node states;                   /* from here on the looker's alone */
 	size_t n_states;
-	struct gw_node queue;
-	size_t n_queue;
+	int64_t began_ms;                        /* monotonic */
+	bool settled, crowded;
 	bool stop;
-	_Atomic int64_t firing[3], sent[CP_CHANNEL_TYPES][2];
+	_Atomic int64_t firing[3];
 };
-
-/* ---- the queue ---- */
-
-static void free_message(struct message *m)
-{
-	struct gw_arena *a = m->a;
-	gw_arena_close(&a);
-}
-
-static void enqueue(struct cp_alerts *x, struct gw_str channel, const struct state *s, const char *word, struct gw_str text, double value,
-    int64_t ended_ms)
-{
-	struct gw_arena *a = gw_arena_open(0);
-	struct message *m = gw_arena_alloc(a, sizeof *m);
-	*m = (struct message){ .a = a, .channel = gw_arena_copy(a, channel), .event = s->event, .n = { .rule = gw_arena_copy(a, gw_str_c(s->rule)),
-		.object = gw_arena_copy(a, gw_str_c(s->object)), .severity = gw_arena_copy(a, gw_str_c(s->severity)),
-		.description = gw_arena_copy(a, gw_str_c(s->description)), .state = word, .text = gw_arena_copy(a, text), .value = value,
-		.started_at_ms = s->started_ms, .ended_at_ms = ended_ms, .id = gw_arena_printf(a, "%lld", (long long)s->event) } };
-	pthread_mutex_lock(&x->lock);
-	bool fits = x->n_queue < MAX_QUEUE;
-	if (fits) {
-		gw_list_add_tail(&x->queue, &m->on);
-		x->n_queue++;
-		pthread_cond_broadcast(&x->wake);
-	}
-	pthread_mutex_unlock(&x->lock);
-	if (fits)
-		return;
-	gw_log(GW_LOG_ERROR, "alert", gw_str_c(s->rule), "too many messages wait, this one is not sent", "channel=%.*s", GW_FMT(channel));
-	free_message(m);
-}
-
-static void tell(struct cp_alerts *x, const struct cp_rule *r, struct state *s, const char *word, struct gw_str text, double value,
-    int64_t now_ms)
-{
-	s->told_ms = now_ms;
-	s->told = true;
-	for (size_t i = 0; i < r->channels.n; i++)
-		enqueue(x, r->channels.v[i], s, word, text, value, strcmp(word, "resolved") == 0 ? now_ms : 0);
-}
-
-static enum gw_rc deliver(struct cp_alerts *x, const struct message *m, bool *gone, struct gw_error *err)
-{
-	struct gw_arena *a = gw_arena_open(0);
-	struct cp_txn *t = NULL;
-	struct cp_channel c;
-	bool enabled = false;
-	enum gw_rc rc = cp_txn_begin(&t, x->o.store, err);
-	if (rc == GW_OK)
-		rc = cp_channel_read(&c, t, x->o.keys, m->channel, a, &enabled, err);
-	cp_txn_end(&t);
-	*gone = rc == GW_NOTFOUND || (rc == GW_OK && !enabled);
-	if (rc == GW_OK && enabled) {
-		rc = cp_notify(&c, &m->n, gw_now_ms(), SEND_MS, err);
-		atomic_fetch_add(&x->sent[c.type][rc == GW_OK], 1);
-	}
-	gw_arena_close(&a);
-	return rc;
-}
-
-/* true: done with it. */
-static bool try_once(struct cp_alerts *x, struct message *m)
-{
-	static const int64_t pauses[MAX_TRIES] = { 2000, 10000, 30000, 120000, 0 };
-	struct gw_error err = { 0 };
-	bool gone = false;
-	enum gw_rc rc = deliver(x, m, &gone, &err);
-	m->tries++;
-	if (rc != GW_OK && !gone && rc != GW_DENIED && m->tries < MAX_TRIES) {
-		m->due_ms = gw_mono_ms() + pauses[m->tries - 1];
-		return false;
-	}
-	if (rc != GW_OK)
-		gw_log(GW_LOG_WARN, "alert", m->n.rule, "nobody was told", "channel=%.*s tries=%u %s", GW_FMT(m->channel), m->tries, err.text);
-	struct cp_delivery d = { .event = m->event, .at_ms = gw_now_ms(), .tries = m->tries, .channel = m->channel, .state = gw_str_c(m->n.state),
-		.detail = rc != GW_OK ? gw_str_c(err.text) : gone ? GW_STR("the channel is switched off") : GW_STR(""), .ok = rc == GW_OK && !gone };
-	if (cp_delivery_add(x->o.store, &d, &err) != GW_OK)
-		gw_log(GW_LOG_WARN, "alert", m->n.rule, "delivery not recorded", "%s", err.text);
-	return true;
-}
-
-/* The first that is due; *wait_ms is when the next one will be. */
-static struct message *next_due(struct cp_alerts *x, int64_t *wait_ms)
-{
-	int64_t now = gw_mono_ms();
-	*wait_ms = 60000;
-	for (struct gw_node *n = x->queue.next; n != &x->queue; n = n->next) {
-		struct message *m = GW_CONTAINER(n, struct message, on);
-		if (m->due_ms <= now)
-			return m;
-		if (m->due_ms - now < *wait_ms)
-			*wait_ms = m->due_ms - now;
-	}
-	return NULL;
-}
-
-static void doze(struct cp_alerts *x, int64_t ms)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	t.tv_nsec += ms % 1000 * 1000000;
-	t.tv_sec += ms / 1000 + t.tv_nsec / 1000000000;
-	t.tv_nsec %= 1000000000;
-	pthread_cond_timedwait(&x->wake, &x->lock, &t);
-}
-
-static void *run_sender(void *arg)
-{
-	struct cp_alerts *x = arg;
-	pthread_setname_np(pthread_self(), "notify");
-	pthread_mutex_lock(&x->lock);
-	while (!x->stop) {
-		int64_t wait_ms;
-		struct message *m = next_due(x, &wait_ms);
-		if (!m) {
-			doze(x, wait_ms);
-			continue;
-		}
-		gw_list_del(&m->on);
-		pthread_mutex_unlock(&x->lock);
-		bool done = try_once(x, m);
-		pthread_mutex_lock(&x->lock);
-		if (done) {
-			x->n_queue--;
-			free_message(m);
-		} else {
-			gw_list_add_tail(&x->queue, &m->on);
-		}
-	}
-	pthread_mutex_unlock(&x->lock);
-	return NULL;
-}
 
 /* ---- silences ---- */
 
@@ -226,13 +85,12 @@ static struct state *find(struct cp_alerts *x, struct gw_str rule, struct gw_str
 	return NULL;
 }
 
-static struct state *new_state(struct cp_alerts *x, struct gw_str rule, struct gw_str object, struct gw_str severity, struct gw_str description)
+static struct state *new_state(struct cp_alerts *x, struct gw_str rule, struct gw_str object, struct gw_str severity)
 {
 	struct state *s = gw_alloc(sizeof *s);
 	s->rule = gw_strdup_n(rule.p, rule.n);
 	s->object = gw_strdup_n(object.p ? object.p : "", object.n);
 	s->severity = gw_strdup_n(severity.p, severity.n);
-	s->description = gw_strdup_n(description.p ? description.p : "", description.n);
 	gw_list_add_tail(&x->states, &s->on);
 	x->n_states++;
 	return s;
@@ -245,25 +103,29 @@ static void drop_state(struct cp_alerts *x, struct state *s)
 	free(s->rule);
 	free(s->object);
 	free(s->severity);
-	free(s->description);
 	free(s);
+}
+
+static struct cp_telling telling(const struct cp_rule *r, const struct cp_case *c, int64_t now_ms)
+{
+	return (struct cp_telling){ .channels = r->channels, .text = c->text, .description = r->description, .value = c->value, .at_ms = now_ms };
 }
 
 static void begin(struct cp_alerts *x, const struct cp_rule *r, struct state *s, const struct cp_case *c, int64_t now_ms)
 {
 	struct gw_error err = { 0 };
+	struct cp_telling tell = telling(r, c, now_ms);
 	struct cp_alert_event e = { .rule = r->name, .object = c->object, .severity = r->severity, .text = c->text, .value = c->value,
 		.started_at_ms = now_ms, .silenced = s->silenced };
-	if (cp_alert_open(x->o.store, &e, &err) != GW_OK) {
+	if (cp_alert_open(x->o.store, &e, s->silenced ? NULL : &tell, &err) != GW_OK) {
 		gw_log(GW_LOG_ERROR, "alert", r->name, "event not recorded", "%s", err.text);
 		return; /* and told at the next look */
 	}
 	s->event = e.id;
-	s->started_ms = now_ms;
+	s->told_ms = s->silenced ? 0 : now_ms;
 	gw_log(GW_LOG_WARN, "alert", r->name, "firing", "object=%.*s severity=%.*s %.*s%s", GW_FMT(c->object), GW_FMT(r->severity), GW_FMT(c->text),
 	    s->silenced ? " (silenced)" : "");
-	if (!s->silenced)
-		tell(x, r, s, "firing", c->text, c->value, now_ms);
+	cp_sender_wake(x->sender);
 }
 
 static void go_on(struct cp_alerts *x, const struct cp_rule *r, struct state *s, const struct cp_case *c, bool silenced, int64_t now_ms)
@@ -275,27 +137,36 @@ static void go_on(struct cp_alerts *x, const struct cp_rule *r, struct state *s,
 			begin(x, r, s, c, now_ms);
 		return;
 	}
-	if (silenced != s->silenced) {
-		struct cp_alert_event e = { .id = s->event, .text = c->text, .value = c->value, .silenced = silenced };
-		s->silenced = silenced;
-		if (cp_alert_touch(x->o.store, &e, &err) != GW_OK)
-			gw_log(GW_LOG_WARN, "alert", r->name, "event not changed", "%s", err.text);
+	struct cp_telling tell = telling(r, c, now_ms);
+	struct cp_alert_event e = { .id = s->event, .text = c->text, .value = c->value, .silenced = silenced };
+	bool again = !silenced && (s->told_ms == 0 || (r->repeat_ms > 0 && now_ms - s->told_ms >= r->repeat_ms));
+	if (silenced == s->silenced && !again)
+		return;
+	if (cp_alert_touch(x->o.store, &e, again ? &tell : NULL, &err) != GW_OK) {
+		gw_log(GW_LOG_WARN, "alert", r->name, "event not changed", "%s", err.text);
+		return; /* tried again at the next look */
 	}
-	if (!silenced && (!s->told || (r->repeat_ms > 0 && now_ms - s->told_ms >= r->repeat_ms)))
-		tell(x, r, s, "firing", c->text, c->value, now_ms);
+	s->silenced = silenced;
+	if (again) {
+		s->told_ms = now_ms;
+		cp_sender_wake(x->sender);
+	}
 }
 
+/* `r` NULL: the rule is gone or switched off.  Who heard that it began hears that it is over all the same. */
 static void over(struct cp_alerts *x, const struct cp_rule *r, struct state *s, int64_t now_ms)
 {
 	struct gw_error err = { 0 };
-	if (s->event && cp_alert_end(x->o.store, s->event, now_ms, &err) != GW_OK) {
+	struct cp_telling tell = { .at_ms = now_ms, .description = r ? r->description : GW_STR_NONE, .text = !r ?
+		GW_STR("its rule was removed or switched off") : r->watch == CP_WATCH_SERIES ? GW_STR("it is within its bounds again") :
+		GW_STR("it is well again") };
+	if (s->event && cp_alert_end(x->o.store, s->event, now_ms, s->silenced ? NULL : &tell, &err) != GW_OK) {
 		gw_log(GW_LOG_ERROR, "alert", gw_str_c(s->rule), "end of the event not recorded", "%s", err.text);
 		return;
 	}
 	if (s->event) {
 		gw_log(GW_LOG_INFO, "alert", gw_str_c(s->rule), "resolved", "object=%s", s->object);
-		if (r && s->told && !s->silenced)
-			tell(x, r, s, "resolved", r->watch == CP_WATCH_SERIES ? GW_STR("it is within its bounds again") : GW_STR("it is well again"), 0, now_ms);
+		cp_sender_wake(x->sender);
 	}
 	drop_state(x, s);
 }
@@ -326,10 +197,19 @@ static void look_at(struct cp_alerts *x, const struct cp_rule *r, struct cp_txn 
 	}
 	for (size_t i = 0; i < cases.n; i++) {
 		struct state *s = find(x, r->name, cases.v[i].object);
-		if (!s && x->n_states >= MAX_CASES)
+		if (cases.v[i].unknown) {
+			if (s)
+				s->seen = true;
 			continue;
+		}
+		if (!s && x->n_states >= MAX_CASES) {
+			if (!x->crowded)
+				gw_log(GW_LOG_ERROR, "alert", r->name, "too many things are wrong at once, further ones are not told", "most=%d", MAX_CASES);
+			x->crowded = true;
+			continue;
+		}
 		if (!s) {
-			s = new_state(x, r->name, cases.v[i].object, r->severity, r->description);
+			s = new_state(x, r->name, cases.v[i].object, r->severity);
 			s->since_ms = now_ms;
 		}
 		s->seen = true;
@@ -346,6 +226,46 @@ static void count_firing(struct cp_alerts *x)
 			n[i] += GW_CONTAINER(at, struct state, on)->event && strcmp(GW_CONTAINER(at, struct state, on)->severity, severities[i]) == 0;
 	for (size_t i = 0; i < 3; i++)
 		atomic_store(&x->firing[i], n[i]);
+}
+
+struct awaited { const struct cp_node_live *live; size_t n; uint64_t revision; bool any; };
+
+/* A worker that did not say goodbye comes back, and then takes the newest configuration or refuses it. */
+static bool add_awaited(void *arg, const struct cp_node_row *row)
+{
+	struct awaited *w = arg;
+	if (gw_str_is(row->last_error, "shutdown"))
+		return true;
+	for (size_t i = 0; i < w->n; i++)
+		if (gw_str_eq(w->live[i].id, row->id)) {
+			w->any |= w->live[i].revision < w->revision && w->live[i].last_error.n == 0;
+			return true;
+		}
+	w->any = true;
+	return true;
+}
+
+/*
+ * After a start workers are on their way back, and with them the figures that they kept meanwhile: until all are there, or
+ * for a minute, nothing is judged, since it would be judged wrongly.  Open events stay open.
+ */
+static bool is_settled(struct cp_alerts *x)
+{
+	struct gw_arena *a = gw_arena_open(0);
+	struct cp_txn *t = NULL;
+	struct cp_node_live *live = NULL;
+	struct awaited w = { 0 };
+	if (!x->settled && gw_mono_ms() - x->began_ms < SETTLE_MS && x->o.workers && cp_txn_begin(&t, x->o.store, NULL) == GW_OK) {
+		w.n = x->o.workers->list(x->o.workers->self, a, &live);
+		w.live = live;
+		w.revision = cp_store_revision(x->o.store);
+		if (cp_nodes_each(t, add_awaited, &w, NULL) != GW_OK)
+			w.any = false;
+	}
+	cp_txn_end(&t);
+	gw_arena_close(&a);
+	x->settled |= !w.any;
+	return x->settled;
 }
 
 static void look(struct cp_alerts *x)
@@ -387,12 +307,22 @@ static void look(struct cp_alerts *x)
 static bool reload(void *arg, const struct cp_alert_event *e)
 {
 	struct cp_alerts *x = arg;
-	struct state *s = new_state(x, e->rule, e->object, e->severity, GW_STR_NONE);
+	struct state *s = new_state(x, e->rule, e->object, e->severity);
 	s->event = e->id;
-	s->started_ms = s->told_ms = s->since_ms = e->started_at_ms;
-	s->told = !e->silenced;
+	s->since_ms = e->started_at_ms;
+	s->told_ms = e->told_at_ms;
 	s->silenced = e->silenced;
 	return x->n_states < MAX_CASES;
+}
+
+static void doze(struct cp_alerts *x, int64_t ms)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	t.tv_nsec += ms % 1000 * 1000000;
+	t.tv_sec += ms / 1000 + t.tv_nsec / 1000000000;
+	t.tv_nsec %= 1000000000;
+	pthread_cond_timedwait(&x->wake, &x->lock, &t);
 }
 
 static void *run_looker(void *arg)
@@ -414,7 +344,8 @@ static void *run_looker(void *arg)
 		if (x->stop)
 			break;
 		pthread_mutex_unlock(&x->lock);
-		look(x);
+		if (is_settled(x))
+			look(x);
 		if (looks++ % TRIM_EVERY == 0 && cp_alerts_trim(x->o.store, gw_now_ms() - KEEP_MS, &err) != GW_OK)
 			gw_log(GW_LOG_WARN, NULL, GW_STR_NONE, "old alerts cannot be removed", "%s", err.text);
 		pthread_mutex_lock(&x->lock);
@@ -430,14 +361,15 @@ struct cp_alerts *cp_alerts_open(const struct cp_alerts_options *o)
 	struct cp_alerts *x = gw_alloc(sizeof *x);
 	pthread_condattr_t attr;
 	x->o = *o;
+	x->began_ms = gw_mono_ms();
 	gw_list_init(&x->states);
-	gw_list_init(&x->queue);
 	pthread_mutex_init(&x->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&x->wake, &attr);
 	pthread_condattr_destroy(&attr);
-	if (pthread_create(&x->looker, NULL, run_looker, x) != 0 || pthread_create(&x->sender, NULL, run_sender, x) != 0)
+	x->sender = cp_sender_open(o->store, o->keys);
+	if (pthread_create(&x->looker, NULL, run_looker, x) != 0)
 		abort();
 	return x;
 }
@@ -453,12 +385,7 @@ void cp_alerts_close(struct cp_alerts **out)
 	pthread_cond_broadcast(&x->wake);
 	pthread_mutex_unlock(&x->lock);
 	pthread_join(x->looker, NULL);
-	pthread_join(x->sender, NULL);
-	while (!gw_list_empty(&x->queue)) {
-		struct message *m = GW_CONTAINER(x->queue.next, struct message, on);
-		gw_list_del(&m->on);
-		free_message(m);
-	}
+	cp_sender_close(&x->sender);
 	while (!gw_list_empty(&x->states))
 		drop_state(x, GW_CONTAINER(x->states.next, struct state, on));
 	pthread_cond_destroy(&x->wake);
@@ -468,29 +395,12 @@ void cp_alerts_close(struct cp_alerts **out)
 
 enum gw_rc cp_alerts_test(struct cp_alerts *x, struct gw_str channel, struct gw_error *err)
 {
-	struct gw_arena *a = gw_arena_open(0);
-	struct cp_txn *t = NULL;
-	struct cp_channel c;
-	bool enabled;
-	struct cp_notice n = { .rule = GW_STR("test"), .severity = GW_STR("info"), .state = "test", .started_at_ms = gw_now_ms(), .id = GW_STR("test") };
-	enum gw_rc rc = cp_txn_begin(&t, x->o.store, err);
-	if (rc == GW_OK)
-		rc = cp_channel_read(&c, t, x->o.keys, channel, a, &enabled, err);
-	cp_txn_end(&t);
-	if (rc == GW_OK) {
-		n.text = c.chinese ? GW_STR("这是一条测试消息：该渠道可用。") : GW_STR("This is a test: the channel works.");
-		rc = cp_notify(&c, &n, gw_now_ms(), SEND_MS, err);
-		atomic_fetch_add(&x->sent[c.type][rc == GW_OK], 1);
-	}
-	gw_arena_close(&a);
-	return rc;
+	return cp_sender_test(x->sender, channel, err);
 }
 
 void cp_alerts_counts(struct cp_alerts *x, int64_t firing[3], int64_t sent[CP_CHANNEL_TYPES][2])
 {
 	for (size_t i = 0; i < 3; i++)
 		firing[i] = atomic_load(&x->firing[i]);
-	for (size_t i = 0; i < CP_CHANNEL_TYPES; i++)
-		for (size_t k = 0; k < 2; k++)
-			sent[i][k] = atomic_load(&x->sent[i][k]);
+	cp_sender_counts(x->sender, sent);
 }

@@ -4,11 +4,12 @@
  * One thread looks at every enabled rule each ten seconds, a moment after the workers' figures have come.  A rule names
  * what it watches; each object it is broken for (a route, a provider, a worker, a certificate) is a case of its own: it
  * must stay broken for the rule's `for`, then an event opens and the rule's channels are told, and told again every
- * `repeat`; when it has been whole for one look the event ends and they are told that.  Silences keep the telling back,
- * not the event.  Open events are in the store, so that a restart neither forgets nor repeats.
+ * `repeat`; when it has been whole for one look the event ends and who was told of it is told that.  Silences keep the
+ * telling back, not the event.  Open events and messages that wait are in the store, so that a restart neither forgets nor
+ * repeats; how long something not yet open was broken is forgotten.  After a start nothing is judged before the workers
+ * are back (or a minute is over): what they did meanwhile is not known before.
  *
- * A second thread sends.  Its queue is bounded; what fails is tried five times with growing pauses, and the outcome is
- * stored with the event.
+ * A second thread sends: see sender.h.
  */
 #ifndef CP_ALERTS_ALERTS_H
 #define CP_ALERTS_ALERTS_H
@@ -30,7 +31,7 @@ struct cp_alerts_options {                       /* all borrowed */
 	int64_t every_ms;                        /* 0: ten seconds */
 };
 struct cp_alerts *cp_alerts_open(const struct cp_alerts_options *o);     /* owned */
-void cp_alerts_close(struct cp_alerts **a);                              /* what is queued is not sent any more */
+void cp_alerts_close(struct cp_alerts **a);                              /* what is queued is sent after the next start */
 
 /* Try a channel with a message of its own, now, on the caller's thread.  GW_NOTFOUND: there is none of that name. */
 enum gw_rc cp_alerts_test(struct cp_alerts *a, struct gw_str channel, struct gw_error *err) GW_MUST_CHECK;
@@ -53,7 +54,11 @@ struct cp_rule {                                 /* texts are arena */
 bool cp_rule_read(struct cp_rule *out, struct gw_str name, struct gw_str spec, struct gw_arena *a);
 
 /* One object for which the rule is broken at this moment.  Texts are arena. */
-struct cp_case { struct gw_str object, text; double value; };
+struct cp_case {
+	struct gw_str object, text;
+	double value;
+	bool unknown;                            /* cannot be told now: an open event stays, none opens */
+};
 struct cp_cases { struct cp_case *v; size_t n, cap; };
 enum gw_rc cp_watch_look(struct cp_cases *out, const struct cp_rule *r, const struct cp_alerts_options *o, struct cp_txn *t, int64_t now_ms,
                          struct gw_arena *a, struct gw_error *err) GW_MUST_CHECK;

@@ -8,7 +8,9 @@
 #include "quota/set.h"
 #include "series/chart.h"
 #include "store/quota_store.h"
+#include "ws/pki.h"
 
+#define MAX_SPEC (16u << 20)
 #define DAY_MS  (24LL * 3600 * 1000)
 #define LONG_MS (3LL * 3600 * 1000)  /* longer windows are read from the points of a minute */
 
@@ -21,7 +23,7 @@ static void add(struct cp_cases *c, struct gw_arena *a, struct gw_str object, st
 		if (c->n)
 			memcpy(c->v, old, c->n * sizeof *old);
 	}
-	c->v[c->n++] = (struct cp_case){ gw_arena_copy(a, object.p ? object : GW_STR("")), text, value };
+	c->v[c->n++] = (struct cp_case){ .object = gw_arena_copy(a, object.p ? object : GW_STR("")), .text = text, .value = value };
 }
 
 static enum gw_rc window(struct cp_chart *out, const struct cp_rule *r, struct cp_txn *t, struct gw_str metric, struct gw_str by, int64_t now_ms,
@@ -114,41 +116,104 @@ static enum gw_rc look_series(struct cp_cases *out, const struct cp_rule *r, str
 
 /* ---- the others ---- */
 
-/* Asked often enough, and it never answered well. */
-static enum gw_rc look_providers(struct cp_cases *out, const struct cp_rule *r, struct cp_txn *t, int64_t now_ms, struct gw_arena *a,
-    struct gw_error *err)
+/* It answered: what it refused was the request, not the service. */
+static bool answered(struct gw_str result)
 {
-	struct cp_chart all, good = { 0 };
+	static const char *const words[] = { "ok", "client", "context", "no_model" };
+	for (size_t i = 0; i < GW_COUNT(words); i++)
+		if (gw_str_is(result, words[i]))
+			return true;
+	return false;
+}
+
+static bool is_in(const struct cp_cases *c, struct gw_str object)
+{
+	for (size_t i = 0; i < c->n; i++)
+		if (gw_str_eq(c->v[i].object, object))
+			return true;
+	return false;
+}
+
+static bool is_named(struct gw_strv list, struct gw_str name)
+{
+	for (size_t i = 0; i < list.n; i++)
+		if (gw_str_eq(list.v[i], name))
+			return true;
+	return false;
+}
+
+/* The workers' breakers, cooldowns and checks leave it no key or no server: they know it first, and when it is over. */
+static void look_health(struct cp_cases *out, const struct cp_rule *r, const struct cp_node_live *live, size_t n, struct gw_arena *a)
+{
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; k < live[i].providers_out.n; k++) {
+			struct gw_str name = live[i].providers_out.v[k];
+			size_t sure = 0;
+			if (is_in(out, name) || (r->only[1].n > 0 && !gw_str_eq(r->only[1], name)))
+				continue;
+			for (size_t m = 0; m < n; m++)
+				sure += is_named(live[m].providers_out, name);
+			add(out, a, name, gw_arena_printf(a, "no key or no server of it can be used, say %zu of %zu workers", sure, n), (double)sure);
+		}
+}
+
+/* Or asked often enough, and it never answered: what breakers that are switched off do not tell. */
+static enum gw_rc look_providers(struct cp_cases *out, const struct cp_rule *r, const struct cp_alerts_options *o, struct cp_txn *t, int64_t now_ms,
+    struct gw_arena *a, struct gw_error *err)
+{
+	struct cp_chart all, by_result = { 0 };
+	struct cp_node_live *live = NULL;
 	struct cp_rule only = *r;
+	look_health(out, r, live, o->workers ? o->workers->list(o->workers->self, a, &live) : 0, a);
 	only.only[0] = only.only[2] = GW_STR_NONE;
 	enum gw_rc rc = window(&all, &only, t, GW_STR("attempts"), GW_STR("provider"), now_ms, a, err);
 	if (rc == GW_OK)
-		rc = window(&good, &only, t, GW_STR("attempts"), GW_STR("provider,result"), now_ms, a, err);
+		rc = window(&by_result, &only, t, GW_STR("attempts"), GW_STR("provider,result"), now_ms, a, err);
 	for (size_t i = 0; rc == GW_OK && i < all.n_lines; i++) {
-		bool answered = false;
-		for (size_t k = 0; k < good.n_lines; k++)
-			answered |= gw_str_eq(good.line[k].label[0], all.line[i].label[0]) && gw_str_is(good.line[k].label[1], "ok") && good.line[k].total > 0;
-		if (!answered && all.line[i].total >= (uint64_t)(r->min_count > 0 ? r->min_count : 1))
-			add(out, a, all.line[i].label[0], gw_arena_printf(a, "none of %llu attempts succeeded", (unsigned long long)all.line[i].total),
-			    (double)all.line[i].total);
+		uint64_t failed = all.line[i].total;
+		bool good = is_in(out, all.line[i].label[0]);
+		for (size_t k = 0; k < by_result.n_lines; k++)
+			good |= gw_str_eq(by_result.line[k].label[0], all.line[i].label[0]) && answered(by_result.line[k].label[1]) &&
+				by_result.line[k].total > 0;
+		if (!good && failed >= (uint64_t)(r->min_count > 0 ? r->min_count : 1))
+			add(out, a, all.line[i].label[0], gw_arena_printf(a, "none of %llu attempts succeeded", (unsigned long long)failed), (double)failed);
 	}
 	return rc;
 }
 
-struct lost { struct cp_cases *out; struct gw_arena *a; const struct cp_node_live *live; size_t n; };
+struct remembered { struct cp_cases *out; struct gw_arena *a; const struct cp_node_live *live; size_t n; uint64_t revision; };
+
+static const struct cp_node_live *live_one(const struct remembered *m, struct gw_str id)
+{
+	for (size_t i = 0; i < m->n; i++)
+		if (gw_str_eq(m->live[i].id, id))
+			return &m->live[i];
+	return NULL;
+}
 
 static bool add_lost(void *arg, const struct cp_node_row *row)
 {
-	struct lost *l = arg;
+	struct remembered *m = arg;
 	char seen[GW_TIME_LEN];
-	for (size_t i = 0; i < l->n; i++)
-		if (gw_str_eq(l->live[i].id, row->id))
-			return true;
-	if (gw_str_is(row->last_error, "shutdown"))
-		return true; /* it said goodbye */
+	if (live_one(m, row->id) || gw_str_is(row->last_error, "shutdown")) /* it said goodbye */
+		return true;
 	gw_time_format(seen, row->last_seen_ms);
-	add(l->out, l->a, row->name, gw_arena_printf(l->a, "not connected since %s: %.*s", seen, (int)row->last_error.n,
+	add(m->out, m->a, row->name, gw_arena_printf(m->a, "not connected since %s: %.*s", seen, (int)row->last_error.n,
 	    row->last_error.p ? row->last_error.p : ""), 1);
+	return true;
+}
+
+/* One that is away, or has not answered for the newest revision yet, may still refuse it: that is not known. */
+static bool add_refusing(void *arg, const struct cp_node_row *row)
+{
+	struct remembered *m = arg;
+	const struct cp_node_live *live = live_one(m, row->id);
+	if (live && live->last_error.n > 0) {
+		add(m->out, m->a, row->name, gw_arena_copy(m->a, live->last_error), 1);
+	} else if (live ? live->revision < m->revision : !gw_str_is(row->last_error, "shutdown")) {
+		add(m->out, m->a, row->name, GW_STR(""), 0);
+		m->out->v[m->out->n - 1].unknown = true;
+	}
 	return true;
 }
 
@@ -157,13 +222,8 @@ static enum gw_rc look_workers(struct cp_cases *out, const struct cp_alerts_opti
 {
 	struct cp_node_live *live = NULL;
 	size_t n = o->workers ? o->workers->list(o->workers->self, a, &live) : 0;
-	struct lost l = { out, a, live, n };
-	if (lost)
-		return cp_nodes_each(t, add_lost, &l, err);
-	for (size_t i = 0; i < n; i++)
-		if (live[i].last_error.n > 0)
-			add(out, a, live[i].name, gw_arena_printf(a, "%.*s", GW_FMT(live[i].last_error)), 1);
-	return GW_OK;
+	struct remembered m = { out, a, live, n, cp_store_revision(o->store) };
+	return cp_nodes_each(t, lost ? add_lost : add_refusing, &m, err);
 }
 
 struct budgets { struct cp_cases *out; struct gw_arena *a; const struct cp_rule *r; struct cp_txn *t; int64_t now_ms; };
@@ -203,20 +263,42 @@ static void add_end(void *to, const char *name, int64_t expires_at_ms)
 		add(e->out, e->a, gw_str_c(name), gw_arena_printf(e->a, "the certificate ends at %s", when), days);
 }
 
+/* Those of the data port stand in the settings. */
+static enum gw_rc look_certificates(struct cp_cases *out, const struct cp_rule *r, const struct cp_alerts_options *o, struct cp_txn *t,
+    int64_t now_ms, struct gw_arena *a, struct gw_error *err)
+{
+	struct ends ends = { out, a, r, now_ms };
+	struct cp_record settings;
+	json_t *doc = NULL;
+	int64_t until;
+	if (o->certificates)
+		o->certificates(o->arg, add_end, &ends);
+	enum gw_rc rc = cp_get(t, GW_KIND_SETTINGS, GW_STR("settings"), a, &settings, err);
+	if (rc != GW_OK || gw_json_parse(&doc, settings.spec, MAX_SPEC, err) != GW_OK)
+		return rc == GW_NOTFOUND ? GW_OK : GW_INVALID;
+	const json_t *tls = json_object_get(doc, "tls"), *list = json_object_get(tls, "certificates");
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *c = json_array_get(list, i);
+		if (cp_cert_expires_pem(gw_json_str(json_object_get(c, "certificate_pem")), &until, NULL) == GW_OK)
+			add_end(&ends, gw_arena_printf(a, "tls/%.*s", GW_FMT(gw_json_str(json_object_get(c, "name")))).p, until);
+	}
+	struct gw_str clients = gw_json_str(json_object_get(tls, "client_ca_pem"));
+	if (clients.n > 0 && cp_cert_expires_pem(clients, &until, NULL) == GW_OK)
+		add_end(&ends, "tls/client-ca", until);
+	json_decref(doc);
+	return GW_OK;
+}
+
 enum gw_rc cp_watch_look(struct cp_cases *out, const struct cp_rule *r, const struct cp_alerts_options *o, struct cp_txn *t, int64_t now_ms,
     struct gw_arena *a, struct gw_error *err)
 {
-	struct ends ends = { out, a, r, now_ms };
 	*out = (struct cp_cases){ 0 };
 	switch (r->watch) {
-	case CP_WATCH_PROVIDER_DOWN: return look_providers(out, r, t, now_ms, a, err);
+	case CP_WATCH_PROVIDER_DOWN: return look_providers(out, r, o, t, now_ms, a, err);
 	case CP_WATCH_WORKER_LOST: return look_workers(out, o, true, t, a, err);
 	case CP_WATCH_CONFIG_REJECTED: return look_workers(out, o, false, t, a, err);
 	case CP_WATCH_BUDGET: return look_budgets(out, r, t, now_ms, a, err);
-	case CP_WATCH_CERTIFICATE_EXPIRY:
-		if (o->certificates)
-			o->certificates(o->arg, add_end, &ends);
-		return GW_OK;
+	case CP_WATCH_CERTIFICATE_EXPIRY: return look_certificates(out, r, o, t, now_ms, a, err);
 	default: return look_series(out, r, t, now_ms, a, err);
 	}
 }

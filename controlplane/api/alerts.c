@@ -18,30 +18,56 @@ static const struct gw_field secret_fields[] = {
 	{ .name = NULL, .type = GW_T_END },
 };
 
+static void fault_at(struct cp_ctx *x, const char *path, const char *member, const char *code, const char *text)
+{
+	char where[160];
+	snprintf(where, sizeof where, "%s%s", path, member);
+	cp_fault_add(x->faults, where, code, "%s", text);
+}
+
+/* A stored password goes to the server it was given for, and to no other: whoever may change the host must know it. */
+static void keep_password(struct cp_ctx *x, const json_t *body, const json_t *old, bool sent, const char *path)
+{
+	static const char *const places[] = { "host", "port", "security" };
+	const json_t *was = json_object_get(old, "smtp"), *is = json_object_get(body, "smtp");
+	bool moved = false;
+	for (size_t i = 0; i < GW_COUNT(places); i++)
+		moved |= !json_equal(json_object_get(was, places[i]), json_object_get(is, places[i]));
+	moved |= !json_equal(json_object_get(old, "ca_pem"), json_object_get(body, "ca_pem"));
+	if (!sent && moved && json_object_get(old, "password") != NULL)
+		fault_at(x, path, "/password", "secret_required",
+			 "the mail server, its port, its security or its authorities change: give the password again");
+}
+
 void cp_seal_alert_channel(struct cp_ctx *x, json_t *body, const json_t *old, const char *path)
 {
 	bool mail = gw_str_is(gw_json_str(json_object_get(body, "type")), "email");
 	const json_t *smtp = json_object_get(body, "smtp");
+	bool password_sent = json_is_string(json_object_get(body, "password"));
+	if (old != NULL && !json_equal(json_object_get(old, "type"), json_object_get(body, "type"))) {
+		fault_at(x, path, "/type", "read_only", "the type of a channel cannot change: create another one");
+		return;
+	}
+	if (mail && old != NULL)
+		keep_password(x, body, old, password_sent, path);
 	cp_seal_fields(x, secret_fields, body, old, path);
-	if (old != NULL && !json_equal(json_object_get(old, "type"), json_object_get(body, "type")))
-		cp_fault_add(x->faults, "/type", "read_only", "the type of a channel cannot change: create another one");
 	if (!mail && json_object_get(body, "url") == NULL)
-		cp_fault_add(x->faults, "/url", "secret_required", "no address is stored yet, so `url` must be given");
+		fault_at(x, path, "/url", "secret_required", "no address is stored yet, so `url` must be given");
 	if (mail && gw_json_str(json_object_get(smtp, "host")).n == 0)
-		cp_fault_add(x->faults, "/smtp/host", "required", "a channel of type email needs the mail server's name");
+		fault_at(x, path, "/smtp/host", "required", "a channel of type email needs the mail server's name");
 	if (mail && gw_json_str(json_object_get(smtp, "from")).n == 0)
-		cp_fault_add(x->faults, "/smtp/from", "required", "a channel of type email needs a sender");
+		fault_at(x, path, "/smtp/from", "required", "a channel of type email needs a sender");
 	if (mail && json_array_size(json_object_get(smtp, "to")) == 0)
-		cp_fault_add(x->faults, "/smtp/to", "required", "a channel of type email needs a receiver");
+		fault_at(x, path, "/smtp/to", "required", "a channel of type email needs a receiver");
 }
 
-static void check_duration(struct cp_ctx *x, const json_t *body, const char *name, int64_t least_ms)
+static void check_duration(struct cp_ctx *x, const json_t *body, const char *name, int64_t least_ms, const char *path)
 {
 	int64_t ms = 0;
-	char where[40], least[GW_DURATION_LEN];
+	char where[160], least[GW_DURATION_LEN];
 	if (!gw_duration_parse(gw_json_str(json_object_get(body, name)), &ms) || (ms >= least_ms && ms <= DAY_MS))
 		return;
-	snprintf(where, sizeof where, "/%s", name);
+	snprintf(where, sizeof where, "%s/%s", path, name);
 	gw_duration_format(least, least_ms);
 	cp_fault_add(x->faults, where, "out_of_range", "%s must be from %s to 24h", name, least);
 }
@@ -53,39 +79,67 @@ void cp_seal_alert(struct cp_ctx *x, json_t *body, const json_t *old, const char
 	struct gw_error err = { 0 };
 	struct cp_rule rule;
 	struct cp_cases cases;
-	struct cp_record r;
 	struct cp_alerts_options o = { .store = x->app->store };
-	(void)old, (void)path;
-	check_duration(x, body, "window", 10000);
-	check_duration(x, body, "for", 0);
-	check_duration(x, body, "repeat", 0);
+	(void)old;
+	check_duration(x, body, "window", 10000, path);
+	check_duration(x, body, "for", 0, path);
+	check_duration(x, body, "repeat", 0, path);
 	if (json_array_size(x->faults) > 0 || cp_txn_begin(&t, x->app->store, &err) != GW_OK)
 		return;
-	for (size_t i = 0; i < json_array_size(json_object_get(body, "channels")); i++) {
-		char where[40];
-		struct gw_str name = gw_json_str(json_array_get(json_object_get(body, "channels"), i));
-		snprintf(where, sizeof where, "/channels/%zu", i);
-		if (cp_get(t, GW_KIND_ALERT_CHANNEL, name, x->a, &r, NULL) != GW_OK)
-			cp_fault_add(x->faults, where, "unknown_reference", "there is no channel \"%.*s\"", GW_FMT(name));
-	}
 	if (cp_rule_read(&rule, GW_STR("rule"), cp_json_text(x, body), x->a) && rule.watch == CP_WATCH_SERIES &&
 	    cp_watch_look(&cases, &rule, &o, t, gw_now_ms(), x->a, &err) != GW_OK) {
 		bool by = strcmp(err.path, "?by") == 0;
-		char where[40];
-		snprintf(where, sizeof where, by ? "/by" : strcmp(err.path, "?metric") == 0 ? "/metric" : "/only/%s", err.path + 1);
+		char where[160];
+		snprintf(where, sizeof where, by ? "%s/by" : strcmp(err.path, "?metric") == 0 ? "%s/metric" : "%s/only/%s", path, err.path + 1);
 		cp_fault_add(x->faults, where, "conflict", "%s", err.text);
 	}
 	cp_txn_end(&t);
 }
 
+struct references { struct cp_ctx *x; struct cp_txn *t; enum gw_rc rc; struct gw_error *err; };
+
+static bool check_references(void *arg, const struct cp_record *r)
+{
+	struct references *f = arg;
+	struct cp_record channel;
+	json_t *spec = cp_spec_parse(r->spec);
+	const json_t *list = json_object_get(spec, "channels");
+	for (size_t i = 0; i < json_array_size(list) && f->rc == GW_OK; i++) {
+		char path[160];
+		struct gw_str name = gw_json_str(json_array_get(list, i));
+		snprintf(path, sizeof path, "/alerts/%.*s/channels/%zu", GW_FMT(r->name), i);
+		if (cp_get(f->t, GW_KIND_ALERT_CHANNEL, name, f->x->a, &channel, NULL) == GW_NOTFOUND)
+			f->rc = gw_fail(f->err, GW_INVALID, path, "there is no channel \"%.*s\"", GW_FMT(name));
+	}
+	json_decref(spec);
+	return f->rc == GW_OK;
+}
+
+static void note_alert_kind(void *arg, enum gw_kind k, struct gw_str name, struct gw_str owner)
+{
+	(void)name, (void)owner;
+	*(bool *)arg |= k == GW_KIND_ALERT || k == GW_KIND_ALERT_CHANNEL;
+}
+
+enum gw_rc cp_check_alert_channels(struct cp_ctx *x, struct cp_change *c, struct gw_error *err)
+{
+	struct references f = { x, cp_change_view(c), GW_OK, err };
+	bool touched = false;
+	cp_change_each(c, note_alert_kind, &touched);
+	if (!touched)
+		return GW_OK;
+	enum gw_rc rc = cp_each(f.t, GW_KIND_ALERT, GW_STR_NONE, check_references, &f, err);
+	return f.rc != GW_OK ? f.rc : rc;
+}
+
 void cp_seal_silence(struct cp_ctx *x, json_t *body, const json_t *old, const char *path)
 {
 	int64_t from = 0, to = 0;
-	(void)old, (void)path;
+	(void)old;
 	gw_time_parse(gw_json_str(json_object_get(body, "starts_at")), &from);
 	gw_time_parse(gw_json_str(json_object_get(body, "ends_at")), &to);
 	if (from >= to)
-		cp_fault_add(x->faults, "/ends_at", "out_of_range", "a silence must end after it starts");
+		fault_at(x, path, "/ends_at", "out_of_range", "a silence must end after it starts");
 }
 
 /* ---- the test button ---- */
@@ -152,6 +206,7 @@ static bool add_delivery(void *arg, const struct cp_delivery *d)
 	gw_json_set_time(o, "at", d->at_ms);
 	json_object_set_new(o, "tries", json_integer(d->tries));
 	json_object_set_new(o, "ok", json_boolean(d->ok));
+	json_object_set_new(o, "pending", json_boolean(d->pending));
 	gw_json_set_str(o, "detail", d->detail);
 	json_array_append_new(arg, o);
 	return true;

@@ -22,6 +22,7 @@ struct apply {
 static const struct { enum gw_kind kind; const char *member; } lists[] = {
 	{ GW_KIND_PROVIDER, "providers" }, { GW_KIND_GROUP, "groups" }, { GW_KIND_JWT_ISSUER, "jwt_issuers" }, { GW_KIND_CONSUMER, "consumers" }, { GW_KIND_ROUTE, "routes" },
 	{ GW_KIND_PRICE, "prices" }, { GW_KIND_QUOTA, "quotas" },
+	{ GW_KIND_ALERT_CHANNEL, "alert_channels" }, { GW_KIND_ALERT, "alerts" }, { GW_KIND_SILENCE, "silences" },
 };
 
 void cp_api_get_config(struct cp_ctx *x)
@@ -67,25 +68,42 @@ static void drop_masked(json_t *v)
 	}
 }
 
-/* {"env":"NAME"} as the value of a key becomes what the control plane's environment has. */
-static void resolve_env(struct cp_ctx *x, const char *list, const char *keys)
+/* {"env":"NAME"} as a secret becomes what the control plane's environment has, so that it is checked like any other. */
+static void resolve_env(struct cp_ctx *x, json_t *o, const char *member, const char *path)
+{
+	const json_t *value = json_object_get(o, member);
+	struct gw_str name = gw_json_str(json_object_get(value, "env"));
+	if (name.p == NULL || json_object_size(value) != 1)
+		return;
+	/* Our own variables are not for reading. */
+	const char *found = gw_str_starts(name, GW_STR("TIDEGATE_")) ? NULL : getenv(gw_arena_c(x->a, name));
+	bool missing = found == NULL || found[0] == 0;
+	if (missing)
+		cp_fault_add(x->faults, path, "secret_required", "the control plane has no environment variable %.*s", GW_FMT(name));
+	/* What is missing is told once: no second fault about what stands in its place. */
+	json_object_set_new(o, member, cp_text_json(missing ? GW_STR("https://missing.invalid/missing.secret") : gw_str_c(found)));
+}
+
+static void resolve_members(struct cp_ctx *x, const char *list, const char *member)
+{
+	size_t i;
+	json_t *o;
+	json_array_foreach(json_object_get(x->body, list), i, o) {
+		char path[128];
+		snprintf(path, sizeof path, "/%s/%zu/%s", list, i, member);
+		resolve_env(x, o, member, path);
+	}
+}
+
+static void resolve_keys(struct cp_ctx *x, const char *list, const char *keys)
 {
 	size_t i, k;
 	json_t *o, *key;
 	json_array_foreach(json_object_get(x->body, list), i, o)
 		json_array_foreach(json_object_get(o, keys), k, key) {
 			char path[128];
-			const json_t *value = json_object_get(key, "value");
-			struct gw_str name = gw_json_str(json_object_get(value, "env"));
-			if (name.p == NULL || json_object_size(value) != 1)
-				continue;
 			snprintf(path, sizeof path, "/%s/%zu/%s/%zu/value", list, i, keys, k);
-			/* Our own variables are not for reading. */
-			const char *found = gw_str_starts(name, GW_STR("TIDEGATE_")) ? NULL : getenv(gw_arena_c(x->a, name));
-			if (found == NULL || found[0] == 0)
-				cp_fault_add(x->faults, path, "secret_required",
-					     "the control plane has no environment variable %.*s", GW_FMT(name));
-			json_object_set_new(key, "value", cp_text_json(gw_str_c(found != NULL && found[0] ? found : "-")));
+			resolve_env(x, key, "value", path);
 		}
 }
 
@@ -112,8 +130,12 @@ static bool read_document(struct cp_ctx *x)
 {
 	bool has_settings = json_object_get(x->body, "settings") != NULL;
 	drop_masked(x->body);
-	resolve_env(x, "providers", "api_keys");
-	resolve_env(x, "consumers", "keys");
+	resolve_keys(x, "providers", "api_keys");
+	resolve_keys(x, "consumers", "keys");
+	resolve_members(x, "jwt_issuers", "secret");
+	resolve_members(x, "alert_channels", "url");
+	resolve_members(x, "alert_channels", "secret");
+	resolve_members(x, "alert_channels", "password");
 	cp_contract_check(x->api->contract, x->op->body, x->body, x->faults);
 	if (!has_settings)
 		json_object_del(x->body, "settings");
@@ -142,8 +164,8 @@ void cp_apply_pointer(const json_t *document, char *path, size_t size)
 	}
 	char list[32];
 	snprintf(list, sizeof list, "%.*s", (int)(member.n < 31 ? member.n : 31), member.p ? member.p : "");
-	if (strcmp(list, "jwt-issuers") == 0)
-		list[3] = '_';
+	for (char *c = list; *c; c++) /* "alert-channels" is the member `alert_channels` */
+		*c = *c == '-' ? '_' : *c;
 	json_array_foreach(json_object_get(document, list), i, o) {
 		if (name.p != NULL && gw_str_eq(gw_json_str(json_object_get(o, "name")), name)) {
 			snprintf(path, size, "/%s/%zu%s%s", list, i, copy[0] ? "/" : "", copy);

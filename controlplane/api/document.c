@@ -6,7 +6,7 @@
 #include "api/internal.h"
 
 static const enum gw_kind order[] = { GW_KIND_SETTINGS, GW_KIND_PROVIDER, GW_KIND_GROUP, GW_KIND_CONSUMER, GW_KIND_JWT_ISSUER, GW_KIND_ROUTE, GW_KIND_PRICE,
-	GW_KIND_QUOTA, GW_KIND_GLOBAL_PLUGIN };
+	GW_KIND_QUOTA, GW_KIND_GLOBAL_PLUGIN, GW_KIND_ALERT_CHANNEL, GW_KIND_ALERT, GW_KIND_SILENCE };
 
 /* The keys of one consumer, or its credentials of other types, in the form of a document; owned. */
 static json_t *keys_of(const json_t *config, const char *consumer, bool keys, bool with_hash)
@@ -45,7 +45,8 @@ json_t *cp_document(const json_t *config, uint64_t revision)
 {
 	static const struct { enum gw_kind kind; const char *member; } lists[] = {
 		{ GW_KIND_PROVIDER, "providers" }, { GW_KIND_ROUTE, "routes" }, { GW_KIND_CONSUMER, "consumers" }, { GW_KIND_GROUP, "groups" }, { GW_KIND_JWT_ISSUER, "jwt_issuers" },
-		{ GW_KIND_PRICE, "prices" }, { GW_KIND_QUOTA, "quotas" },
+		{ GW_KIND_PRICE, "prices" }, { GW_KIND_QUOTA, "quotas" }, { GW_KIND_ALERT_CHANNEL, "alert_channels" }, { GW_KIND_ALERT, "alerts" },
+		{ GW_KIND_SILENCE, "silences" },
 	};
 	const char *name;
 	json_t *doc = json_object(), *o, *plugins = json_object();

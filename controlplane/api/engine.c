@@ -29,7 +29,7 @@ void cp_read(struct cp_ctx *x, enum gw_kind k, struct gw_str name)
 		cp_problem_error(x, &err);
 		return;
 	}
-	if (gw_kind_travels(k))
+	if (cp_kind_is_configuration(k))
 		cp_etag(x, r.etag);
 	cp_answer(x, 200, o);
 }
@@ -205,7 +205,9 @@ bool cp_finish(struct cp_ctx *x, struct cp_change **c, const char *prefix, struc
 	struct gw_snapshot *s = NULL;
 	struct gw_error err = { 0 };
 	*out = (struct cp_written){ .revision = cp_txn_revision(cp_change_view(*c)) };
-	enum gw_rc rc = cp_model_next(x->app->model, *c, &s, &err);
+	enum gw_rc rc = cp_check_alert_channels(x, *c, &err);
+	if (rc == GW_OK)
+		rc = cp_model_next(x->app->model, *c, &s, &err);
 	if (rc == GW_OK) {
 		out->warnings = warnings_for(x, s, prefix);
 		if (x->dry_run)

@@ -170,6 +170,8 @@ void cp_keep_quota(struct cp_ctx *x, json_t *body, const json_t *old, const char
 
 void cp_seal_alert(struct cp_ctx *x, json_t *body, const json_t *old, const char *path);
 void cp_seal_alert_channel(struct cp_ctx *x, json_t *body, const json_t *old, const char *path);
+/* Do all alerts name channels that exist, with the change in it?  The path is as in a compile: "/alerts/a/channels/0". */
+enum gw_rc cp_check_alert_channels(struct cp_ctx *x, struct cp_change *c, struct gw_error *err) GW_MUST_CHECK;
 void cp_seal_silence(struct cp_ctx *x, json_t *body, const json_t *old, const char *path);
 
 /* ---- documents (document.c) ---- */

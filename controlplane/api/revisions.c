@@ -181,7 +181,7 @@ void cp_api_rollback(struct cp_ctx *x)
 		rc = cp_config_at(cp_change_view(c), cp_txn_revision(cp_change_view(c)), &now, &err);
 	for (int k = 0; k < GW_KIND_COUNT && rc == GW_OK; k++) {
 		const char *path = gw_kind_path((enum gw_kind)k);
-		if (gw_kind_travels((enum gw_kind)k))
+		if (cp_kind_is_configuration((enum gw_kind)k) && k != GW_KIND_CREDENTIAL) /* keys are never brought back */
 			rc = restore_kind(x, c, (enum gw_kind)k, json_object_get(now, path), json_object_get(then, path), &err);
 	}
 	if (rc == GW_OK) {

@@ -169,6 +169,9 @@ static int apply(const char *dir, json_t *doc, bool dry_run, bool prune)
 		keep_list(doc, now, "consumers");
 		keep_list(doc, now, "prices");
 		keep_list(doc, now, "quotas");
+		keep_list(doc, now, "alert_channels");
+		keep_list(doc, now, "alerts");
+		keep_list(doc, now, "silences");
 		keep_plugins(doc, now);
 		json_decref(now);
 	}

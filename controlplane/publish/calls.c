@@ -143,6 +143,17 @@ static struct gw_str text(struct gw_arena *a, const char *z)
 	return z[0] ? gw_arena_copy(a, gw_str_c(z)) : GW_STR_NONE;
 }
 
+static struct gw_strv names(struct gw_arena *a, const json_t *list)
+{
+	size_t n = json_array_size(list);
+	struct gw_str *v = gw_arena_array(a, n ? n : 1, sizeof *v);
+	for (size_t i = 0; i < n; i++) {
+		struct gw_str name = gw_json_str(json_array_get(list, i));
+		v[i] = gw_arena_copy(a, name.p ? name : GW_STR(""));
+	}
+	return (struct gw_strv){ v, n };
+}
+
 static size_t hub_list(void *self, struct gw_arena *a, struct cp_node_live **out)
 {
 	struct cp_hub *h = self;
@@ -161,7 +172,7 @@ static size_t hub_list(void *self, struct gw_arena *a, struct cp_node_live **out
 			.address = text(a, s->address), .listen = text(a, s->listen),
 			.last_error = text(a, s->last_error), .draining = s->draining, .revision = s->revision,
 			.last_seen_ms = s->seen_ms, .started_at_ms = s->started_at_ms, .requests = s->requests,
-			.in_flight = s->in_flight,
+			.in_flight = s->in_flight, .providers_out = names(a, s->providers_out),
 		};
 	}
 	pthread_mutex_unlock(&h->lock);

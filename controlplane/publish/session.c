@@ -53,7 +53,8 @@ void cp_hub_write(struct cp_hub *h, uint64_t connection, json_t *message)
 
 void cp_session_remember(struct cp_hub *h, const struct cp_session *s, const char *left)
 {
-	const char *error = left && !s->last_error[0] ? left : s->last_error;
+	bool goodbye = left && strcmp(left, "shutdown") == 0; /* it left in order, whatever it refused before */
+	const char *error = left && (goodbye || !s->last_error[0]) ? left : s->last_error;
 	struct cp_node_row row = {
 		.id = gw_str_c(s->id), .name = gw_str_c(s->name), .version = gw_str_c(s->version),
 		.address = gw_str_c(s->address), .listen = gw_str_c(s->listen),
@@ -284,6 +285,8 @@ static void on_heartbeat(struct cp_session *s, const struct gw_wire *w)
 	s->connections = w->connections;
 	s->rss_bytes = w->rss_bytes;
 	s->usage_dropped = w->usage_dropped;
+	json_decref(s->providers_out);
+	s->providers_out = json_array_size(w->items) <= GW_WIRE_PROVIDERS_OUT ? json_incref(w->items) : NULL;
 }
 
 static void on_usage(struct cp_hub *h, struct cp_session *s, const struct gw_wire *w)
@@ -440,6 +443,8 @@ static void on_closed(void *arg, uint64_t connection, const char *why)
 			tell_fleet(h);
 	}
 	pthread_mutex_unlock(&h->lock);
+	if (s)
+		json_decref(s->providers_out);
 	free(s);
 }
 

@@ -43,6 +43,7 @@ struct cp_session {
 	bool draining;
 	int64_t seen_ms, seen_mono_ms, first_seen_ms, started_at_ms;
 	int64_t requests, errors, in_flight, connections, rss_bytes, usage_dropped;
+	json_t *providers_out;           /* as it told last; owned, may be NULL */
 };
 
 struct cp_call {                         /* on the stack of the thread that waits */

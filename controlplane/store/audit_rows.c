@@ -116,11 +116,7 @@ enum gw_rc cp_audit_add(struct cp_store *s, const struct cp_actor *who, const st
 		.outcome = gw_str_c(n->outcome), .after = n->detail,
 	};
 	rc = cp_audit_insert(s->writer, &in, err);
-	if (rc == GW_OK)
-		return cp_write_commit(s, err);
-	cp_write_failed(s, rc);
-	cp_write_abort(s);
-	return rc;
+	return cp_write_end(s, rc, err);
 }
 
 static void read_row(struct cp_sql *q, struct cp_audit_row *r)

@@ -3,17 +3,6 @@
 
 #include "base/str.h"
 
-/* Close a statement of a write and end its transaction accordingly. */
-static enum gw_rc finish(struct cp_store *s, struct cp_sql *q, struct gw_error *err)
-{
-	enum gw_rc rc = cp_sql_close(q, err);
-	if (rc == GW_OK)
-		return cp_write_commit(s, err);
-	cp_write_failed(s, rc);
-	cp_write_abort(s);
-	return rc;
-}
-
 enum gw_rc cp_meta_get(struct cp_store *s, const char *name, struct gw_arena *a, struct gw_str *out,
 		       struct gw_error *err)
 {
@@ -44,7 +33,7 @@ enum gw_rc cp_meta_put(struct cp_store *s, const char *name, struct gw_str value
 				   " ON CONFLICT (name) DO UPDATE SET value = excluded.value");
 	cp_sql_text(&q, gw_str_c(name));
 	cp_sql_text(&q, value);
-	return finish(s, &q, err);
+	return cp_write_end(s, cp_sql_close(&q, err), err);
 }
 
 /* ---- sessions ---- */
@@ -63,7 +52,7 @@ enum gw_rc cp_session_put(struct cp_store *s, const struct cp_session_row *r, st
 	cp_sql_int(&q, r->created_at_ms);
 	cp_sql_int(&q, r->seen_at_ms);
 	cp_sql_int(&q, r->expires_at_ms);
-	return finish(s, &q, err);
+	return cp_write_end(s, cp_sql_close(&q, err), err);
 }
 
 enum gw_rc cp_session_get(struct cp_txn *t, const uint8_t hash[32], struct gw_arena *a, struct cp_session_row *out,
@@ -97,7 +86,7 @@ enum gw_rc cp_session_touch(struct cp_store *s, const uint8_t hash[32], int64_t 
 	cp_sql_open(&q, s->writer, "UPDATE sessions SET seen_at = ? WHERE hash = ?");
 	cp_sql_int(&q, now_ms);
 	cp_sql_blob(&q, hash, 32);
-	return finish(s, &q, err);
+	return cp_write_end(s, cp_sql_close(&q, err), err);
 }
 
 enum gw_rc cp_session_del(struct cp_store *s, const uint8_t *hash, struct gw_str user, const uint8_t *except,
@@ -115,7 +104,7 @@ enum gw_rc cp_session_del(struct cp_store *s, const uint8_t *hash, struct gw_str
 		cp_sql_text(&q, user);
 		cp_sql_blob(&q, except, except != NULL ? 32 : 0);
 	}
-	return finish(s, &q, err);
+	return cp_write_end(s, cp_sql_close(&q, err), err);
 }
 
 enum gw_rc cp_session_sweep(struct cp_store *s, int64_t now_ms, int64_t idle_ms, struct gw_error *err)
@@ -127,7 +116,7 @@ enum gw_rc cp_session_sweep(struct cp_store *s, int64_t now_ms, int64_t idle_ms,
 	cp_sql_open(&q, s->writer, "DELETE FROM sessions WHERE expires_at <= ? OR seen_at <= ?");
 	cp_sql_int(&q, now_ms);
 	cp_sql_int(&q, now_ms - idle_ms);
-	return finish(s, &q, err);
+	return cp_write_end(s, cp_sql_close(&q, err), err);
 }
 
 /* ---- uses ---- */
@@ -143,7 +132,7 @@ enum gw_rc cp_use_add(struct cp_store *s, enum gw_kind k, struct gw_str name, in
 	cp_sql_text(&q, gw_str_c(gw_kind_path(k)));
 	cp_sql_text(&q, name);
 	cp_sql_int(&q, at_ms);
-	return finish(s, &q, err);
+	return cp_write_end(s, cp_sql_close(&q, err), err);
 }
 
 enum gw_rc cp_use_get(struct cp_txn *t, enum gw_kind k, struct gw_str name, int64_t *last_ms, int64_t *count,
@@ -182,7 +171,7 @@ enum gw_rc cp_node_put(struct cp_store *s, const struct cp_node_row *r, struct g
 	cp_sql_int(&q, r->last_seen_ms);
 	cp_sql_int(&q, r->started_at_ms);
 	cp_sql_int(&q, (int64_t)r->revision);
-	return finish(s, &q, err);
+	return cp_write_end(s, cp_sql_close(&q, err), err);
 }
 
 enum gw_rc cp_node_del(struct cp_store *s, struct gw_str id, struct gw_error *err)
@@ -193,7 +182,7 @@ enum gw_rc cp_node_del(struct cp_store *s, struct gw_str id, struct gw_error *er
 		return rc;
 	cp_sql_open(&q, s->writer, "DELETE FROM nodes WHERE id = ?");
 	cp_sql_text(&q, id);
-	return finish(s, &q, err);
+	return cp_write_end(s, cp_sql_close(&q, err), err);
 }
 
 enum gw_rc cp_nodes_each(struct cp_txn *t, bool (*row)(void *arg, const struct cp_node_row *r), void *arg,

@@ -56,7 +56,7 @@ static enum gw_rc load_now(struct cp_txn *t, json_t *out, struct gw_error *err)
 	struct cp_sql q;
 	enum gw_rc bad = GW_OK;
 	for (int k = 0; k < GW_KIND_COUNT; k++) {
-		if (!gw_kind_travels((enum gw_kind)k) && k != GW_KIND_CREDENTIAL)
+		if (!cp_kind_is_configuration((enum gw_kind)k))
 			continue;
 		struct gw_str kind = gw_str_c(gw_kind_path((enum gw_kind)k));
 		json_object_setn_new(out, kind.p, kind.n, json_object());

@@ -144,7 +144,7 @@ enum gw_rc cp_put(struct cp_change *c, const struct cp_record *r, uint64_t if_ma
 		return rc;
 	if (exists && gw_str_eq(old.spec, r->spec) && gw_str_eq(old.ident, r->ident))
 		return GW_OK;
-	bool moves = gw_kind_travels(r->kind) || r->kind == GW_KIND_CREDENTIAL;
+	bool moves = cp_kind_is_configuration(r->kind);
 	cp_sql_open(&q, c->view.db,
 		    "INSERT INTO objects (kind, name, owner, ident, spec, etag, created_at, updated_at)"
 		    " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (kind, name) DO UPDATE SET ident = excluded.ident,"

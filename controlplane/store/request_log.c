@@ -195,11 +195,7 @@ static enum gw_rc remove_some(struct cp_store *s, const char *text, int64_t a, i
 	cp_sql_int(&q, b);
 	rc = cp_sql_close(&q, err);
 	*changed = rc == GW_OK ? sqlite3_changes(s->writer) : 0;
-	if (rc == GW_OK)
-		return cp_write_commit(s, err);
-	cp_write_failed(s, rc);
-	cp_write_abort(s);
-	return rc;
+	return cp_write_end(s, rc, err);
 }
 
 /* Is there a row numbered so far below the newest?  Numbers are given in order, so this counts without counting. */
@@ -256,11 +252,7 @@ enum gw_rc cp_captures_insert(struct cp_store *s, const struct cp_capture *v, si
 		rc = cp_sql_again(&q, err);
 	}
 	sqlite3_finalize(q.st);
-	if (rc == GW_OK)
-		return cp_write_commit(s, err);
-	cp_write_failed(s, rc);
-	cp_write_abort(s);
-	return rc;
+	return cp_write_end(s, rc, err);
 }
 
 enum gw_rc cp_capture_get(struct cp_txn *t, struct gw_str boot_id, struct gw_str request_id, struct gw_arena *a,

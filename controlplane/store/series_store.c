@@ -226,12 +226,9 @@ enum gw_rc cp_series_insert(struct cp_store *s, const struct cp_series_message *
 	if (rc == GW_OK && sqlite3_changes(s->writer) == 1)
 		rc = add_rows(&w, m->rows, stored, err);
 	close_writing(&w);
-	if (rc == GW_OK)
-		return cp_write_commit(s, err);
-	*stored = 0;
-	cp_write_failed(s, rc);
-	cp_write_abort(s);
-	return rc;
+	if (rc != GW_OK)
+		*stored = 0;
+	return cp_write_end(s, rc, err);
 }
 
 /* ---- trimming ---- */
@@ -286,11 +283,7 @@ enum gw_rc cp_series_trim(struct cp_store *s, const int64_t keep_ms[CP_SERIES_RE
 		cp_sql_int(&q, now_ms - SEEN_MS);
 		rc = cp_sql_close(&q, err);
 	}
-	if (rc == GW_OK)
-		return cp_write_commit(s, err);
-	cp_write_failed(s, rc);
-	cp_write_abort(s);
-	return rc;
+	return cp_write_end(s, rc, err);
 }
 
 /* ---- reading ---- */

@@ -106,6 +106,9 @@ void cp_write_abort(struct cp_store *s);
 /* What a failed step of a write leads to: `rc` goes through; a full disk frees the ballast, a broken one stops writing. */
 enum gw_rc cp_write_failed(struct cp_store *s, enum gw_rc rc);
 
+/* End a write whose steps led to `rc`: commit, or undo and say what the failure leads to. */
+enum gw_rc cp_write_end(struct cp_store *s, enum gw_rc rc, struct gw_error *err) GW_MUST_CHECK;
+
 void cp_usage_statements_close(struct cp_store *s);
 bool cp_ballast_make(struct cp_store *s);                        /* true when there is none to make */
 

@@ -35,6 +35,8 @@ const char *cp_actor_name(enum cp_actor_type t);
 
 /* "provider", "consumer-key": how people, plans and audit actions name a kind; static. */
 const char *cp_kind_singular(enum gw_kind k);
+/* Part of the configuration: a change of one makes a revision, and a revision can be shown, compared and restored. */
+bool cp_kind_is_configuration(enum gw_kind k);
 
 /* Borrowed until commit or abort; goes into every audit row.  Absent texts become null. */
 struct cp_actor {

@@ -31,6 +31,11 @@ const char *cp_kind_singular(enum gw_kind k)
 	return names[k];
 }
 
+bool cp_kind_is_configuration(enum gw_kind k)
+{
+	return gw_kind_travels(k) || k == GW_KIND_CREDENTIAL || k == GW_KIND_ALERT_CHANNEL || k == GW_KIND_ALERT || k == GW_KIND_SILENCE;
+}
+
 uint64_t cp_revision_read(sqlite3 *db)
 {
 	struct cp_sql q;
@@ -199,7 +204,7 @@ void cp_change_each(const struct cp_change *c,
 
 static bool makes_revision(const struct cp_touched *t)
 {
-	return gw_kind_travels(t->kind) || t->kind == GW_KIND_CREDENTIAL;
+	return cp_kind_is_configuration(t->kind);
 }
 
 static const char *verb(const struct cp_touched *t)

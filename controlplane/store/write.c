@@ -98,3 +98,12 @@ void cp_write_abort(struct cp_store *s)
 		checkpoint(s);
 	pthread_mutex_unlock(&s->write_lock);
 }
+
+enum gw_rc cp_write_end(struct cp_store *s, enum gw_rc rc, struct gw_error *err)
+{
+	if (rc == GW_OK)
+		return cp_write_commit(s, err);
+	cp_write_failed(s, rc);
+	cp_write_abort(s);
+	return rc;
+}

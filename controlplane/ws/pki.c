@@ -365,3 +365,15 @@ enum gw_rc cp_cert_expires(const char *path, int64_t *expires_ms, struct gw_erro
 	X509_free(cert);
 	return rc;
 }
+
+enum gw_rc cp_cert_expires_pem(struct gw_str pem, int64_t *expires_ms, struct gw_error *err)
+{
+	BIO *bio = BIO_new_mem_buf(pem.p, (int)pem.n);
+	X509 *cert = PEM_read_bio_X509(bio, NULL, NULL, NULL);
+	BIO_free(bio);
+	if (!cert)
+		return ssl_fail(err, "the certificate", "PEM");
+	*expires_ms = not_after_ms(cert, gw_now_ms());
+	X509_free(cert);
+	return GW_OK;
+}

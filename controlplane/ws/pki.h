@@ -34,6 +34,8 @@ enum gw_rc cp_pki_open(struct cp_pki *out, const char *dir, const char *names, i
 
 /* Until when the first certificate of a PEM file is valid. */
 enum gw_rc cp_cert_expires(const char *path, int64_t *expires_ms, struct gw_error *err) GW_MUST_CHECK;
+/* The same of PEM text. */
+enum gw_rc cp_cert_expires_pem(struct gw_str pem, int64_t *expires_ms, struct gw_error *err) GW_MUST_CHECK;
 /* Reads only: does the server certificate belong to its key and the authority, and until when is it valid? */
 enum gw_rc cp_pki_inspect(const char *dir, int64_t now_ms, int64_t *expires_ms, struct gw_error *err) GW_MUST_CHECK;
 

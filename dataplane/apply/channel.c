@@ -148,6 +148,7 @@ static void heartbeat(struct dp_channel *c)
 	json_object_set_new(m, "connections", json_integer((json_int_t)dp_client_count()));
 	json_object_set_new(m, "rss_bytes", json_integer(rss_bytes()));
 	json_object_set_new(m, "usage_dropped", json_integer(dp_ledger_dropped(c->s.ledger)));
+	json_object_set_new(m, "providers_out", dp_telemetry_providers_out(c->telemetry));
 	gw_snapshot_unref(&s);
 	send_doc(c, m);
 	c->next_heartbeat_ms = gw_mono_ms() + c->heartbeat_ms;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "base/map.h"
 #include "base/str.h"
 #include "base/time.h"
 #include "observe/series.h"
@@ -19,6 +20,7 @@ struct dp_telemetry {
 	struct dp_series *series;
 	int64_t turn;                /* number of the ten seconds that the last cut ended */
 	int64_t next_ping_ms, sent_seq, acked_seq;
+	json_t *providers_out;       /* as of the last cut; NULL: there was none yet */
 };
 
 struct dp_telemetry *dp_telemetry_open(struct dp_fleet *f, struct dp_ledger *l)
@@ -40,12 +42,25 @@ void dp_telemetry_close(struct dp_telemetry **tp)
 		return;
 	*tp = NULL;
 	dp_series_close(&t->series);
+	json_decref(t->providers_out);
 	free(t);
 }
 
 /* ---- connections to providers ---- */
 
-struct pools { struct dp_pool_gauge *v; struct gw_arena *a; size_t n; };
+struct pools { struct dp_pool_gauge *v; struct gw_arena *a; struct gw_map *at; size_t n; };
+
+static struct dp_pool_gauge *gauge_of(struct pools *p, struct gw_str provider)
+{
+	struct dp_pool_gauge *g = gw_map_get(p->at, provider);
+
+	if (g || p->n == MAX_POOLS)
+		return g;
+	g = &p->v[p->n++];
+	*g = (struct dp_pool_gauge){ .provider = gw_arena_copy(p->a, provider) }; /* the pool may be gone later */
+	gw_map_put(p->at, g->provider, g);
+	return g;
+}
 
 static void collect_pools(struct dp_shard *s, void *arg)
 {
@@ -54,30 +69,27 @@ static void collect_pools(struct dp_shard *s, void *arg)
 	size_t n = dp_pools_count(dp_shard_pools(s), c, MAX_POOLS);
 
 	for (size_t i = 0; i < n; i++) {
-		size_t k = 0;
+		struct dp_pool_gauge *g = gauge_of(p, c[i].provider);
 
-		while (k < p->n && !gw_str_eq(p->v[k].provider, c[i].provider))
-			k++;
-		if (k == p->n) {
-			if (p->n == MAX_POOLS)
-				continue;
-			p->v[p->n++] = (struct dp_pool_gauge){ .provider = gw_arena_copy(p->a, c[i].provider) }; /* the pool may be gone later */
-		}
-		p->v[k].idle += c[i].idle;
-		p->v[k].busy += c[i].busy;
+		if (!g)
+			continue;
+		g->idle += c[i].idle;
+		g->busy += c[i].busy;
 		/* Health is shared by all loops: each tells the same, as far as it has a pool. */
-		p->v[k].keys_out = c[i].keys_out > p->v[k].keys_out ? c[i].keys_out : p->v[k].keys_out;
-		p->v[k].endpoints_out = c[i].endpoints_out > p->v[k].endpoints_out ? c[i].endpoints_out : p->v[k].endpoints_out;
+		g->keys_out = c[i].keys_out > g->keys_out ? c[i].keys_out : g->keys_out;
+		g->endpoints_out = c[i].endpoints_out > g->endpoints_out ? c[i].endpoints_out : g->endpoints_out;
+		g->is_out |= c[i].is_out;
 	}
 	free(c);
 }
 
 size_t dp_telemetry_pools(struct dp_fleet *f, struct gw_arena *a, struct dp_pool_gauge **out)
 {
-	struct pools p = { gw_arena_alloc(a, MAX_POOLS * sizeof *p.v), a, 0 };
+	struct pools p = { gw_arena_alloc(a, MAX_POOLS * sizeof *p.v), a, gw_map_open(256), 0 };
 
 	for (size_t i = 0; i < dp_fleet_size(f); i++)
 		dp_fleet_on(f, i, collect_pools, &p);
+	gw_map_close(&p.at);
 	*out = p.v;
 	return p.n;
 }
@@ -96,9 +108,13 @@ static void sample(struct dp_telemetry *t, struct dp_sample *out)
 		.in_flight = (int64_t)dp_fleet_busy(t->fleet), .connections = (int64_t)dp_client_count(), .memory = p.rss_bytes, .cpu_us = p.cpu_us,
 		.usage_queued = (int64_t)dp_ledger_queued(t->ledger), .usage_dropped = dp_ledger_dropped(t->ledger),
 	};
+	json_decref(t->providers_out);
+	t->providers_out = json_array();
 	for (size_t i = 0; i < n; i++) {
 		out->upstream_busy += (int64_t)pools[i].busy;
 		out->upstream_idle += (int64_t)pools[i].idle;
+		if (pools[i].is_out && json_array_size(t->providers_out) < GW_WIRE_PROVIDERS_OUT)
+			json_array_append_new(t->providers_out, json_stringn_nocheck(pools[i].provider.p, pools[i].provider.n));
 	}
 	gw_arena_close(&a);
 }
@@ -128,6 +144,11 @@ void dp_telemetry_tick(struct dp_telemetry *t)
 		return;
 	t->turn = turn;
 	cut(t);
+}
+
+json_t *dp_telemetry_providers_out(const struct dp_telemetry *t)
+{
+	return t->providers_out ? json_incref(t->providers_out) : json_array();
 }
 
 void dp_telemetry_last(struct dp_telemetry *t)

@@ -16,6 +16,8 @@ struct dp_telemetry *dp_telemetry_open(struct dp_fleet *f, struct dp_ledger *l);
 void dp_telemetry_close(struct dp_telemetry **t);
 void dp_telemetry_tick(struct dp_telemetry *t);
 void dp_telemetry_last(struct dp_telemetry *t);                /* one more cut, before the process ends */
+/* Names of providers of which no key or no server could be used at the last cut; owned. */
+json_t *dp_telemetry_providers_out(const struct dp_telemetry *t);
 /* Whatever was not sent yet, as long as not too much is unanswered. */
 void dp_telemetry_send(struct dp_telemetry *t, const char *boot_id, void (*send)(void *arg, struct gw_str text), void *arg);
 void dp_telemetry_again(struct dp_telemetry *t);               /* a new connection: what was not acknowledged is sent again */

@@ -29,7 +29,7 @@ struct dp_gauges {
 	int64_t usage_spooled, usage_torn;
 	int64_t reservations, counters, limit_refusals, counters_away, degraded;
 	int64_t access_written, access_dropped, spans_sent, spans_dropped, captures_kept, captures_dropped;
-	const struct dp_pool_gauge { struct gw_str provider; size_t idle, busy, keys_out, endpoints_out; } *pools;
+	const struct dp_pool_gauge { struct gw_str provider; size_t idle, busy, keys_out, endpoints_out; bool is_out; } *pools;
 	size_t n_pools;
 };
 /* The whole page; any thread, `m` are the sets of all loops. */

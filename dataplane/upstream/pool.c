@@ -768,6 +768,12 @@ void dp_place_leave(struct dp_place *pl)
 	memset(pl, 0, sizeof *pl);
 }
 
+/* Closed, or half open: not trusted before a request has gone well. */
+static bool is_doubtful(const struct dp_health *h, int64_t now)
+{
+	return dp_health_on_probation(h) || dp_health_closed_until(h, now) > now;
+}
+
 size_t dp_pools_count(const struct dp_pools *ps, struct dp_pool_count *out, size_t cap)
 {
 	int64_t now = dp_loop_now(ps->loop);
@@ -788,10 +794,16 @@ size_t dp_pools_count(const struct dp_pools *ps, struct dp_pool_count *out, size
 			c->busy += ep->n[UP_BUSY];
 			c->waiting += ep->n_waiting;
 		}
-		for (size_t i = 0; i < p->n; i++)
+		size_t endpoints = 0, keys = 0;
+		for (size_t i = 0; i < p->n; i++) {
 			c->endpoints_out += dp_health_closed_until(p->v[i]->health, now) > now;
-		for (size_t i = 0; i < p->n_keys; i++)
+			endpoints += is_doubtful(p->v[i]->health, now);
+		}
+		for (size_t i = 0; i < p->n_keys; i++) {
 			c->keys_out += dp_health_closed_until(p->keys[i], now) > now;
+			keys += is_doubtful(p->keys[i], now);
+		}
+		c->is_out = (p->n > 0 && endpoints == p->n) || (p->n_keys > 0 && keys == p->n_keys);
 	}
 	return n;
 }

@@ -111,7 +111,11 @@ void dp_want_cancel(struct dp_want *a);                /* fine when it is over *
 /* Back to the pool if `clean`, else closed.  Consumed; NULL is fine.  Legal inside the connection's callbacks. */
 void dp_up_return(struct dp_up **u, bool clean);
 
-struct dp_pool_count { struct gw_str provider; size_t connecting, idle, busy, waiting, keys_out, endpoints_out; };
+struct dp_pool_count {
+	struct gw_str provider;
+	size_t connecting, idle, busy, waiting, keys_out, endpoints_out;
+	bool is_out;                 /* no key, or no endpoint, that has proved well since it failed */
+};
 /* Fills up to cap rows; on the loop.  Strings are borrowed from the pools. */
 size_t dp_pools_count(const struct dp_pools *p, struct dp_pool_count *out, size_t cap);
 

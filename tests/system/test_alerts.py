@@ -1,6 +1,7 @@
 """Rules that watch and channels that tell: signatures as vendors check them, for-duration, silences, the guard, history."""
 import email
 import signal
+import socket
 from email.header import decode_header
 
 import httpx
@@ -75,13 +76,35 @@ def test_mail_goes_over_starttls_to_who_may_log_in(gateway, tmp_path):
         mail = email.message_from_string(text)
         subject, charset = decode_header(mail["Subject"])[0]
         assert "测试" in subject.decode(charset) and "测试" in mail.get_payload(decode=True).decode()
+        # A stored password goes to no other server than the one it was given for.
+        other = Mailbox(tmp_path, "robot", "canary-mail-77e1")
+        for change in ({"host": "localhost"}, {"port": other.port}, {"security": "none"}):
+            answer = gateway.admin.patch("alert-channels/mail", {"smtp": change}, expect=400)
+            assert faults(answer)[0][0] == "/password" and "again" in answer.text, (change, answer.text)
+        gateway.admin.patch("alert-channels/mail", {"smtp": {"to": ["c@example.com"]}})
+        gateway.admin.patch("alert-channels/mail", {"smtp": {"port": other.port}, "ca_pem": other.ca_pem, "password": "canary-mail-77e1"})
+        assert test(gateway, "mail")["ok"] and other.mails[0][1] == ["c@example.com"]
+        other.close()
+        gateway.admin.patch("alert-channels/mail", {"smtp": {"port": box.port}, "ca_pem": box.ca_pem, "password": "canary-mail-77e1"})
         gateway.admin.patch("alert-channels/mail", {"password": "wrong"})
         assert "refused the user name" in test(gateway, "mail")["detail"]
-        gateway.admin.patch("alert-channels/mail", {"ca_pem": ""})
+        gateway.admin.patch("alert-channels/mail", {"ca_pem": "", "password": "canary-mail-77e1"})
         assert not test(gateway, "mail")["ok"], "nobody vouches for the server's certificate"
         assert len(box.mails) == 1
     finally:
         box.close()
+
+
+def test_a_time_that_ran_out_is_not_called_a_refusal(gateway):
+    """Of a name with several addresses one may be refused by the guard: what became of the others is what counts."""
+    silent = socket.create_server(("127.0.0.1", 0))
+    try:
+        url = "http://localhost:%d/" % silent.getsockname()[1]
+        gateway.admin.post("alert-channels", {"name": "silent", "type": "webhook", "url": url, "allow_private": True})
+        answer = test(gateway, "silent")
+        assert not answer["ok"] and "in time" in answer["detail"] and "not dialled" not in answer["detail"], answer
+    finally:
+        silent.close()
 
 
 def test_what_makes_no_sense_is_refused(gateway, chats):

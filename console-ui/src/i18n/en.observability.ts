@@ -50,6 +50,7 @@ export const alerts = {
   nobody: 'nobody',
   silenced: 'silenced',
   notTold: 'not reached: {{channels}}',
+  waiting: 'waits for {{channels}}',
   quiet: 'Nothing has fired',
   quietText: 'What rules find is shown here, with who was told.',
   severity: 'Severity',

@@ -49,6 +49,7 @@ export const alerts = {
   nobody: '无',
   silenced: '已静默',
   notTold: '未送达：{{channels}}',
+  waiting: '等待发送：{{channels}}',
   quiet: '没有告警',
   quietText: '规则发现的问题及通知情况显示在这里。',
   severity: '级别',

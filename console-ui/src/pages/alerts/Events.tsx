@@ -36,7 +36,8 @@ export function AlertEvents() {
       keyOf={(event) => String(event.id)}
       empty={<Empty title={t('alerts.quiet')} text={t('alerts.quietText')} />}
       render={(event) => {
-        const failed = event.deliveries.filter((delivery) => !delivery.ok);
+        const failed = event.deliveries.filter((delivery) => !delivery.ok && !delivery.pending);
+        const waiting = event.deliveries.filter((delivery) => delivery.pending);
         return (
           <Row
             testId={`event-${event.rule}`}
@@ -60,7 +61,9 @@ export function AlertEvents() {
                   ? t('alerts.silenced')
                   : failed.length > 0
                     ? t('alerts.notTold', { channels: failed.map((delivery) => `${delivery.channel} (${delivery.detail})`).join(', ') })
-                    : [...new Set(event.deliveries.map((delivery) => delivery.channel))].join(', ') || t('alerts.nobody'),
+                    : waiting.length > 0
+                      ? t('alerts.waiting', { channels: [...new Set(waiting.map((delivery) => (delivery.detail ? `${delivery.channel} (${delivery.detail})` : delivery.channel)))].join(', ') })
+                      : [...new Set(event.deliveries.map((delivery) => delivery.channel))].join(', ') || t('alerts.nobody'),
                 grow: 2,
               },
             ]}
