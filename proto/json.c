@@ -34,7 +34,17 @@ static void place(struct gw_str text, size_t at, unsigned long *line, unsigned l
 	}
 }
 
-/* Count nodes and depth without building anything.  Says nothing about validity: jansson does. */
+static enum gw_rc not_nul(struct gw_str text, size_t at, struct gw_error *err)
+{
+	unsigned long line, column;
+	place(text, at, &line, &column);
+	return gw_fail(err, GW_INVALID, NULL, "this is not JSON: a NUL byte stands outside of strings at line %lu, column %lu", line, column);
+}
+
+/*
+ * Count nodes and depth without building anything.  Says nothing about validity: jansson does, but for one thing. It
+ * loses a NUL byte that follows a number or a word.
+ */
 static enum gw_rc survey(struct gw_str text, size_t max_nodes, struct gw_error *err)
 {
 	size_t nodes = 1, depth = 0;
@@ -63,6 +73,8 @@ static enum gw_rc survey(struct gw_str text, size_t max_nodes, struct gw_error *
 			depth -= depth > 0;
 		} else if (c == ',') {
 			nodes++;
+		} else if (c == '\0') {
+			return not_nul(text, i, err);
 		}
 	}
 	if (nodes > max_nodes)

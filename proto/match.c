@@ -635,6 +635,11 @@ void gw_match_beside(const struct gw_snapshot *s, const struct gw_route *r,
 		visit_bucket(ix->rest, r, fn, arg);
 }
 
+size_t gw_match_breadth(const struct gw_snapshot *s)
+{
+	return gw_snapshot_index(s)->rest->n;
+}
+
 uint64_t gw_match_limited(const struct gw_snapshot *s)
 {
 	return atomic_load_explicit(&gw_snapshot_index(s)->limited, memory_order_relaxed);

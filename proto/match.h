@@ -28,6 +28,9 @@ enum gw_match_fail { GW_MISS_NONE, GW_MISS_DISABLED, GW_MISS_HOST, GW_MISS_PATH,
 /* NULL: no route.  Enabled routes only.  Thread-safe; allocates nothing. */
 const struct gw_route *gw_match(const struct gw_snapshot *s, const struct gw_match_input *in);
 
+/* How many routes any search may have to look at: those that name no exact model. */
+size_t gw_match_breadth(const struct gw_snapshot *s);
+
 /* How often a regex of this snapshot ran into a limit and therefore did not match. */
 uint64_t gw_match_limited(const struct gw_snapshot *s);
 

@@ -6,6 +6,7 @@
  *   authn.c    who asks
  *   body.c     the body: read, scanned, kept
  *   route.c    which route, and whether this consumer may
+ *   models.c   the list of models
  *   spend.c    quotas and budgets: reserved and settled
  *   plan.c     which target next
  *   pin.c      requests that must go where their state lives
@@ -73,6 +74,9 @@ struct dp_shard {
 	struct dp_metrics *metrics;
 	struct dp_access_ring *ring;  /* NULL: nobody keeps an access log */
 	struct gw_node clients, probes, checks;
+	struct gw_node listings;      /* requests for the list of models that take more than a turn (models.c) */
+	struct dp_timer listing_timer;
+	struct dp_model_lists *lists; /* those made since the last change; NULL: none */
 	size_t n_clients, n_busy;
 	atomic_size_t beginning;      /* clients with half a head or half a handshake */
 	bool draining;
@@ -88,6 +92,7 @@ struct dp_shard {
 	X(HEAD,    "head")     /* being judged                                     */ \
 	X(BODY,    "body")     /* the body is arriving                             */ \
 	X(AUTH,    "auth")     /* the keys of a token's issuer are being fetched   */ \
+	X(LISTING, "listing")  /* the list of models is being made                 */ \
 	X(PLUGINS, "plugins")  /* a plugin waits for something                     */ \
 	X(CONNECT, "connect")  /* in the queue, looking up, connecting, handshake  */ \
 	X(BACKOFF, "backoff")  /* a pause before the same provider is asked again  */ \
@@ -221,6 +226,7 @@ struct dp_exchange {
 	const char *allow;                 /* methods, with BAD_METHOD; static */
 	bool head_only;                    /* HEAD: no body in the answer */
 	struct dp_running *plugins;
+	struct dp_listing *listing;        /* arena; NULL: it is not, or no longer, waiting for the list of models */
 	char client_ip[DP_ADDR_TEXT];
 
 	/* progress */
@@ -323,7 +329,12 @@ void dp_x_whole(struct dp_exchange *x);
 void dp_x_plugins_done(struct dp_exchange *x, enum dp_hook hook, enum dp_verdict v);
 /* route.c */
 bool dp_x_route(struct dp_exchange *x);                /* false: answered */
-void dp_x_models(struct dp_exchange *x);
+/* models.c */
+void dp_x_models(struct dp_exchange *x);               /* the list, or one model of it */
+void dp_x_models_stop(struct dp_exchange *x);          /* fine when it waits for no list */
+struct gw_str dp_x_other_models(struct dp_exchange *x); /* "; your key may use: a, b", to end a refusal; arena */
+void dp_models_open(struct dp_shard *s);
+void dp_models_forget(struct dp_shard *s);             /* another configuration, or the end */
 /* pin.c: state that lives at the provider */
 bool dp_op_is_stateful(const struct dp_operation *op);
 bool dp_x_pin(struct dp_exchange *x);                  /* before the plan; false: answered */

@@ -37,6 +37,7 @@ struct dp_shard *dp_shard_open(struct dp_loop *l, const struct dp_shared *shared
 	gw_list_init(&s->clients);
 	gw_list_init(&s->probes);
 	gw_list_init(&s->checks);
+	dp_models_open(s);
 	gw_buf_init(&s->head, 1u << 20);
 	gw_buf_init(&s->out, DP_OUT_MAX);
 	gw_random(s->random, sizeof s->random);
@@ -55,6 +56,7 @@ void dp_shard_close(struct dp_shard **sp)
 	dp_pools_close(&s->pools);
 	dp_jwks_close(&s->jwks);
 	dp_tls_server_unref(&s->tls);
+	dp_models_forget(s);
 	gw_snapshot_unref(&s->snapshot);
 	dp_metrics_close(&s->metrics);
 	dp_desk_close(&s->desk);
@@ -92,6 +94,7 @@ static void swap_tls(struct dp_shard *s)
 void dp_shard_swap(struct dp_shard *s, struct gw_snapshot *next)
 {
 	GW_CHECK(s, DP_SHARD_MAGIC);
+	dp_models_forget(s);
 	gw_snapshot_unref(&s->snapshot);
 	s->snapshot = next;
 	s->any_open_route = gw_snapshot_has_open_route(next);

@@ -32,6 +32,7 @@ static const struct {
 	[DP_STEP_HEAD]    = { "head", NULL, NULL },
 	[DP_STEP_BODY]    = { "body", body_due, expire_body },
 	[DP_STEP_AUTH]    = { "auth", auth_due, expire_auth },
+	[DP_STEP_LISTING] = { "listing", NULL, NULL },
 	[DP_STEP_PLUGINS] = { "plugins", plugins_due, expire_plugins },
 	[DP_STEP_CONNECT] = { "connect", NULL, NULL },
 	[DP_STEP_BACKOFF] = { "backoff", backoff_due, dp_attempt_go_on },

@@ -305,6 +305,14 @@ class Worker:
             fields = stat.read().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
+    def ran(self):
+        """The same to the nanosecond, of the threads that it has now."""
+        total = 0
+        for task in os.listdir("/proc/%d/task" % self.daemon.pid):
+            with open("/proc/%d/task/%s/schedstat" % (self.daemon.pid, task)) as stat:
+                total += int(stat.read().split()[0])
+        return total / 1e9
+
     def rss(self):
         """Resident bytes."""
         with open("/proc/%d/status" % self.daemon.pid) as status:

@@ -36,6 +36,9 @@ START_TEST(refuses_with_a_sentence)
 	refused("{'a':1}", GW_INVALID, "line 1, column 2");
 	struct gw_error e = { 0 };
 	json_t *v;
+	ck_assert_int_eq(gw_json_parse(&v, GW_STR("{\"a\":1\0}"), 1000, &e), GW_INVALID);
+	ck_assert_msg(strstr(e.text, "NUL byte") && strstr(e.text, "line 1, column 7"), "%s", e.text);
+	ck_assert_int_eq(gw_json_parse(&v, GW_STR("[true\0]"), 1000, &e), GW_INVALID);
 	ck_assert_int_eq(gw_json_parse(&v, GW_STR("{\"secret\":sk-canary}"), 1000, &e), GW_INVALID);
 	ck_assert_ptr_null(strstr(e.text, "canary"));
 }
