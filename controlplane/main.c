@@ -172,6 +172,11 @@ static bool take_usage(void *arg, uint64_t connection, struct gw_str node, struc
 	return cp_collect_usage(((struct control *)arg)->collect, connection, node, boot_id, records);
 }
 
+static bool take_rows(void *arg, uint64_t connection, struct gw_str node, struct gw_usage_rows *rows)
+{
+	return cp_collect_rows(((struct control *)arg)->collect, connection, node, rows);
+}
+
 static bool take_series(void *arg, uint64_t connection, struct gw_str node, struct gw_str boot_id, int64_t seq, int64_t at_ms,
     json_t *rows)
 {
@@ -238,7 +243,7 @@ static enum gw_rc open_channel(struct control *c, struct gw_error *err)
 	const struct cp_settings *s = c->set;
 	c->model = cp_model_open(c->store, c->catalog, &c->keys);
 	struct cp_hub_options h = { .store = c->store, .keys = &c->keys, .model = c->model, .hello_ms = s->hello_ms,
-		.answer_ms = s->answer_ms, .heartbeat_ms = s->heartbeat_ms, .usage = take_usage, .series = take_series,
+		.answer_ms = s->answer_ms, .heartbeat_ms = s->heartbeat_ms, .usage = take_usage, .rows = take_rows, .series = take_series,
 		.worker = take_worker, .gone = worker_gone, .quota_use = take_quota_use,
 		.capture = take_capture,
 		.node = take_node, .arg = c };

@@ -83,4 +83,32 @@ json_t *gw_usage_json(const struct gw_usage_record *r);
  */
 enum gw_rc gw_usage_parse(struct gw_usage_record *out, const json_t *v, struct gw_error *err) GW_MUST_CHECK;
 
+/*
+ * The row as bytes, which is how it stands in a worker's spool and in the message `rows` of wire.h: JSON with fifty named
+ * members for each request was half of what the ledger cost either side.  A form byte, then for each member that is not
+ * empty (0; -1 for connect_ms) its tag and value; texts with their length.  Readers skip tags they do not know, so tables
+ * may grow at their ends.  `seq` is not part of it but of the head before it.
+ */
+#define GW_USAGE_ROW_MAX (24u << 10)
+size_t gw_usage_row_write(char out[GW_USAGE_ROW_MAX], const struct gw_usage_record *r);
+/* Texts are borrowed from `row`; the rest as gw_usage_parse().  GW_INVALID: damaged, or without request_id. */
+enum gw_rc gw_usage_row_read(struct gw_usage_record *out, struct gw_str row, struct gw_error *err) GW_MUST_CHECK;
+
+/* Records as they stand one after another: bytes of the row (4), CRC-32 (4), seq (8), all little endian; the row. */
+#define GW_USAGE_HEAD 16u
+struct gw_usage_rows {
+	struct gw_str boot_id;       /* this and all texts are borrowed from `text` and `docs` */
+	struct gw_usage_record *v;
+	size_t n, unread;            /* unread: of a form that is not known, or damaged within */
+	int64_t last_seq;            /* the highest, of those too; -1: none */
+	char *text;
+	json_t *docs;                /* rows of an earlier release's spool, which are JSON */
+};
+/*
+ * The payload of a `rows` message, copied.  NULL: its heads are damaged.  What is wrong with the first row that cannot be
+ * read stands in err.  The CRC is the disk's and not looked at: the channel has its own.
+ */
+struct gw_usage_rows *gw_usage_rows_read(struct gw_str boot_id, struct gw_str payload, struct gw_error *err);
+void gw_usage_rows_free(struct gw_usage_rows **rows);              /* NULL is fine */
+
 #endif

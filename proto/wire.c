@@ -55,6 +55,8 @@ static const struct member members[] = {
 	M(WELCOME, "snapshot_key", KEY, true, snapshot_key),
 	M(WELCOME, "control_version", TEXT, false, control_version),
 	M(WELCOME, "series", BOOL, false, series),
+	M(WELCOME, "rows", BOOL, false, rows),
+	M(ROWS, "boot_id", TEXT, true, boot_id),
 	M(FLEET, "workers", INT, true, workers),
 	M(SNAPSHOT, "epoch", HEX16, true, epoch),
 	M(SNAPSHOT, "revision", INT, true, revision),
@@ -255,9 +257,9 @@ static enum gw_rc parse(struct gw_wire *out, struct gw_str text, bool binary, st
 	for (size_t i = 0; i < GW_WIRE_UNKNOWN; i++)
 		if (gw_str_is(type, names[i]))
 			out->type = (enum gw_wire_type)i;
-	if ((out->type == GW_WIRE_SNAPSHOT || out->type == GW_WIRE_DELTA) != binary) {
+	if ((out->type == GW_WIRE_SNAPSHOT || out->type == GW_WIRE_DELTA || out->type == GW_WIRE_ROWS) != binary) {
 		rc = gw_fail(err, GW_INVALID, "/type", binary ?
-		    "a binary message must be a snapshot or a delta" : "a snapshot must be a binary message");
+		    "a binary message must be a snapshot, a delta or rows" : "a message of this type must be binary");
 		goto fail;
 	}
 	rc = read_members(out, members, GW_COUNT(members), out->doc, err);
@@ -310,7 +312,11 @@ enum gw_rc gw_wire_parse_binary(struct gw_wire *out, struct gw_str bytes, struct
 	enum gw_rc rc = parse(out, head, true, err);
 	if (rc != GW_OK)
 		return rc;
-	rc = check_payload(out, gw_str_from(bytes, head.n + 1), err);
+	struct gw_str payload = gw_str_from(bytes, head.n + 1);
+	if (out->type == GW_WIRE_ROWS)
+		out->payload = payload;
+	else
+		rc = check_payload(out, payload, err);
 	if (rc != GW_OK)
 		gw_wire_fini(out);
 	return rc;

@@ -4,11 +4,11 @@
  * TLS always; the worker checks that the chain ends in the CA whose SHA-256 stands in its join token, then sends the
  * token as `Authorization: Bearer tgj_<id>.<secret>` with the upgrade; subprotocol "tidegate.v1", no Origin (such an
  * upgrade is refused: browsers are not workers).  Every text message is
- * one JSON object with "type"; the binary messages are snapshot and delta: a JSON header line, '\n', then the bytes.
+ * one JSON object with "type"; the binary messages are snapshot, delta and rows: a JSON header line, '\n', then the bytes.
  *
  *  worker → control                                          control → worker
  *   hello  {protocol,name,node_id,boot_id,version,formats,    welcome {node_id,epoch,heartbeat_ms,snapshot_key,
- *           catalog_digest,listen,admin,pid,started_at,deltas,         control_version,series}
+ *           catalog_digest,listen,admin,pid,started_at,deltas,         control_version,series,rows}
  *           serving:{epoch,revision,digest,state}}            snapshot (binary) {type,format,epoch,revision,digest,bytes}\n…
  *                                                             delta    (binary) {type,format,epoch,base,revision,digest,
  *                                                                       state,bytes}\n…
@@ -17,7 +17,8 @@
  *   heartbeat {revision,state,in_flight,requests,errors,                           provider_health drain
  *           connections,rss_bytes,usage_dropped,              bye   {reason}
  *           providers_out:[name,…]}   of which no key or no server can be used, as of the last cut of series
- *   usage  {boot_id,records:[…]}   seq inside each record
+ *   rows   (binary) {type,boot_id}\n…   records of the ledger, as in usage.h
+ *   usage  {boot_id,records:[…]}   the same as JSON, seq inside each record: what the first release sent
  *   result {id,ok,result|error:{code,text}}
  *   bye    {reason}                                          series_ack {boot_id,seq}
  *   capture {boot_id,records:[…]}   prompts that a route keeps; sent once, never acknowledged: it may be lost
@@ -45,8 +46,8 @@
  * At most one snapshot is on its way to a worker: the next one leaves when it was answered, and is then the newest.
  * A worker that says `deltas` in hello gets what changed since the revision it serves, where the control plane still
  * knows that one; whatever it answers but an ack brings it the whole.  See "Changes" in README.md.
- * A worker refuses a lower revision of the same epoch.  usage is resent until usage_ack covers it; the receiver
- * drops what it has; the same holds for series and series_ack, whose seq counts messages.  A series tells by how much
+ * A worker refuses a lower revision of the same epoch.  rows are resent until usage_ack covers them, and
+ * go only to a control plane whose welcome says `"rows":true` (before that they wait); the receiver drops what it has; the same holds for series and series_ack, whose seq counts messages.  A series tells by how much
  * slots of metric.h grew within span_ms, which ended ago_ms before it was sent; they go only to a control plane whose
  * welcome says `"series":true`.  node_id is the worker's own, 32 hex digits, kept in its state directory.
  *
@@ -71,7 +72,7 @@
 	X(HELLO, "hello") X(WELCOME, "welcome") X(SNAPSHOT, "snapshot") X(ACK, "ack") X(NACK, "nack")  \
 	X(HEARTBEAT, "heartbeat") X(USAGE, "usage") X(USAGE_ACK, "usage_ack") X(CALL, "call")          \
 	X(RESULT, "result") X(BYE, "bye") X(QUOTAS, "quotas") X(QUOTA_USE, "quota_use") X(SERIES, "series") X(SERIES_ACK, "series_ack")       \
-	X(CAPTURE, "capture")                                                                         \
+	X(CAPTURE, "capture") X(ROWS, "rows")                                                          \
 	X(DELTA, "delta") X(FLEET, "fleet")
 enum gw_wire_type {
 #define X(name, text) GW_WIRE_##name,
@@ -99,13 +100,13 @@ struct gw_wire {
 	uint8_t snapshot_key[32]; bool has_snapshot_key;
 	json_t *args, *result, *records;      /* borrowed from doc */
 	json_t *items, *boots;                /* likewise */
-	bool ok, series;                      /* series: of WELCOME, the control plane takes them */
-	struct gw_str payload;                /* SNAPSHOT, DELTA: the bytes after the header line, borrowed from the input */
+	bool ok, series, rows;                /* series, rows: of WELCOME, the control plane takes them */
+	struct gw_str payload;                /* SNAPSHOT, DELTA, ROWS: the bytes after the header line, borrowed from the input */
 };
 
 /* Parse a text message.  GW_INVALID with a sentence when a known type lacks or mistypes a member. */
 enum gw_rc gw_wire_parse(struct gw_wire *out, struct gw_str text, struct gw_error *err) GW_MUST_CHECK;
-/* Parse a binary message (snapshot or delta).  Length and digest are checked against the header. */
+/* Parse a binary message (snapshot, delta, rows).  Length and digest of the first two are checked against the header. */
 enum gw_rc gw_wire_parse_binary(struct gw_wire *out, struct gw_str bytes, struct gw_error *err) GW_MUST_CHECK;
 void gw_wire_fini(struct gw_wire *w);
 

@@ -35,7 +35,8 @@ struct batch {
 	struct gw_node on;
 	uint64_t connection;
 	char *node, *boot_id;
-	json_t *records;        /* of usage, or rows of series */
+	json_t *records;        /* of usage, or rows of series; NULL: `rows` has them */
+	struct gw_usage_rows *rows;
 	size_t n;
 	bool is_series, is_capture;
 	int64_t seq, at_ms;     /* of series */
@@ -78,6 +79,7 @@ static void batch_free(struct batch *b)
 	free(b->node);
 	free(b->boot_id);
 	json_decref(b->records);
+	gw_usage_rows_free(&b->rows);
 	free(b);
 }
 
@@ -96,7 +98,7 @@ static bool take(struct cp_collect *c, struct batch b, struct gw_str node, struc
 {
 	struct batch *own = gw_alloc(sizeof *own);
 	*own = b;
-	own->n = json_array_size(b.records);
+	own->n = b.rows != NULL ? b.rows->n : json_array_size(b.records);
 	own->node = gw_strdup_n(node.p, node.n);
 	own->boot_id = gw_strdup_n(boot_id.p, boot_id.n);
 	pthread_mutex_lock(&c->lock);
@@ -117,6 +119,12 @@ bool cp_collect_usage(struct cp_collect *c, uint64_t connection, struct gw_str n
 {
 	GW_CHECK(c, COLLECT_MAGIC);
 	return take(c, (struct batch){ .connection = connection, .records = records }, node, boot_id);
+}
+
+bool cp_collect_rows(struct cp_collect *c, uint64_t connection, struct gw_str node, struct gw_usage_rows *rows)
+{
+	GW_CHECK(c, COLLECT_MAGIC);
+	return take(c, (struct batch){ .connection = connection, .rows = rows }, node, rows->boot_id);
 }
 
 bool cp_collect_series(struct cp_collect *c, uint64_t connection, struct gw_str node, struct gw_str boot_id, int64_t seq,
@@ -260,23 +268,34 @@ static size_t count_charges(void *arg, const struct gw_usage_record *r, struct c
 	return n;
 }
 
+/* The records of one message for the writer; *owned is what the caller frees. */
+static size_t records_of(const struct batch *b, const struct gw_usage_record **v, struct gw_usage_record **owned, int64_t *last_seq)
+{
+	if (b->rows != NULL) {
+		*v = b->rows->v;
+		*last_seq = b->rows->last_seq;
+		return b->rows->n;
+	}
+	*v = *owned = gw_alloc((b->n + 1) * sizeof **v);
+	*last_seq = -1;
+	return parse_records(b, *owned, last_seq);
+}
+
 /* All of them in one transaction.  true: done with (stored, or never storable). */
 static bool store_batches(struct cp_collect *c, struct batch **v, size_t n)
 {
 	struct gw_error err = { 0 };
 	struct cp_usage_writing *w = NULL;
-	struct gw_usage_record *records[MAX_TOGETHER] = { NULL };
+	struct gw_usage_record *owned[MAX_TOGETHER] = { NULL };
 	int64_t last_seq[MAX_TOGETHER];
 	size_t stored;
 	struct counting k = { .quotas = cp_book_quotas(c->book) };
 	enum gw_rc rc = cp_usage_open(&w, c->o.store, &err);
 	for (size_t i = 0; i < n && rc == GW_OK; i++) {
-		last_seq[i] = -1;
-		records[i] = gw_alloc((v[i]->n + 1) * sizeof **records);
-		size_t m = parse_records(v[i], records[i], &last_seq[i]);
+		const struct gw_usage_record *records;
+		size_t m = records_of(v[i], &records, &owned[i], &last_seq[i]);
 		k.boot_id = gw_str_c(v[i]->boot_id);
-		rc = cp_usage_add(w, gw_str_c(v[i]->node), gw_str_c(v[i]->boot_id), records[i], m, count_charges, &k, &stored,
-		    &err);
+		rc = cp_usage_add(w, gw_str_c(v[i]->node), gw_str_c(v[i]->boot_id), records, m, count_charges, &k, &stored, &err);
 	}
 	if (rc == GW_OK)
 		rc = cp_usage_commit(&w, &err);
@@ -285,7 +304,7 @@ static bool store_batches(struct cp_collect *c, struct batch **v, size_t n)
 		cp_book_used(c->book, k.v[i].boot_id, &k.v[i].c);
 	free(k.v);
 	for (size_t i = 0; i < n; i++) {
-		free(records[i]);
+		free(owned[i]);
 		if (rc == GW_OK && last_seq[i] >= 0)
 			c->o.stored(c->o.arg, v[i]->connection, gw_str_c(v[i]->boot_id), last_seq[i]);
 	}

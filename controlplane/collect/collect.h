@@ -15,6 +15,7 @@
 
 #include "json.h"
 #include "store/store.h"
+#include "usage.h"
 
 struct cp_collect; /* one per process; has a thread */
 
@@ -40,6 +41,8 @@ void cp_collect_close(struct cp_collect **c);
  */
 bool cp_collect_usage(struct cp_collect *c, uint64_t connection, struct gw_str node, struct gw_str boot_id,
                       json_t *records);
+/* The same for a `rows` message; `rows` is consumed. */
+bool cp_collect_rows(struct cp_collect *c, uint64_t connection, struct gw_str node, struct gw_usage_rows *rows);
 /* The same for a message of series, whose span lies around `at_ms`; `rows` is consumed. */
 bool cp_collect_series(struct cp_collect *c, uint64_t connection, struct gw_str node, struct gw_str boot_id, int64_t seq,
                        int64_t at_ms, json_t *rows);

@@ -15,6 +15,7 @@
 
 #include "auth/keys.h"
 #include "store/store.h"
+#include "usage.h"
 #include "workers.h"
 #include "ws/ws.h"
 
@@ -29,6 +30,8 @@ struct cp_hub_options {
 	int64_t heartbeat_ms;            /* told to workers; three missed ones end the connection */
 	/* A `usage` message; records is consumed.  false: no room, the worker is dropped and sends them again. */
 	bool (*usage)(void *arg, uint64_t connection, struct gw_str node, struct gw_str boot_id, json_t *records);
+	/* The same of a `rows` message; rows is consumed. */
+	bool (*rows)(void *arg, uint64_t connection, struct gw_str node, struct gw_usage_rows *rows);
 	/* A `series` message, whose span lies around `at_ms`; the same. */
 	bool (*series)(void *arg, uint64_t connection, struct gw_str node, struct gw_str boot_id, int64_t seq, int64_t at_ms, json_t *rows);
 	/* A worker greeted, left, and said something about its shares of quotas (consumed; boots may be NULL). */

@@ -123,6 +123,7 @@ static void send_welcome(struct cp_hub *h, const struct cp_session *s)
 	gw_json_set_str(m, "snapshot_key", gw_str_c(key));
 	gw_json_set_str(m, "control_version", GW_STR(TIDEGATE_VERSION));
 	json_object_set_new(m, "series", json_true());
+	json_object_set_new(m, "rows", json_true());
 	cp_hub_write(h, s->connection, m);
 	gw_secret_wipe(key, sizeof key);
 }
@@ -289,15 +290,39 @@ static void on_heartbeat(struct cp_session *s, const struct gw_wire *w)
 	s->providers_out = json_array_size(w->items) <= GW_WIRE_PROVIDERS_OUT ? json_incref(w->items) : NULL;
 }
 
+/* Whether so many in one message are as agreed; if not, the worker goes. */
+static bool check_batch(struct cp_hub *h, struct cp_session *s, size_t n)
+{
+	if (n > GW_WIRE_USAGE_BATCH)
+		dismiss(h, s, "it sent too many usage records in one message");
+	return n <= GW_WIRE_USAGE_BATCH;
+}
+
+static void check_taken(struct cp_hub *h, struct cp_session *s, bool taken)
+{
+	if (!taken)
+		dismiss(h, s, "usage records cannot be stored fast enough; keep them and come back");
+}
+
 static void on_usage(struct cp_hub *h, struct cp_session *s, const struct gw_wire *w)
 {
-	size_t n = json_array_size(w->records);
-	if (n > GW_WIRE_USAGE_BATCH) {
-		dismiss(h, s, "it sent too many usage records in one message");
-		return;
+	if (check_batch(h, s, json_array_size(w->records)))
+		check_taken(h, s, h->o.usage(h->o.arg, s->connection, gw_str_c(s->id), w->boot_id, json_incref(w->records)));
+}
+
+/* `rows` is consumed.  One that cannot be read is lost with a log line, since resending would not mend it. */
+static void on_rows(struct cp_hub *h, struct cp_session *s, struct gw_usage_rows *rows, const struct gw_error *err)
+{
+	if (rows->unread > 0)
+		gw_log(GW_LOG_ERROR, "node", who(s), "usage records cannot be read", "records=%zu last_seq=%lld %s", rows->unread,
+		    (long long)rows->last_seq, err->text);
+	if (!s->greeted)
+		dismiss(h, s, "hello must come first");
+	else if (check_batch(h, s, rows->n + rows->unread)) {
+		check_taken(h, s, h->o.rows(h->o.arg, s->connection, gw_str_c(s->id), rows));
+		rows = NULL;
 	}
-	if (!h->o.usage(h->o.arg, s->connection, gw_str_c(s->id), w->boot_id, json_incref(w->records)))
-		dismiss(h, s, "usage records cannot be stored fast enough; keep them and come back");
+	gw_usage_rows_free(&rows);
 }
 
 /* A worker whose rows have another layout is heard and not understood: it must not send them for ever. */
@@ -399,6 +424,47 @@ static void on_opened(void *arg, uint64_t connection, struct gw_str bearer, stru
 	pthread_mutex_unlock(&h->lock);
 }
 
+static void refuse(struct cp_hub *h, struct cp_session *s, const struct gw_error *err)
+{
+	gw_log(GW_LOG_WARN, "node", who(s), "message cannot be read", "%s %s", err->path, err->text);
+	dismiss(h, s, "it sent a message that cannot be read");
+}
+
+static struct cp_session *heard(struct cp_hub *h, uint64_t connection)
+{
+	struct cp_session *s = cp_session_find(h, connection);
+	if (s) {
+		s->seen_ms = gw_now_ms();
+		s->seen_mono_ms = gw_mono_ms();
+	}
+	return s;
+}
+
+/* Most messages by far, and nobody waits for one. */
+static void on_binary(void *arg, uint64_t connection, struct gw_str message)
+{
+	struct cp_hub *h = arg;
+	struct gw_wire w;
+	struct gw_error err = { 0 };
+	struct gw_usage_rows *rows = NULL;
+	enum gw_rc rc = gw_wire_parse_binary(&w, message, &err);
+	if (rc == GW_OK && w.type == GW_WIRE_ROWS)
+		rows = gw_usage_rows_read(w.boot_id, w.payload, &err);
+	else if (rc == GW_OK)
+		gw_fail(&err, GW_INVALID, "/type", "a worker sends no `%s`", gw_wire_name(w.type));
+	pthread_mutex_lock(&h->lock);
+	struct cp_session *s = heard(h, connection);
+	if (s && rows)
+		on_rows(h, s, rows, &err);
+	else if (s)
+		refuse(h, s, &err);
+	pthread_mutex_unlock(&h->lock);
+	if (!s)
+		gw_usage_rows_free(&rows);
+	if (rc == GW_OK)
+		gw_wire_fini(&w);
+}
+
 static void on_text(void *arg, uint64_t connection, struct gw_str message)
 {
 	struct cp_hub *h = arg;
@@ -406,14 +472,9 @@ static void on_text(void *arg, uint64_t connection, struct gw_str message)
 	struct gw_error err = { 0 };
 	enum gw_rc rc = gw_wire_parse(&w, message, &err);
 	pthread_mutex_lock(&h->lock);
-	struct cp_session *s = cp_session_find(h, connection);
-	if (s) {
-		s->seen_ms = gw_now_ms();
-		s->seen_mono_ms = gw_mono_ms();
-	}
+	struct cp_session *s = heard(h, connection);
 	if (s && rc != GW_OK) {
-		gw_log(GW_LOG_WARN, "node", who(s), "message cannot be read", "%s %s", err.path, err.text);
-		dismiss(h, s, "it sent a message that cannot be read");
+		refuse(h, s, &err);
 	} else if (s) {
 		on_message(h, s, &w);
 		pthread_cond_broadcast(&h->changed);
@@ -493,6 +554,6 @@ static void on_tick(void *arg, int64_t now)
 struct cp_ws_handlers cp_hub_handlers(struct cp_hub *h)
 {
 	GW_CHECK(h, CP_HUB_MAGIC);
-	return (struct cp_ws_handlers){ .arg = h, .admit = on_admit, .opened = on_opened, .text = on_text,
+	return (struct cp_ws_handlers){ .arg = h, .admit = on_admit, .opened = on_opened, .text = on_text, .binary = on_binary,
 		.closed = on_closed, .tick = on_tick };
 }

@@ -271,15 +271,16 @@ static int on_receive(struct cp_ws *ws, struct conn *c, struct gw_str piece)
 {
 	if (c->closing)
 		return 0;
-	if (lws_frame_is_binary(c->wsi))
+	bool binary = lws_frame_is_binary(c->wsi);
+	if (binary && !ws->o.on.binary)
 		return refuse_message(c, LWS_CLOSE_STATUS_UNACCEPTABLE_OPCODE, "it sent a binary message");
 	if (!gw_buf_add(&c->in, piece))
 		return refuse_message(c, LWS_CLOSE_STATUS_MESSAGE_TOO_LARGE, "it sent a message above the size limit");
 	if (!lws_is_final_fragment(c->wsi) || lws_remaining_packet_payload(c->wsi) != 0)
 		return 0;
-	if (!gw_utf8_valid(gw_buf_str(&c->in)))
+	if (!binary && !gw_utf8_valid(gw_buf_str(&c->in)))
 		return refuse_message(c, LWS_CLOSE_STATUS_INVALID_PAYLOAD, "it sent text that is not UTF-8");
-	ws->o.on.text(ws->o.on.arg, c->id, gw_buf_str(&c->in));
+	(binary ? ws->o.on.binary : ws->o.on.text)(ws->o.on.arg, c->id, gw_buf_str(&c->in));
 	if (c->in.cap > CHUNK) {
 		gw_buf_fini(&c->in);
 		gw_buf_init(&c->in, ws->o.max_text);

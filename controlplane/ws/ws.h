@@ -6,8 +6,8 @@
  *
  * Before a connection is upgraded it must ask for the path and subprotocol of wire.h, carry no Origin (browsers are
  * not workers), and show a bearer credential that `admit` accepts.  Everything else gets an HTTP status and is
- * closed: HTTP/2, h2c, plain HTTP, other subprotocols.  Messages above max_text, binary messages and text that is
- * not UTF-8 end the connection.  A peer that does not read is dropped when its queue passes queue_bytes or makes no
+ * closed: HTTP/2, h2c, plain HTTP, other subprotocols.  Messages above max_text and text that is not UTF-8 end the
+ * connection.  A peer that does not read is dropped when its queue passes queue_bytes or makes no
  * progress for stall_ms; one that says nothing, not even a pong, is dropped after 25 s.
  */
 #ifndef CP_WS_WS_H
@@ -31,6 +31,7 @@ struct cp_ws_handlers {
 	bool (*admit)(void *arg, struct gw_str bearer, struct gw_str address, char why[160]);
 	void (*opened)(void *arg, uint64_t id, struct gw_str bearer, struct gw_str address);
 	void (*text)(void *arg, uint64_t id, struct gw_str message);   /* borrowed */
+	void (*binary)(void *arg, uint64_t id, struct gw_str message); /* likewise; NULL: such messages end the connection */
 	void (*closed)(void *arg, uint64_t id, const char *why);       /* once for each opened */
 	void (*tick)(void *arg, int64_t mono_ms);                      /* every CP_WS_TICK_MS */
 };

@@ -46,7 +46,7 @@ struct dp_channel {
 	int64_t heartbeat_ms, next_heartbeat_ms, welcome_ms, sent_seq, acked_seq;
 	unsigned ahead;
 	struct dp_earlier { char boot_id[33]; int64_t sent_seq; unsigned ahead; } earlier;  /* whose rows are being sent */
-	bool wants_series;           /* the control plane takes them */
+	bool wants_series, wants_rows; /* the control plane takes them */
 	bool last_cut, bye_sent;
 	char last_why[200];
 
@@ -371,11 +371,10 @@ static bool send_batch(struct dp_channel *c, const char *boot_id, take_batch *ta
 	size_t n;
 
 	gw_buf_init(&b, GW_WIRE_MAX_TEXT);
-	gw_buf_printf(&b, "{\"type\":\"usage\",\"boot_id\":\"%s\",\"records\":[", boot_id);
+	gw_buf_printf(&b, "{\"type\":\"rows\",\"boot_id\":\"%s\"}\n", boot_id);
 	n = take(c->s.ledger, boot_id, *sent, GW_WIRE_USAGE_BATCH, &b, sent);
-	gw_buf_add_c(&b, "]}");
 	if (n > 0 && !b.full)
-		dp_link_send(c->link, gw_buf_str(&b));
+		dp_link_send_binary(c->link, gw_buf_str(&b));
 	if (b.full)
 		gw_log(GW_LOG_ALERT, "channel", GW_STR_NONE, "a batch of usage is larger than a message may be", NULL);
 	gw_buf_fini(&b);
@@ -384,7 +383,18 @@ static bool send_batch(struct dp_channel *c, const char *boot_id, take_batch *ta
 
 static void send_usage(struct dp_channel *c)
 {
-	while (c->ahead < BATCHES_AHEAD && send_batch(c, c->boot_id, take_own, &c->sent_seq))
+	while (c->wants_rows && c->ahead < BATCHES_AHEAD && send_batch(c, c->boot_id, take_own, &c->sent_seq))
+		c->ahead++;
+}
+
+/*
+ * When an acknowledgement makes room: only whole batches.  The rest waits for the tick, so that under load a transaction
+ * of the control plane, with its fsync, stores many rows and not what came since the last one.
+ */
+static void send_usage_full(struct dp_channel *c)
+{
+	while (c->wants_rows && c->ahead < BATCHES_AHEAD && (int64_t)dp_ledger_queued(c->s.ledger) - (c->sent_seq - c->acked_seq) >= GW_WIRE_USAGE_BATCH &&
+	       send_batch(c, c->boot_id, take_own, &c->sent_seq))
 		c->ahead++;
 }
 
@@ -393,7 +403,7 @@ static void send_earlier(struct dp_channel *c)
 {
 	struct dp_earlier *e = &c->earlier;
 
-	for (;;) {
+	while (c->wants_rows) {
 		while (e->boot_id[0] && e->ahead < EARLIER_AHEAD && send_batch(c, e->boot_id, dp_ledger_earlier_batch, &e->sent_seq))
 			e->ahead++;
 		if (e->ahead > 0)
@@ -434,7 +444,10 @@ static void take_usage_ack(struct dp_channel *c, const struct gw_wire *w)
 	}
 	if (c->acked_seq >= c->sent_seq)
 		c->ahead = 0;
-	send_usage(c);
+	if (atomic_load(&c->closing)) /* nobody adds any more, and somebody waits */
+		send_usage(c);
+	else
+		send_usage_full(c);
 }
 
 /* ---- series ---- */
@@ -500,6 +513,10 @@ static void take_welcome(struct dp_channel *c, const struct gw_wire *w)
 	c->heartbeat_ms = w->heartbeat_ms < 100 ? 100 : w->heartbeat_ms > 60000 ? 60000 : w->heartbeat_ms;
 	c->welcome = true;
 	c->wants_series = w->series;
+	c->wants_rows = w->rows;
+	if (!w->rows)
+		gw_log(GW_LOG_WARN, "channel", GW_STR_NONE, "usage records wait: this control plane is older than the worker",
+		       "control_version=%.*s", GW_FMT(w->control_version));
 	c->welcome_ms = gw_mono_ms();
 	atomic_store(&c->up, true);
 	c->last_why[0] = '\0';

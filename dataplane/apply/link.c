@@ -22,6 +22,7 @@
 struct message {
 	struct gw_node node;
 	size_t n;
+	bool binary;
 	unsigned char bytes[];       /* LWS_PRE of room, then n */
 };
 
@@ -114,7 +115,7 @@ static int write_one(struct dp_link *l, struct lws *wsi)
 	if (gw_list_empty(&l->queue))
 		return l->dropping ? -1 : 0;
 	m = GW_CONTAINER(l->queue.next, struct message, node);
-	n = lws_write(wsi, m->bytes + LWS_PRE, m->n, LWS_WRITE_TEXT);
+	n = lws_write(wsi, m->bytes + LWS_PRE, m->n, m->binary ? LWS_WRITE_BINARY : LWS_WRITE_TEXT);
 	gw_list_del(&m->node);
 	l->queued -= m->n;
 	free(m);
@@ -197,7 +198,7 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
 	}
 }
 
-void dp_link_send(struct dp_link *l, struct gw_str text)
+static void queue(struct dp_link *l, struct gw_str text, bool binary)
 {
 	struct message *m;
 
@@ -210,10 +211,21 @@ void dp_link_send(struct dp_link *l, struct gw_str text)
 	}
 	m = gw_alloc(sizeof *m + LWS_PRE + text.n);
 	m->n = text.n;
+	m->binary = binary;
 	memcpy(m->bytes + LWS_PRE, text.p, text.n);
 	gw_list_add_tail(&l->queue, &m->node);
 	l->queued += text.n;
 	lws_callback_on_writable(l->wsi);
+}
+
+void dp_link_send(struct dp_link *l, struct gw_str text)
+{
+	queue(l, text, false);
+}
+
+void dp_link_send_binary(struct dp_link *l, struct gw_str bytes)
+{
+	queue(l, bytes, true);
 }
 
 size_t dp_link_queued(const struct dp_link *l)

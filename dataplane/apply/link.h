@@ -35,6 +35,7 @@ void dp_link_wake(struct dp_link *l);                       /* any thread */
 
 /* Handlers only, while up. */
 void dp_link_send(struct dp_link *l, struct gw_str text);   /* copied into the queue */
+void dp_link_send_binary(struct dp_link *l, struct gw_str bytes);
 size_t dp_link_queued(const struct dp_link *l);             /* bytes not handed to the system yet */
 void dp_link_drop(struct dp_link *l);                       /* close what stands; it will be tried again */
 void dp_link_steady(struct dp_link *l);                     /* this one is of use: the next pause is a short one */

@@ -17,28 +17,21 @@
 #define SPOOL_BATCH (1u << 20)   /* bytes that are written at once */
 #define SYNC_MS     1000
 #define RETRY_MS    1000         /* after the disk did not take any */
+#define CACHE_BYTES (4u << 20)   /* of what is on the disk and kept here too */
 
-enum {
-#define X(name) TEXT_##name,
-	GW_USAGE_TEXTS(X)
-#undef X
-	TEXTS
-};
-enum {
-#define X(name) INT_##name,
-	GW_USAGE_INTS(X)
-#undef X
-	INTS
-};
-
-/* A record as one block: the texts stand one after another behind it. */
 struct row {
 	struct row *next;
-	size_t bytes;
-	int64_t num[INTS];
-	uint16_t len[TEXTS];
-	uint8_t end_reason, usage_source;
-	char text[];
+	int64_t seq;
+	size_t n;
+	char bytes[];                /* as in usage.h, without a head */
+};
+
+/* Records as they went to the disk, kept until they are acknowledged: the sender need not read them back. */
+struct block {
+	struct block *next;
+	int64_t first, last;
+	size_t n;
+	char bytes[];
 };
 
 struct dp_ledger {
@@ -57,8 +50,10 @@ struct dp_ledger {
 	char boot_id[DP_LEDGER_BOOT];
 	size_t ceiling;
 	pthread_t spooler;
+	struct block *blocks, **blocks_end; /* in order; there may be gaps, which are on the disk only */
+	size_t cached;               /* bytes of them */
+	bool failing;                /* the disk takes none: what is in memory is sent from there */
 	struct gw_buf out;           /* the spooler's */
-	bool failing;
 	int64_t written, marked, synced, next_sync_ms;
 };
 
@@ -74,7 +69,39 @@ struct dp_ledger *dp_ledger_open(void)
 	pthread_cond_init(&l->wake, &attr);
 	pthread_condattr_destroy(&attr);
 	l->end = &l->first;
+	l->blocks_end = &l->blocks;
 	return l;
+}
+
+/* ---- what is on the disk and still here ---- */
+
+static void keep_block(struct dp_ledger *l, struct gw_str bytes, int64_t first, int64_t last)
+{
+	struct block *b;
+
+	if (l->cached + bytes.n > CACHE_BYTES)
+		return;
+	b = gw_alloc(sizeof *b + bytes.n);
+	b->first = first;
+	b->last = last;
+	b->n = bytes.n;
+	memcpy(b->bytes, bytes.p, bytes.n);
+	*l->blocks_end = b;
+	l->blocks_end = &b->next;
+	l->cached += b->n;
+}
+
+static void drop_blocks(struct dp_ledger *l, int64_t seq)
+{
+	while (l->blocks && l->blocks->last <= seq) {
+		struct block *gone = l->blocks;
+
+		l->blocks = gone->next;
+		if (!l->blocks)
+			l->blocks_end = &l->blocks;
+		l->cached -= gone->n;
+		free(gone);
+	}
 }
 
 void dp_ledger_close(struct dp_ledger **lp)
@@ -93,6 +120,7 @@ void dp_ledger_close(struct dp_ledger **lp)
 		dp_spool_close(&l->spool);
 		gw_buf_fini(&l->out);
 	}
+	drop_blocks(l, INT64_MAX);
 	while (l->first) {
 		struct row *r = l->first;
 
@@ -105,42 +133,24 @@ void dp_ledger_close(struct dp_ledger **lp)
 	free(l);
 }
 
-static size_t clip(size_t i, size_t n)
-{
-	size_t most = i == TEXT_attempt_log ? GW_USAGE_ATTEMPT_LOG_MAX : GW_USAGE_TEXT_MAX;
-
-	return n < most ? n : most;
-}
-
+/* Written where it happened, once; from here on it is bytes. */
 static struct row *pack(const struct gw_usage_record *r)
 {
-	const struct gw_str texts[] = {
-#define X(name) r->name,
-		GW_USAGE_TEXTS(X)
-#undef X
-	};
-	const int64_t nums[] = {
-#define X(name) r->name,
-		GW_USAGE_INTS(X)
-#undef X
-	};
-	size_t bytes = sizeof(struct row), at = 0;
-	struct row *row;
+	char bytes[GW_USAGE_ROW_MAX];
+	size_t n = gw_usage_row_write(bytes, r);
+	struct row *row = malloc(sizeof *row + n);
 
-	for (size_t i = 0; i < TEXTS; i++)
-		bytes += clip(i, texts[i].n);
-	row = gw_alloc(bytes);
-	row->bytes = bytes;
-	memcpy(row->num, nums, sizeof nums);
-	for (size_t i = 0; i < TEXTS; i++) {
-		row->len[i] = (uint16_t)clip(i, texts[i].n);
-		if (row->len[i])
-			memcpy(row->text + at, texts[i].p, row->len[i]);
-		at += row->len[i];
-	}
-	row->end_reason = (uint8_t)r->end_reason;
-	row->usage_source = (uint8_t)r->usage_source;
+	if (!row)
+		abort();
+	row->next = NULL;
+	row->n = n;
+	memcpy(row->bytes, bytes, n);
 	return row;
+}
+
+static size_t bytes_of(const struct row *row)
+{
+	return sizeof *row + row->n;
 }
 
 /* With the lock held: whether what is there leaves `bytes` free in this part of a room. */
@@ -176,14 +186,14 @@ void dp_ledger_add(struct dp_ledger *l, const struct gw_usage_record *r)
 	bool fits;
 
 	pthread_mutex_lock(&l->lock);
-	fits = has_room(l, row->bytes, 1, share);
+	fits = has_room(l, bytes_of(row), 1, share);
 	turned = turn_losing(l, fits, share);
 	if (fits) {
-		row->num[INT_seq] = ++l->seq;
+		row->seq = ++l->seq;
 		*l->end = row;
 		l->end = &row->next;
 		l->n++;
-		l->bytes += row->bytes;
+		l->bytes += bytes_of(row);
 		if (l->idle) {
 			l->idle = false;
 			pthread_cond_signal(&l->wake);
@@ -203,43 +213,10 @@ void dp_ledger_add(struct dp_ledger *l, const struct gw_usage_record *r)
 
 static void write_row(struct gw_buf *out, const struct row *r)
 {
-	static const struct gw_str text_names[] = {
-#define X(name) { "\"" #name "\":", sizeof #name + 2 },
-		GW_USAGE_TEXTS(X)
-#undef X
-	};
-	static const struct gw_str int_names[] = {
-#define X(name) { "\"" #name "\":", sizeof #name + 2 },
-		GW_USAGE_INTS(X)
-#undef X
-	};
-	size_t at = 0;
+	size_t at = dp_spool_begin(out);
 
-	/*
-	 * Fifty members for each request: written by printf, and read again where nothing is said, they were a good part of
-	 * what a request cost.  What is left out reads as empty and as 0; only the first release's texts must be there.
-	 */
-	gw_buf_add_byte(out, '{');
-	for (size_t i = 0; i < TEXTS; i++) {
-		if (r->len[i] == 0 && i > TEXT_error_code)
-			continue;
-		gw_buf_add(out, text_names[i]);
-		gw_buf_add_json(out, (struct gw_str){ r->text + at, r->len[i] });
-		gw_buf_add_byte(out, ',');
-		at += r->len[i];
-	}
-	for (size_t i = 0; i < INTS; i++) {
-		if (r->num[i] == (i == INT_connect_ms ? -1 : 0))
-			continue;
-		gw_buf_add(out, int_names[i]);
-		gw_buf_add_int(out, r->num[i]);
-		gw_buf_add_byte(out, ',');
-	}
-	gw_buf_add(out, GW_STR("\"end_reason\":\""));
-	gw_buf_add_c(out, gw_end_name((enum gw_end_reason)r->end_reason));
-	gw_buf_add(out, GW_STR("\",\"usage_source\":\""));
-	gw_buf_add_c(out, gw_usage_source_name((enum gw_usage_source)r->usage_source));
-	gw_buf_add(out, GW_STR("\"}"));
+	gw_buf_add(out, (struct gw_str){ r->bytes, r->n });
+	dp_spool_end(out, at, r->seq);
 }
 
 /* ---- the front of the queue: all of this with `front` held ---- */
@@ -261,9 +238,9 @@ static void let_go(struct dp_ledger *l, int64_t seq)
 
 	pthread_mutex_lock(&l->lock);
 	gone = l->first;
-	for (cut = &l->first; *cut && (*cut)->num[INT_seq] <= seq; cut = &(*cut)->next) {
+	for (cut = &l->first; *cut && (*cut)->seq <= seq; cut = &(*cut)->next) {
 		l->n--;
-		l->bytes -= (*cut)->bytes;
+		l->bytes -= bytes_of(*cut);
 	}
 	rest = *cut;
 	*cut = NULL;
@@ -281,19 +258,40 @@ static void let_go(struct dp_ledger *l, int64_t seq)
 	}
 }
 
+/* As far as they follow `after_seq` without a gap. */
+static size_t batch_of_blocks(struct dp_ledger *l, int64_t after_seq, size_t max, struct gw_buf *out, int64_t *last_seq)
+{
+	const struct block *b = l->blocks;
+	size_t n = 0;
+	int64_t seq;
+
+	while (b && b->last <= after_seq)
+		b = b->next;
+	for (; b && b->first <= after_seq + 1; b = b->next) {
+		struct gw_str rest = { b->bytes, b->n }, row;
+
+		while (n < max && out->n < DP_LEDGER_BATCH_BYTES && dp_spool_peel(&rest, &seq, &row)) {
+			if (seq <= after_seq)
+				continue;
+			gw_buf_add(out, (struct gw_str){ row.p - DP_SPOOL_HEAD, DP_SPOOL_HEAD + row.n });
+			*last_seq = after_seq = seq;
+			n++;
+		}
+	}
+	return n;
+}
+
 /* From the memory, what stands behind the last record on the disk. */
 static size_t batch_of_rows(struct dp_ledger *l, int64_t after_seq, size_t max, struct gw_buf *out, int64_t *last_seq)
 {
 	struct row *r = next_of(l, NULL);
 	size_t n = 0;
 
-	while (r && r->num[INT_seq] <= after_seq)
+	while (r && r->seq <= after_seq)
 		r = next_of(l, r);
 	for (; r && n < max && out->n < DP_LEDGER_BATCH_BYTES; r = next_of(l, r)) {
-		if (n > 0)
-			gw_buf_add_byte(out, ',');
 		write_row(out, r);
-		*last_seq = r->num[INT_seq];
+		*last_seq = r->seq;
 		n++;
 	}
 	return n;
@@ -305,8 +303,10 @@ size_t dp_ledger_batch(struct dp_ledger *l, int64_t after_seq, size_t max, struc
 
 	pthread_mutex_lock(&l->front);
 	if (l->spool)
+		n = batch_of_blocks(l, after_seq, max, out, last_seq);
+	if (l->spool && n == 0)
 		n = dp_spool_read(l->spool, l->boot_id, after_seq, max, DP_LEDGER_BATCH_BYTES, out, last_seq);
-	if (n == 0)
+	if (n == 0 && (!l->spool || l->failing)) /* else they are on the disk, and here as text, in a moment */
 		n = batch_of_rows(l, after_seq, max, out, last_seq);
 	pthread_mutex_unlock(&l->front);
 	return n;
@@ -319,6 +319,7 @@ void dp_ledger_ack(struct dp_ledger *l, int64_t seq)
 		l->acked = seq < l->seq ? seq : l->seq;
 		if (l->spool)
 			dp_spool_ack(l->spool, gw_str_c(l->boot_id), l->acked);
+		drop_blocks(l, l->acked);
 		let_go(l, l->acked);
 	}
 	pthread_mutex_unlock(&l->front);
@@ -388,26 +389,25 @@ static void turn_failing(struct dp_ledger *l, bool fails, const char *why)
 static bool move_some(struct dp_ledger *l)
 {
 	struct gw_error err = { .text = "" };
-	int64_t last = 0;
+	int64_t first = 0, last = 0;
 	enum gw_rc rc;
 
 	pthread_mutex_lock(&l->front);
 	gw_buf_clear(&l->out);
 	for (struct row *r = next_of(l, NULL); r && l->out.n < SPOOL_BATCH; r = next_of(l, r)) {
-		size_t at = dp_spool_begin(&l->out);
-
 		write_row(&l->out, r);
-		dp_spool_end(&l->out, at, r->num[INT_seq]);
-		last = r->num[INT_seq];
+		last = r->seq;
+		first = first ? first : last;
 	}
 	rc = last ? dp_spool_append(l->spool, gw_buf_str(&l->out), last, &err) : GW_OK;
 	if (last && rc == GW_OK) {
 		l->written = last;
+		keep_block(l, gw_buf_str(&l->out), first, last);
 		let_go(l, last);
 	}
-	pthread_mutex_unlock(&l->front);
 	if (last)
 		turn_failing(l, rc != GW_OK, err.text);
+	pthread_mutex_unlock(&l->front);
 	return last && rc == GW_OK;
 }
 
@@ -417,14 +417,20 @@ static void sync_some(struct dp_ledger *l, bool now)
 	int fd[DP_SPOOL_OPEN];
 	bool wanted = now ? l->acked < l->written : l->marked > l->synced && l->acked < l->marked;
 	size_t n;
+	int why = 0;
 
 	pthread_mutex_lock(&l->front);
 	n = dp_spool_take_open(l->spool, fd);
 	pthread_mutex_unlock(&l->front);
 	for (size_t i = 0; i < n; i++) {
 		if (wanted && fdatasync(fd[i]) != 0)
-			turn_failing(l, true, strerror(errno));
+			why = errno;
 		close(fd[i]);
+	}
+	if (why != 0) {
+		pthread_mutex_lock(&l->front);
+		turn_failing(l, true, strerror(why));
+		pthread_mutex_unlock(&l->front);
 	}
 	if (wanted)
 		l->synced = l->written;

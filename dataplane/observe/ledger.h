@@ -2,8 +2,8 @@
  * ledger.h - usage records on their way to the control plane.
  *
  * Loops add, one sender takes batches and removes what was acknowledged.  In between a thread of its own moves them to
- * the disk (spool.h), within DP_LEDGER_NAP_MS: so memory holds the newest only, or all when the disk takes none.  Where
- * the control plane does not acknowledge for a second, they are also forced to the disk once a second.
+ * the disk (spool.h), within DP_LEDGER_NAP_MS, and keeps the text of the last few megabytes, so that the sender takes them
+ * from memory; without a disk that takes them, memory holds all.  Where the control plane does not acknowledge for a second, they are also forced to the disk once a second.
  *
  * All of it is bounded: when it is full the newest record is dropped and counted, since a ledger with a known gap beats
  * a worker without memory.  Requests that were sent to no provider get half of the room at most, so that a flood of them
@@ -35,9 +35,8 @@ void dp_ledger_close(struct dp_ledger **l);          /* what is left goes to the
 /* Any thread; seq is set here, texts are copied.  The sender looks by itself, a few times a second. */
 void dp_ledger_add(struct dp_ledger *l, const struct gw_usage_record *r);
 /*
- * Append the JSON objects of up to `max` records (fewer when they are large) after `after_seq`, comma-separated, to
- * `out`.  Returns how many;
- * *last_seq is the last one's number.  They stay queued until acknowledged.
+ * Append up to `max` records (fewer when they are large) after `after_seq` to `out`, each with its head as in usage.h.
+ * Returns how many; *last_seq is the last one's number.  They stay queued until acknowledged.
  */
 size_t dp_ledger_batch(struct dp_ledger *l, int64_t after_seq, size_t max, struct gw_buf *out, int64_t *last_seq);
 void dp_ledger_ack(struct dp_ledger *l, int64_t seq); /* everything up to and including seq is safe */

@@ -111,7 +111,7 @@ static void remove_folder(const struct dp_spool *s, const struct boot *b)
 static bool take_stock(struct dp_spool *s, const struct boot *b, struct segment *g)
 {
 	struct gw_error err = { .text = "" };
-	struct gw_str rest, json;
+	struct gw_str rest, row;
 	struct gw_buf all;
 	char path[4096];
 	int64_t seq;
@@ -123,7 +123,7 @@ static bool take_stock(struct dp_spool *s, const struct boot *b, struct segment 
 	if (!ok)
 		gw_log(GW_LOG_ERROR, "spool", gw_str_c(path), "usage records cannot be read", "%s", err.text);
 	rest = gw_buf_str(&all);
-	while (dp_spool_next(&rest, &seq, &json))
+	while (dp_spool_next(&rest, &seq, &row))
 		g->last = seq > g->last ? seq : g->last;
 	g->bytes = all.n - rest.n;
 	if (ok && rest.n > 0) {
@@ -430,16 +430,22 @@ static bool read_chunk(struct dp_spool *s, const struct boot *b, const struct se
 	return true;
 }
 
+/* To the segment of the record after `after`; forward within it when the reader stands there, else from its start. */
 static void seek(struct boot *b, int64_t after)
 {
-	const struct segment *g = b->first;
+	const struct segment *g = b->first, *last = NULL;
 
 	if (b->at_seq == after)
 		return;
-	while (g && g->last <= after)
-		g = g->next;
-	b->at_n = g ? g->n : 0;
-	b->at = 0;
+	for (; g && g->last <= after; g = g->next)
+		last = g;
+	if (!g && last) { /* all of them were handed out already */
+		b->at_n = last->n;
+		b->at = last->bytes;
+	} else if (!g || b->at_n != g->n || b->at_seq > after) {
+		b->at_n = g ? g->n : 0;
+		b->at = 0;
+	}
 	b->at_seq = after;
 }
 
@@ -460,19 +466,19 @@ static struct segment *stand_in(struct boot *b)
 /* Records of one chunk to `out`; false: enough, or nothing more can be had from it. */
 static bool hand_out(struct boot *b, struct gw_str rest, size_t *n, size_t max, size_t bytes, struct gw_buf *out)
 {
-	struct gw_str json, before = rest;
+	struct gw_str row, before = rest;
 	bool moved = false;
 	int64_t seq;
 
-	while (*n < max && out->n < bytes && dp_spool_next(&rest, &seq, &json)) {
-		b->at += before.n - rest.n;
+	while (*n < max && out->n < bytes && dp_spool_next(&rest, &seq, &row)) {
+		struct gw_str record = { before.p, before.n - rest.n };
+
+		b->at += record.n;
 		before = rest;
 		moved = true;
 		if (seq <= b->at_seq)
 			continue;
-		if (*n > 0)
-			gw_buf_add_byte(out, ',');
-		gw_buf_add(out, json);
+		gw_buf_add(out, record);
 		b->at_seq = seq;
 		(*n)++;
 	}

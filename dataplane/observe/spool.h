@@ -2,7 +2,7 @@
  * spool.h - usage records on the worker's disk, until the control plane has them.
  *
  *   STATE-DIR/spool/lock          held by the one worker that uses this directory
- *   STATE-DIR/spool/BOOT/N.log    records of the process BOOT, each: length, CRC-32, number (little endian), JSON
+ *   STATE-DIR/spool/BOOT/N.log    records of the process BOOT as in usage.h: a head, then the row
  *   STATE-DIR/spool/BOOT/acked    number of the last record that the control plane has stored
  *
  * Segments are only added to, and removed when all of them is acknowledged.  What processes before this one left is
@@ -17,21 +17,24 @@
 
 #include "base/buf.h"
 #include "base/gw.h"
+#include "usage.h"
 
 #define DP_SPOOL_SEGMENT_BYTES (4u << 20)   /* a segment that has grown to this takes no further batch */
 #define DP_SPOOL_SPENT_BYTES   (64u << 10)  /* the newest one is removed early when it is this large and acknowledged */
-#define DP_SPOOL_HEAD          16u
-#define DP_SPOOL_RECORD_MAX    (1u << 20)   /* bytes of JSON */
+#define DP_SPOOL_HEAD          GW_USAGE_HEAD
+#define DP_SPOOL_RECORD_MAX    (1u << 20)   /* bytes of a row */
 #define DP_SPOOL_OPEN          9            /* descriptors that dp_spool_take_open() gives at most */
 #define DP_SPOOL_BOOT          33           /* 32 hex digits and '\0' */
 
 /* ---- records ---- */
 
-/* Room for a head; the JSON is appended next.  Returns what dp_spool_end() wants. */
+/* Room for a head; the row is appended next.  Returns what dp_spool_end() wants. */
 size_t dp_spool_begin(struct gw_buf *out);
 void dp_spool_end(struct gw_buf *out, size_t at, int64_t seq);
 /* One record off the front of `rest`; texts are borrowed.  false: the next one is not whole, or not what was written. */
-bool dp_spool_next(struct gw_str *rest, int64_t *seq, struct gw_str *json);
+bool dp_spool_next(struct gw_str *rest, int64_t *seq, struct gw_str *row);
+/* The same for records that never left the memory: nothing is looked at but the heads. */
+bool dp_spool_peel(struct gw_str *rest, int64_t *seq, struct gw_str *row);
 
 /* ---- the directory ---- */
 
@@ -44,7 +47,7 @@ void dp_spool_close(struct dp_spool **s);   /* what is acknowledged leaves nothi
 /* Whole records of this process, `last` being the number of the last.  What fails is not there. */
 enum gw_rc dp_spool_append(struct dp_spool *s, struct gw_str records, int64_t last, struct gw_error *err) GW_MUST_CHECK;
 /*
- * Append the JSON of up to `max` records of `boot_id` after `after_seq`, comma-separated, until `out` has `bytes`.
+ * Append up to `max` records of `boot_id` after `after_seq`, heads included, until `out` has `bytes`.
  * Returns how many; *last_seq is the last one's number.
  */
 size_t dp_spool_read(struct dp_spool *s, const char *boot_id, int64_t after_seq, size_t max, size_t bytes, struct gw_buf *out,

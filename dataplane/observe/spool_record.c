@@ -45,7 +45,21 @@ void dp_spool_end(struct gw_buf *out, size_t at, int64_t seq)
 	put_le(head + 4, sum_of(head, n), 4);
 }
 
-bool dp_spool_next(struct gw_str *rest, int64_t *seq, struct gw_str *json)
+bool dp_spool_peel(struct gw_str *rest, int64_t *seq, struct gw_str *row)
+{
+	size_t n;
+
+	if (rest->n < DP_SPOOL_HEAD)
+		return false;
+	n = (size_t)get_le(rest->p, 4);
+	assert(n <= rest->n - DP_SPOOL_HEAD);
+	*seq = (int64_t)get_le(rest->p + 8, 8);
+	*row = (struct gw_str){ rest->p + DP_SPOOL_HEAD, n };
+	*rest = (struct gw_str){ rest->p + DP_SPOOL_HEAD + n, rest->n - DP_SPOOL_HEAD - n };
+	return true;
+}
+
+bool dp_spool_next(struct gw_str *rest, int64_t *seq, struct gw_str *row)
 {
 	size_t n;
 
@@ -55,7 +69,7 @@ bool dp_spool_next(struct gw_str *rest, int64_t *seq, struct gw_str *json)
 	if (n == 0 || n > DP_SPOOL_RECORD_MAX || n > rest->n - DP_SPOOL_HEAD || get_le(rest->p + 4, 4) != sum_of(rest->p, n))
 		return false;
 	*seq = (int64_t)get_le(rest->p + 8, 8);
-	*json = (struct gw_str){ rest->p + DP_SPOOL_HEAD, n };
+	*row = (struct gw_str){ rest->p + DP_SPOOL_HEAD, n };
 	*rest = (struct gw_str){ rest->p + DP_SPOOL_HEAD + n, rest->n - DP_SPOOL_HEAD - n };
 	return *seq > 0;
 }

@@ -143,9 +143,25 @@ size_t gw_utf8_len(struct gw_str s)
 	return n;
 }
 
+/* Eight bytes below 0x80 at once: most texts are nothing else. */
+static size_t ascii_run(struct gw_str s)
+{
+	size_t n = 0;
+	uint64_t v;
+	for (; n + sizeof v <= s.n; n += sizeof v) {
+		memcpy(&v, s.p + n, sizeof v);
+		if (v & 0x8080808080808080u)
+			break;
+	}
+	return n;
+}
+
 bool gw_utf8_valid(struct gw_str s)
 {
 	while (s.n) {
+		s = gw_str_from(s, ascii_run(s));
+		if (!s.n)
+			break;
 		size_t n = gw_utf8_len(s);
 		if (!n)
 			return false;

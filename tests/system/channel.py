@@ -144,6 +144,11 @@ class FakeWorker:
         self.say("heartbeat", **{"revision": 0, "state": state, "in_flight": 0, "requests": 0, "errors": 0, "connections": 0,
                                  "rss_bytes": 0, "usage_dropped": 0, **more})
 
+    def rows(self, boot_id, rows):
+        """A `rows` message; `rows` are pairs of a number and the bytes of a row."""
+        head = json.dumps({"type": "rows", "boot_id": boot_id}).encode() + b"\n"
+        self.frame(2, head + b"".join(struct.pack("<IIQ", len(row), 0, seq) + row for seq, row in rows))
+
     def ended(self, seconds=10):
         """Reads until the other side closes; (code, reason)."""
         try:

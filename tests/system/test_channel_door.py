@@ -166,10 +166,18 @@ def test_text_that_is_not_utf8_ends_it(control):
     assert worker.ended()[0] == 1007
 
 
-def test_binary_ends_it(control):
+@pytest.mark.parametrize("message", [b"", b"\0", b"\n", b'{"type":"usage","boot_id":"b","records":[]}\n', b'{"type":"rows"}\n',
+                                     b'{"type":"snapshot"}\n', b'{"type":"rows","boot_id":"b"}\n\x05\0\0\0'])
+def test_binary_that_is_no_rows_ends_it(control, message):
+    worker = fake(control).join()
+    worker.frame(2, message)
+    assert "cannot be read" in worker.ended()[1]
+
+
+def test_rows_before_hello_end_it(control):
     worker = fake(control)
-    worker.frame(2, b"\0")
-    assert worker.ended()[0] == 1003
+    worker.frame(2, b'{"type":"rows","boot_id":"b"}\n')
+    assert "hello" in worker.ended()[1]
 
 
 def flood(send):

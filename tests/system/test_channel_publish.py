@@ -215,31 +215,61 @@ def record(seq, **more):
             "request_bytes": 10, "response_bytes": 20, "end_reason": "complete", "usage_source": "provider", **more}
 
 
+TEXTS = ["request_id", "consumer", "key_id", "route", "provider", "requested_model", "served_model", "operation"]     # tags 1, 2, …
+NUMBERS = {"started_at_ms": 65, "status": 66, "attempts": 67, "prompt_tokens": 69, "completion_tokens": 72, "total_ms": 77}
+
+
+def packed(row):
+    """The row as bytes, by proto/usage.h and not by our C."""
+    def number(n):
+        return bytes([n]) if n < 128 else bytes([n & 127 | 128]) + number(n >> 7)
+    out = b"\1" + b"".join(bytes([i + 1]) + number(len(row[name])) + row[name].encode() for i, name in enumerate(TEXTS))
+    return out + b"".join(bytes([tag]) + number(row[name] + 1) for name, tag in NUMBERS.items()) + b"\x7e\1\x7f\2"
+
+
 def totals(control):
     [row] = control.admin.get("usage?group_by=consumer").json()["items"] or [None]
     return (row["requests"], row["prompt_tokens"], row["completion_tokens"]) if row else (0, 0, 0)
 
 
-def test_usage_counts_once_however_often_it_is_sent(control):
+def as_json(worker, boot_id, numbers):
+    worker.say("usage", boot_id=boot_id, records=[record(n) for n in numbers])
+
+
+def as_rows(worker, boot_id, numbers):
+    worker.rows(boot_id, [(n, packed(record(n))) for n in numbers])
+
+
+def as_json_rows(worker, boot_id, numbers):
+    """What an earlier release left on the disk."""
+    worker.rows(boot_id, [(n, json.dumps(record(n)).encode()) for n in numbers])
+
+
+@pytest.mark.parametrize("send", [as_json, as_rows, as_json_rows])
+def test_usage_counts_once_however_often_it_is_sent(control, send):
+    before = totals(control)
     worker = join(control)
     for _ in range(3):
-        worker.say("usage", boot_id=worker.boot_id, records=[record(n) for n in range(1, 11)])
+        send(worker, worker.boot_id, range(1, 11))
         ack = worker.hear("usage_ack")
         assert ack["boot_id"] == worker.boot_id and ack["seq"] == 10
-    worker.say("usage", boot_id=worker.boot_id, records=[record(n) for n in range(8, 13)])
+    send(worker, worker.boot_id, range(8, 13))
     assert worker.hear("usage_ack")["seq"] == 12
-    assert totals(control) == (12, 36, 48)
-    worker.say("usage", boot_id="another-boot", records=[record(1)])
-    assert worker.hear("usage_ack")["boot_id"] == "another-boot"
-    assert totals(control)[0] == 13
+    assert tuple(a - b for a, b in zip(totals(control), before)) == (12, 36, 48)
+    send(worker, "another-boot-" + send.__name__, [1])
+    assert worker.hear("usage_ack")["boot_id"] == "another-boot-" + send.__name__
+    assert totals(control)[0] == before[0] + 13
     worker.close()
 
 
 def test_a_record_that_cannot_be_read_does_not_stop_the_others(control, watch):
+    before = totals(control)[0]
     worker = join(control)
     worker.say("usage", boot_id=worker.boot_id, records=[record(1), {"seq": 2, "status": "x"}, 7, record(3)])
     assert worker.hear("usage_ack")["seq"] == 3
-    assert totals(control)[0] == 2
+    worker.rows(worker.boot_id, [(4, packed(record(4))), (5, b"\2from the future"), (6, packed(record(6))[:-4]), (7, b"{}"), (8, b"")])
+    assert worker.hear("usage_ack")["seq"] == 8
+    assert totals(control)[0] == before + 4, "the sixth lost its last words only"
     worker.close()
 
 

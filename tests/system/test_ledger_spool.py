@@ -45,7 +45,7 @@ def wanted(told):
 def all_on_disk(gateway, records):
     """Every record that waits has left the memory: what is on the disk stays as large as it is, and is read there."""
     text = b"".join(p.read_bytes() for p in (gateway.folder / "worker-0/spool").glob("*/*.log"))
-    return len(set(re.findall(rb'"request_id":"([^"]+)"', text))) >= records
+    return len(set(re.findall(rb"req_[0-9a-f]{24}", text))) >= records
 
 
 def spooled(gateway):
@@ -115,7 +115,7 @@ def test_a_stop_while_the_control_plane_is_away_loses_nothing(start_gateway, sta
 
 
 def record(seq, consumer):
-    """One record as it stands in a segment: length, CRC-32, number, JSON."""
+    """One record as the first release left it in a segment: length, CRC-32, number, JSON."""
     row = {"request_id": "req_old%d" % seq, "consumer": consumer, "seq": seq, "status": 200, "attempts": 1, "prompt_tokens": 3,
            "completion_tokens": 2, "started_at_ms": int(time.time() * 1000), "end_reason": "complete", "usage_source": "provider",
            "attempt_log": "[%s]" % (" " * 3000)}

@@ -83,7 +83,7 @@ static void server_open(void)
 	ck_assert_msg(cp_pki_open(&pki, dir, NULL, gw_now_ms(), &err) == GW_OK, "%s", err.text);
 	struct cp_ws_options o = { .listen = "127.0.0.1:0", .cert = pki.server_cert, .key = pki.server_key, .path = "/channel",
 		.subprotocol = "unit.v1", .max_text = 65536, .queue_bytes = 4 * BIG, .max_connections = 4, .stall_ms = 600,
-		.on = { &seen, on_admit, on_opened, on_text, on_closed, on_tick } };
+		.on = { &seen, on_admit, on_opened, on_text, NULL, on_closed, on_tick } };
 	ck_assert_msg(cp_ws_open(&ws, &o, &err) == GW_OK, "%s", err.text);
 	cp_ws_start(ws);
 	seen.opened = seen.closed = 0;
@@ -261,7 +261,7 @@ START_TEST(a_taken_port_is_an_error)
 	snprintf(listen, sizeof listen, "127.0.0.1:%u", cp_ws_port(ws));
 	struct cp_ws_options o = { .listen = listen, .cert = "x", .key = "x", .path = "/", .subprotocol = "s", .max_text = 1,
 		.queue_bytes = 1, .max_connections = 1, .stall_ms = 1,
-		.on = { &seen, on_admit, on_opened, on_text, on_closed, on_tick } };
+		.on = { &seen, on_admit, on_opened, on_text, NULL, on_closed, on_tick } };
 	ck_assert_int_eq(cp_ws_open(&second, &o, &err), GW_IO);
 	ck_assert_ptr_null(second);
 	ck_assert_ptr_nonnull(strstr(err.text, "in use"));

@@ -1,4 +1,4 @@
-/* The queue of usage records: order, batches, acknowledgement, and that its JSON is what usage.h reads. */
+/* The queue of usage records: order, batches, acknowledgement, and that its rows are what usage.h reads. */
 #include "observe/ledger.h"
 
 #include "base/str.h"
@@ -52,28 +52,37 @@ START_TEST(batches_and_acks)
 }
 END_TEST
 
-START_TEST(json_is_what_the_other_side_reads)
+static struct gw_usage_rows *read_all(const struct gw_buf *b)
+{
+	struct gw_error err = { .text = "" };
+	struct gw_usage_rows *rows = gw_usage_rows_read(GW_STR("boot"), gw_buf_str(b), &err);
+
+	ck_assert_msg(rows != NULL && rows->unread == 0, "%s", err.text);
+	return rows;
+}
+
+START_TEST(rows_are_what_the_other_side_reads)
 {
 	struct dp_ledger *l = dp_ledger_open();
-	struct gw_usage_record r = record("req-x"), back;
-	struct gw_error err = { .text = "" };
+	struct gw_usage_record r = record("req-x"), *back;
+	struct gw_usage_rows *rows;
 	struct gw_buf b;
 	int64_t last;
-	json_t *v = NULL;
 
 	gw_buf_init(&b, 1 << 20);
 	dp_ledger_add(l, &r);
 	dp_ledger_batch(l, 0, 1, &b, &last);
-	ck_assert_msg(gw_json_parse(&v, gw_buf_str(&b), 1 << 20, &err) == GW_OK, "%s", err.text);
-	ck_assert_msg(gw_usage_parse(&back, v, &err) == GW_OK, "%s", err.text);
-	ck_assert(gw_str_is(back.request_id, "req-x") && gw_str_is(back.consumer, "app\"1") && gw_str_is(back.requested_model, "m\n"));
-	ck_assert(gw_str_is(back.provider, "") || back.provider.p == NULL);
-	ck_assert_int_eq(back.seq, 1);
-	ck_assert_int_eq(back.prompt_tokens, 7);
-	ck_assert_int_eq(back.first_byte_ms, -1);
-	ck_assert_int_eq(back.end_reason, GW_END_COMPLETE);
-	ck_assert_int_eq(back.usage_source, GW_USAGE_PROVIDER);
-	json_decref(v);
+	rows = read_all(&b);
+	ck_assert_uint_eq(rows->n, 1);
+	back = &rows->v[0];
+	ck_assert(gw_str_is(back->request_id, "req-x") && gw_str_is(back->consumer, "app\"1") && gw_str_is(back->requested_model, "m\n"));
+	ck_assert(gw_str_is(back->provider, ""));
+	ck_assert_int_eq(back->seq, 1);
+	ck_assert_int_eq(back->prompt_tokens, 7);
+	ck_assert_int_eq(back->first_byte_ms, -1);
+	ck_assert_int_eq(back->end_reason, GW_END_COMPLETE);
+	ck_assert_int_eq(back->usage_source, GW_USAGE_PROVIDER);
+	gw_usage_rows_free(&rows);
 	gw_buf_fini(&b);
 	dp_ledger_close(&l);
 }
@@ -82,10 +91,10 @@ END_TEST
 START_TEST(large_records_make_small_batches)
 {
 	struct dp_ledger *l = dp_ledger_open();
-	struct gw_usage_record r = record("req-long"), back;
+	struct gw_usage_record r = record("req-long");
+	struct gw_usage_rows *rows;
 	struct gw_buf b;
 	int64_t last = 0;
-	json_t *v = NULL;
 	char *log = gw_alloc(6000);
 	size_t n;
 
@@ -93,18 +102,17 @@ START_TEST(large_records_make_small_batches)
 	r.attempt_log = (struct gw_str){ log, 6000 };
 	r.trace_id = (struct gw_str){ log, 6000 };
 	gw_buf_init(&b, 4u << 20);
-	for (int i = 0; i < 500; i++)
+	for (int i = 0; i < 1000; i++)
 		dp_ledger_add(l, &r);
-	n = dp_ledger_batch(l, 0, 500, &b, &last);
-	ck_assert(n > 100 && n < 500 && last == (int64_t)n && !b.full);
+	n = dp_ledger_batch(l, 0, 1000, &b, &last);
+	ck_assert(n > 100 && n < 1000 && last == (int64_t)n && !b.full);
 	gw_buf_clear(&b);
 	last = 0;
 	ck_assert_uint_eq(dp_ledger_batch(l, 0, 1, &b, &last), 1);
-	ck_assert_int_eq(gw_json_parse(&v, gw_buf_str(&b), 1 << 20, NULL), GW_OK);
-	ck_assert_int_eq(gw_usage_parse(&back, v, NULL), GW_OK);
-	ck_assert_uint_eq(back.attempt_log.n, GW_USAGE_ATTEMPT_LOG_MAX);
-	ck_assert_uint_eq(back.trace_id.n, GW_USAGE_TEXT_MAX);
-	json_decref(v);
+	rows = read_all(&b);
+	ck_assert_uint_eq(rows->v[0].attempt_log.n, GW_USAGE_ATTEMPT_LOG_MAX);
+	ck_assert_uint_eq(rows->v[0].trace_id.n, GW_USAGE_TEXT_MAX);
+	gw_usage_rows_free(&rows);
 	free(log);
 	gw_buf_fini(&b);
 	dp_ledger_close(&l);
@@ -143,5 +151,5 @@ START_TEST(refusals_cannot_push_out_what_cost_money)
 }
 END_TEST
 
-UNIT_MAIN("ledger", batches_and_acks, json_is_what_the_other_side_reads, large_records_make_small_batches, full_means_dropped_and_counted,
+UNIT_MAIN("ledger", batches_and_acks, rows_are_what_the_other_side_reads, large_records_make_small_batches, full_means_dropped_and_counted,
           refusals_cannot_push_out_what_cost_money)
