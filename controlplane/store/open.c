@@ -82,6 +82,12 @@ static int count_wal(void *arg, sqlite3 *db, const char *name, int pages)
 	return SQLITE_OK;
 }
 
+/* Before SQLite's first call: counting its memory is a lock around every allocation, and nobody reads the count. */
+static void configure(void)
+{
+	sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 static enum gw_rc open_writer(struct cp_store *s, const char *migrations, struct gw_error *err)
 {
 	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX;
@@ -93,7 +99,7 @@ static enum gw_rc open_writer(struct cp_store *s, const char *migrations, struct
 		out = check_content(s->writer, s->path, err);
 	if (out == GW_OK)
 		out = cp_sql_run(s->writer, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-					    "PRAGMA journal_size_limit = 8388608;", err);
+					    "PRAGMA journal_size_limit = 33554432; PRAGMA cache_size = -32768;", err);
 	if (out == GW_OK)
 		out = cp_migrate(s->writer, migrations, err);
 	sqlite3_wal_hook(s->writer, count_wal, s);
@@ -123,7 +129,9 @@ static enum gw_rc epoch_set(struct cp_store *s, bool renew, struct gw_error *err
 
 enum gw_rc cp_store_open(struct cp_store **out, const struct cp_store_options *o, struct gw_error *err)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	*out = NULL;
+	pthread_once(&once, configure);
 	enum gw_rc rc = check_file(o->path, err);
 	if (rc != GW_OK)
 		return rc;

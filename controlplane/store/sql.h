@@ -34,7 +34,7 @@ struct cp_sql {
 };
 
 /* Statements of the ledger that stay prepared on the writer. */
-enum cp_usage_statement { CP_USAGE_ROW, CP_USAGE_SUM, CP_USAGE_KEY, CP_USAGE_QUOTA, CP_USAGE_SHARE, CP_USAGE_STATEMENTS };
+enum cp_usage_statement { CP_USAGE_SEEN, CP_USAGE_SEE, CP_USAGE_ROW, CP_USAGE_SUM, CP_USAGE_KEY, CP_USAGE_QUOTA, CP_USAGE_SHARE, CP_USAGE_STATEMENTS };
 
 struct cp_store {
 	unsigned magic;

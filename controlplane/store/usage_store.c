@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/str.h"
+#include "base/time.h"
 #include "store/sql.h"
 
 #define TRIM_STEP 2000
@@ -34,7 +35,10 @@ static bool failed(const struct gw_usage_record *r)
 #define X_MORE(name) ", " #name " = " #name " + excluded." #name
 
 static const char *const texts[CP_USAGE_STATEMENTS] = {
-	[CP_USAGE_ROW] = "INSERT OR IGNORE INTO requests (boot_id, node, " GW_USAGE_TEXTS(X_NAME) GW_USAGE_INTS(X_NAME)
+	[CP_USAGE_SEEN] = "SELECT seq FROM usage_seen WHERE boot_id = ?",
+	[CP_USAGE_SEE] = "INSERT INTO usage_seen (boot_id, seq, at) VALUES (?, ?, ?) ON CONFLICT (boot_id)"
+			 " DO UPDATE SET seq = excluded.seq, at = excluded.at",
+	[CP_USAGE_ROW] = "INSERT INTO requests (boot_id, node, " GW_USAGE_TEXTS(X_NAME) GW_USAGE_INTS(X_NAME)
 			 "end_reason, usage_source) VALUES (?, ?, " GW_USAGE_TEXTS(X_HOLE) GW_USAGE_INTS(X_HOLE) "?, ?)",
 	[CP_USAGE_SUM] = "INSERT INTO usage_rollups (step, bucket, consumer, key_id, route, provider, model, currency, consumer_groups, "
 			 CP_USAGE_SUMS(X_NAME) "cost) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, " CP_USAGE_SUMS(X_HOLE) "?)"
@@ -241,8 +245,28 @@ static void add_charge(struct cp_usage_writing *w, struct gw_str node, struct gw
 	q->c.amount += c->amount;
 }
 
+/* The highest number that is stored of this process; 0: none. */
+static enum gw_rc seen(struct cp_store *s, struct gw_str boot_id, int64_t *seq, struct gw_error *err)
+{
+	struct cp_sql *q = statement(s, CP_USAGE_SEEN);
+	bind(q, boot_id);
+	*seq = 0;
+	while (cp_sql_row(q))
+		*seq = cp_col_int(q, 0);
+	return run(q, err);
+}
+
+static enum gw_rc see(struct cp_store *s, struct gw_str boot_id, int64_t seq, int64_t at_ms, struct gw_error *err)
+{
+	struct cp_sql *q = statement(s, CP_USAGE_SEE);
+	bind(q, boot_id);
+	cp_sql_int(q, seq);
+	cp_sql_int(q, at_ms);
+	return run(q, err);
+}
+
 static enum gw_rc add_row(struct cp_sql *q, struct gw_str node, struct gw_str boot_id, const struct gw_usage_record *r,
-			  bool *fresh, struct gw_error *err)
+			  struct gw_error *err)
 {
 	bind(q, boot_id);
 	bind(q, node);
@@ -254,10 +278,7 @@ static enum gw_rc add_row(struct cp_sql *q, struct gw_str node, struct gw_str bo
 #undef X
 	bind(q, gw_str_c(gw_end_name(r->end_reason)));
 	bind(q, gw_str_c(gw_usage_source_name(r->usage_source)));
-	sqlite3 *db = q->db;
-	enum gw_rc rc = run(q, err);
-	*fresh = rc == GW_OK && sqlite3_changes(db) == 1;
-	return rc;
+	return run(q, err);
 }
 
 enum gw_rc cp_usage_add(struct cp_usage_writing *w, struct gw_str node, struct gw_str boot_id,
@@ -265,13 +286,17 @@ enum gw_rc cp_usage_add(struct cp_usage_writing *w, struct gw_str node, struct g
 			struct gw_error *err)
 {
 	struct cp_charge charges[CP_CHARGES_MAX];
-	enum gw_rc rc = GW_OK;
+	int64_t before = 0, last;
+	enum gw_rc rc = seen(w->store, boot_id, &before, err);
 	*stored = 0;
+	last = before;
 	for (size_t i = 0; i < n && rc == GW_OK; i++) {
-		bool fresh = false;
-		rc = add_row(statement(w->store, CP_USAGE_ROW), node, boot_id, &records[i], &fresh, err);
-		if (!fresh)
-			continue;
+		if (records[i].seq <= last)
+			continue; /* sent again */
+		rc = add_row(statement(w->store, CP_USAGE_ROW), node, boot_id, &records[i], err);
+		if (rc != GW_OK)
+			break;
+		last = records[i].seq;
 		++*stored;
 		add_sums(w, &records[i]);
 		add_key(w, &records[i]);
@@ -279,6 +304,8 @@ enum gw_rc cp_usage_add(struct cp_usage_writing *w, struct gw_str node, struct g
 		for (size_t k = 0; k < m; k++)
 			add_charge(w, node, boot_id, &charges[k]);
 	}
+	if (rc == GW_OK && last > before)
+		rc = see(w->store, boot_id, last, gw_now_ms(), err);
 	return rc;
 }
 
@@ -377,6 +404,12 @@ static enum gw_rc trim(struct cp_store *s, const char *text, int64_t first, int6
 enum gw_rc cp_usage_trim(struct cp_store *s, int64_t before_ms, bool *more, struct gw_error *err)
 {
 	return trim(s, "DELETE FROM requests WHERE id IN (SELECT id FROM requests WHERE started_at_ms < ?1 ORDER BY started_at_ms LIMIT ?2)", before_ms, -1, more, err);
+}
+
+enum gw_rc cp_usage_trim_seen(struct cp_store *s, int64_t before_ms, bool *more, struct gw_error *err)
+{
+	return trim(s, "DELETE FROM usage_seen WHERE boot_id IN (SELECT boot_id FROM usage_seen WHERE at < ?1 LIMIT ?2)", before_ms, -1,
+		    more, err);
 }
 
 enum gw_rc cp_usage_trim_sums(struct cp_store *s, int step, int64_t before_ms, bool *more, struct gw_error *err)

@@ -35,6 +35,8 @@ void cp_usage_abort(struct cp_usage_writing **w);                               
 
 /* Drop ledger rows older than `before_ms`, a bounded number at a time; sums stay.  *more: call again. */
 enum gw_rc cp_usage_trim(struct cp_store *s, int64_t before_ms, bool *more, struct gw_error *err) GW_MUST_CHECK;
+/* Forget processes that have sent nothing since: their rows would count as new. */
+enum gw_rc cp_usage_trim_seen(struct cp_store *s, int64_t before_ms, bool *more, struct gw_error *err) GW_MUST_CHECK;
 /* Drop sums of this step (CP_STEP_…) older than `before_ms`, a bounded number at a time. */
 enum gw_rc cp_usage_trim_sums(struct cp_store *s, int step, int64_t before_ms, bool *more, struct gw_error *err) GW_MUST_CHECK;
 

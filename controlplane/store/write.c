@@ -14,7 +14,7 @@
 #include "base/log.h"
 #include "base/str.h"
 
-#define CHECKPOINT_PAGES 500
+#define CHECKPOINT_PAGES 4000 /* 16 MiB: the last pages of an index are written once and not with every transaction */
 
 bool cp_ballast_make(struct cp_store *s)
 {

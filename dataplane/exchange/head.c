@@ -30,17 +30,23 @@ static bool sane_id(struct gw_str s)
 static void choose_id(struct dp_exchange *x)
 {
 	struct gw_str given = x->head ? dp_header_find(x->head->headers, x->head->n_headers, "x-request-id") : GW_STR_NONE;
-	uint64_t r[2];
+	uint64_t random, ms;
+	uint8_t id[12];
 
 	if (sane_id(given)) {
 		memcpy(x->id, given.p, given.n);
 		x->id[given.n] = '\0';
 		return;
 	}
-	r[0] = dp_shard_random(x->shard);
-	r[1] = dp_shard_random(x->shard);
+	/* Milliseconds first, as in UUID version 7 (RFC 9562): an index of them grows at its end and not all over. */
+	random = dp_shard_random(x->shard);
+	ms = (uint64_t)x->wall_ms;
+	for (size_t i = 0; i < 6; i++) {
+		id[i] = (uint8_t)(ms >> 8 * (5 - i));
+		id[6 + i] = (uint8_t)(random >> 8 * i);
+	}
 	memcpy(x->id, "req_", 4);
-	gw_hex(x->id + 4, r, 12);
+	gw_hex(x->id + 4, id, sizeof id);
 }
 
 struct dp_exchange *dp_x_open(struct dp_client *c)
