@@ -40,7 +40,7 @@ struct cp_alerts {
 	int64_t began_ms;                        /* monotonic */
 	bool settled, crowded;
 	bool stop;
-	_Atomic int64_t firing[3];
+	_Atomic int64_t firing[3], version;
 };
 
 /* ---- silences ---- */
@@ -106,6 +106,12 @@ static void drop_state(struct cp_alerts *x, struct state *s)
 	free(s);
 }
 
+static void changed(struct cp_alerts *x)
+{
+	atomic_fetch_add(&x->version, 1);
+	cp_sender_wake(x->sender);
+}
+
 static struct cp_telling telling(const struct cp_rule *r, const struct cp_case *c, int64_t now_ms)
 {
 	return (struct cp_telling){ .channels = r->channels, .text = c->text, .description = r->description, .value = c->value, .at_ms = now_ms };
@@ -125,7 +131,7 @@ static void begin(struct cp_alerts *x, const struct cp_rule *r, struct state *s,
 	s->told_ms = s->silenced ? 0 : now_ms;
 	gw_log(GW_LOG_WARN, "alert", r->name, "firing", "object=%.*s severity=%.*s %.*s%s", GW_FMT(c->object), GW_FMT(r->severity), GW_FMT(c->text),
 	    s->silenced ? " (silenced)" : "");
-	cp_sender_wake(x->sender);
+	changed(x);
 }
 
 static void go_on(struct cp_alerts *x, const struct cp_rule *r, struct state *s, const struct cp_case *c, bool silenced, int64_t now_ms)
@@ -147,10 +153,9 @@ static void go_on(struct cp_alerts *x, const struct cp_rule *r, struct state *s,
 		return; /* tried again at the next look */
 	}
 	s->silenced = silenced;
-	if (again) {
+	if (again)
 		s->told_ms = now_ms;
-		cp_sender_wake(x->sender);
-	}
+	changed(x);
 }
 
 /* `r` NULL: the rule is gone or switched off.  Who heard that it began hears that it is over all the same. */
@@ -166,7 +171,7 @@ static void over(struct cp_alerts *x, const struct cp_rule *r, struct state *s, 
 	}
 	if (s->event) {
 		gw_log(GW_LOG_INFO, "alert", gw_str_c(s->rule), "resolved", "object=%s", s->object);
-		cp_sender_wake(x->sender);
+		changed(x);
 	}
 	drop_state(x, s);
 }
@@ -403,4 +408,9 @@ void cp_alerts_counts(struct cp_alerts *x, int64_t firing[3], int64_t sent[CP_CH
 	for (size_t i = 0; i < 3; i++)
 		firing[i] = atomic_load(&x->firing[i]);
 	cp_sender_counts(x->sender, sent);
+}
+
+int64_t cp_alerts_version(struct cp_alerts *x)
+{
+	return atomic_load(&x->version) + cp_sender_done(x->sender);
 }

@@ -38,6 +38,9 @@ enum gw_rc cp_alerts_test(struct cp_alerts *a, struct gw_str channel, struct gw_
 /* For /metrics. */
 void cp_alerts_counts(struct cp_alerts *a, int64_t firing[3], int64_t sent[CP_CHANNEL_TYPES][2]); /* info warning critical; failed, sent */
 
+/* Grows with every event that begins, changes or ends, and with every message that was sent or given up. */
+int64_t cp_alerts_version(struct cp_alerts *a);
+
 /* ---- this folder's own ---- */
 
 enum cp_watch { CP_WATCH_SERIES, CP_WATCH_PROVIDER_DOWN, CP_WATCH_WORKER_LOST, CP_WATCH_CERTIFICATE_EXPIRY, CP_WATCH_CONFIG_REJECTED, CP_WATCH_BUDGET };

@@ -24,7 +24,7 @@ struct cp_sender {
 	pthread_mutex_t lock;                    /* guards the two below */
 	pthread_cond_t changed;
 	bool stop, news;
-	_Atomic int64_t sent[CP_CHANNEL_TYPES][2];
+	_Atomic int64_t sent[CP_CHANNEL_TYPES][2], done;
 };
 
 /* ---- one message ---- */
@@ -86,6 +86,7 @@ static bool try_once(struct cp_sender *x, struct gw_arena *a, const struct cp_me
 			.ok = rc == GW_OK && !gone };
 		kept = cp_message_done(x->store, m, &d, &lost);
 	}
+	atomic_fetch_add(&x->done, 1);
 	if (kept != GW_OK)
 		gw_log(GW_LOG_ERROR, "alert", m->rule, "what became of a message cannot be recorded", "channel=%.*s %s", GW_FMT(m->channel), lost.text);
 	return kept == GW_OK;
@@ -200,4 +201,9 @@ void cp_sender_counts(const struct cp_sender *x, int64_t sent[CP_CHANNEL_TYPES][
 	for (size_t i = 0; i < CP_CHANNEL_TYPES; i++)
 		for (size_t k = 0; k < 2; k++)
 			sent[i][k] = atomic_load(&((struct cp_sender *)(uintptr_t)x)->sent[i][k]);
+}
+
+int64_t cp_sender_done(const struct cp_sender *x)
+{
+	return atomic_load(&((struct cp_sender *)(uintptr_t)x)->done);
 }

@@ -20,6 +20,7 @@ void cp_sender_close(struct cp_sender **s);
 void cp_sender_wake(struct cp_sender *s);        /* any thread: something new waits */
 /* Send one now, on the caller's thread; counted with the others.  GW_NOTFOUND: there is no such channel. */
 enum gw_rc cp_sender_test(struct cp_sender *s, struct gw_str channel, struct gw_error *err) GW_MUST_CHECK;
+int64_t cp_sender_done(const struct cp_sender *s);                 /* tries so far */
 void cp_sender_counts(const struct cp_sender *s, int64_t sent[CP_CHANNEL_TYPES][2]);  /* failed, sent */
 
 #endif

@@ -99,6 +99,7 @@ enum gw_rc cp_api_open(struct cp_api **out, const struct cp_app *app, struct gw_
 	*out = NULL;
 	api->magic = CP_API_MAGIC;
 	api->app = *app;
+	api->pulse = cp_pulse_open();
 	enum gw_rc rc = read_document(api, err);
 	if (rc == GW_OK)
 		rc = bind_handlers(api, err);
@@ -120,6 +121,7 @@ void cp_api_close(struct cp_api **p)
 		return;
 	GW_CHECK(api, CP_API_MAGIC);
 	cp_ui_close(&api->ui);
+	cp_pulse_close(&api->pulse);
 	cp_contract_close(&api->contract);
 	free(api->handlers);
 	free(api->roles);

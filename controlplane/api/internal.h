@@ -31,7 +31,9 @@ struct cp_api {
 	char *openapi;                   /* the document as sent */
 	size_t openapi_n;
 	_Atomic unsigned waiting;        /* long polls and questions to workers now */
+	_Atomic unsigned exporting, listening; /* exports and streams of events now */
 	_Atomic int64_t warned_full_ms;
+	struct cp_pulse *pulse;          /* what events are made of; see events.c */
 };
 
 /* One call.  Lives on the stack of the pool thread. */
@@ -174,6 +176,11 @@ void cp_seal_alert_channel(struct cp_ctx *x, json_t *body, const json_t *old, co
 enum gw_rc cp_check_alert_channels(struct cp_ctx *x, struct cp_change *c, struct gw_error *err) GW_MUST_CHECK;
 void cp_seal_silence(struct cp_ctx *x, json_t *body, const json_t *old, const char *path);
 
+/* ---- events (events.c) ---- */
+
+struct cp_pulse *cp_pulse_open(void);            /* owned */
+void cp_pulse_close(struct cp_pulse **p);
+
 /* ---- documents (document.c) ---- */
 
 /* ConfigDocument of what cp_config_at() gave; borrowed in, owned out. */
@@ -210,7 +217,7 @@ json_t *cp_diff(const json_t *from, const json_t *to);
 	X(list_global_plugins) X(get_global_plugin) X(put_global_plugin) X(delete_global_plugin)                   \
 	X(list_nodes) X(get_node) X(delete_node) X(drain_node)                                                     \
 	X(list_revisions) X(get_revision) X(diff_revisions) X(rollback) X(get_config) X(apply_config)              \
-	X(list_requests) X(get_request) X(get_request_prompts)                                                     \
+	X(list_requests) X(get_request) X(get_request_prompts) X(get_events)                                                     \
 	X(list_audit) X(verify_audit) X(get_audit) X(get_usage) X(get_overview) X(get_metrics_series)              \
 	X(get_version) X(get_openapi) X(backup) X(healthz) X(readyz) X(get_metrics)
 #define X(id) cp_handler cp_api_##id;

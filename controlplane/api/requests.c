@@ -1,12 +1,14 @@
 /* requests.c - the request log: pages, one request with its tries, tables to take away, and the prompts that were kept. */
+#include "api/csv.h"
 #include "api/internal.h"
 
+#include <stdlib.h>
+
+#include "base/log.h"
 #include "store/request_log.h"
 
-#define BUDGET        20000           /* rows that one call looks at */
-#define EXPORT_BUDGET 1000000
-#define EXPORT_ROWS   20000           /* of one table; the next begins at its cursor */
-#define EXPORT_BYTES  (24u << 20)
+#define BUDGET      20000             /* rows that one call looks at */
+#define MAX_EXPORTS 8                 /* at a time */
 
 /* ---- a row ---- */
 
@@ -212,83 +214,104 @@ static bool walk(struct cp_ctx *x, const struct cp_request_query *q, bool (*row)
 	return rc == GW_OK;
 }
 
-/* ---- tables ---- */
+/* ---- tables: the whole of what was asked for, a piece at a time, each in a reader's transaction of its own ---- */
 
-struct table { struct cp_ctx *x; struct gw_buf *out; size_t rows; bool csv; };
+struct table {
+	struct cp_api *api;
+	struct gw_arena *a;                      /* the query's texts */
+	struct cp_request_query q;
+	struct gw_buf *out;                      /* of the piece being made */
+	bool csv, begun;
+};
 
-/* RFC 4180; a text that a spreadsheet would take for a formula gets a quote before it. */
-static void add_cell(struct gw_buf *b, const json_t *v)
-{
-	struct gw_str s = gw_json_str(v);
-	if (json_is_integer(v))
-		gw_buf_printf(b, "%lld", (long long)json_integer_value(v));
-	else if (json_is_boolean(v))
-		gw_buf_add_c(b, json_is_true(v) ? "true" : "false");
-	if (s.n == 0)
-		return;
-	gw_buf_add_byte(b, '"');
-	if (strchr("=+-@\t\r", s.p[0]) != NULL)
-		gw_buf_add_byte(b, '\'');
-	for (size_t i = 0; i < s.n; i++) {
-		if (s.p[i] == '"')
-			gw_buf_add_byte(b, '"');
-		gw_buf_add_byte(b, s.p[i]);
-	}
-	gw_buf_add_byte(b, '"');
-}
-
-static void add_csv(struct table *t, json_t *o)
+/* The members of a row in their order, or their values; a list of groups is one cell. */
+static void add_csv(struct table *t, const struct cp_request_row *r, bool names)
 {
 	const char *key;
-	json_t *v;
+	json_t *v, *o = row_json(r);
 	size_t n = 0;
-	json_object_del(o, "groups"); /* a list has no cell */
-	if (t->rows == 0) {
-		json_object_foreach(o, key, v)
-			gw_buf_printf(t->out, "%s%s", n++ ? "," : "", key);
-		gw_buf_add_c(t->out, "\r\n");
-		n = 0;
-	}
+	json_object_set_new(o, "groups", word_json(r->r.consumer_groups));
 	json_object_foreach(o, key, v) {
 		if (n++ > 0)
 			gw_buf_add_byte(t->out, ',');
-		add_cell(t->out, v);
+		if (names)
+			gw_buf_add_c(t->out, key);
+		else
+			cp_csv_cell(t->out, v);
 	}
 	gw_buf_add_c(t->out, "\r\n");
+	json_decref(o);
 }
 
 static bool add_line(void *arg, const struct cp_request_row *r)
 {
 	struct table *t = arg;
-	if (t->rows == EXPORT_ROWS || t->out->n > EXPORT_BYTES)
+	if (t->out->n >= CP_PIECE)
 		return false;
-	json_t *o = row_json(r);
 	if (t->csv) {
-		add_csv(t, o);
-	} else {
-		json_object_set_new(o, "attempt_log", tries_json(&r->r));
-		(void)!gw_json_write(t->out, o, false);
-		gw_buf_add_byte(t->out, '\n');
+		add_csv(t, r, false);
+		return true;
 	}
+	json_t *o = row_json(r);
+	json_object_set_new(o, "attempt_log", tries_json(&r->r));
+	(void)!gw_json_write(t->out, o, false);
+	gw_buf_add_byte(t->out, '\n');
 	json_decref(o);
-	t->rows++;
 	return true;
 }
 
-static void answer_table(struct cp_ctx *x, struct cp_request_query *q, bool csv)
+static enum cp_more more_rows(void *arg, struct gw_buf *out)
 {
-	struct table t = { .x = x, .out = &x->rs->body, .csv = csv };
-	struct cp_request_end end;
-	q->budget = EXPORT_BUDGET;
-	if (!walk(x, q, add_line, &t, &end)) {
+	struct table *t = arg;
+	struct cp_txn *txn = NULL;
+	struct gw_error err = { 0 };
+	struct cp_request_end end = { 0 };
+	struct cp_request_row nothing = { .node = GW_STR(""), .r = { .request_id = GW_STR("") } };
+	t->out = out;
+	if (t->csv && !t->begun)
+		add_csv(t, &nothing, true);
+	t->begun = true;
+	enum gw_rc rc = cp_txn_begin(&txn, t->api->app.store, &err);
+	if (rc == GW_OK)
+		rc = cp_requests_each(txn, &t->q, add_line, t, &end, &err);
+	cp_txn_end(&txn);
+	if (rc != GW_OK) {
+		gw_log(GW_LOG_ERROR, NULL, GW_STR_NONE, "an export broke off", "%s", err.text);
+		return CP_BROKEN;
+	}
+	t->q.after_ms = end.at_ms;
+	t->q.after_id = end.id;
+	return end.exhausted ? CP_END : CP_MORE;
+}
+
+static void close_table(void *arg)
+{
+	struct table *t = arg;
+	struct gw_arena *a = t->a;
+	atomic_fetch_sub(&t->api->exporting, 1);
+	gw_arena_close(&a);
+}
+
+static void answer_table(struct cp_ctx *x, const struct cp_request_query *q, bool csv)
+{
+	if (atomic_fetch_add(&x->api->exporting, 1) >= MAX_EXPORTS) {
+		atomic_fetch_sub(&x->api->exporting, 1);
+		cp_response_header(x->rq, x->rs, "Retry-After", GW_STR("10"));
+		cp_problem(x, 503, "unavailable", NULL, "%d exports run already: try again when one of them is done", MAX_EXPORTS);
 		return;
 	}
-	const char *next = cursor_text(x, &end);
-	if (next != NULL)
-		cp_response_header(x->rq, x->rs, "X-Next-Cursor", gw_str_c(next));
+	struct gw_arena *a = gw_arena_open(0);
+	struct table *t = gw_arena_alloc(a, sizeof *t);
+	*t = (struct table){ .api = x->api, .a = a, .q = *q, .csv = csv };
+	struct gw_str *const texts[] = { &t->q.consumer, &t->q.key_id, &t->q.route, &t->q.provider, &t->q.model, &t->q.served_model, &t->q.end_reason,
+		&t->q.error_code, &t->q.request_id, &t->q.trace_id, &t->q.client_ip, &t->q.node };
+	for (size_t i = 0; i < GW_COUNT(texts); i++)
+		if (texts[i]->p != NULL)
+			*texts[i] = gw_arena_copy(a, *texts[i]);
 	cp_response_header(x->rq, x->rs, "Content-Disposition", csv ? GW_STR("attachment; filename=\"requests.csv\"") :
 			   GW_STR("attachment; filename=\"requests.ndjson\""));
 	x->rs->content_type = csv ? "text/csv; charset=utf-8" : "application/x-ndjson";
+	x->rs->source = (struct cp_source){ .more = more_rows, .close = close_table, .arg = t };
 }
 
 void cp_api_list_requests(struct cp_ctx *x)

@@ -38,6 +38,7 @@
 #define BIG_CALL     (512u * 1024)
 #define LONG_CALL_MS 100
 #define MEMORY_PER_CONNECTION (32u * 1024)
+#define WAIT_MS      900                 /* a source that waits is asked again by the next turn of the sweeper after that */
 
 enum step { STEP_HEAD, STEP_BODY, STEP_RUNNING, STEP_DONE, STEP_REFUSED };
 
@@ -70,9 +71,25 @@ struct exchange {
 	_Atomic enum step step;
 	struct gw_str target;
 	struct gw_buf body;
-	bool too_big;
+	bool too_big, streams;
 	struct cp_request rq;
 	struct cp_response rs;
+};
+
+/*
+ * A body on its way.  Belongs to the library's response, which frees it when nobody sends it any more.  It is either the
+ * library's (sending `piece`), or the pool's (making the next one) with its connection asleep, or it waits, asleep too.
+ */
+struct stream {
+	struct cp_job job;
+	struct cp_httpd *owner;
+	struct MHD_Connection *mhd;
+	struct cp_source source;
+	struct gw_buf piece;
+	size_t sent;
+	enum cp_more then;               /* what comes after the piece */
+	struct gw_node waiting;          /* on httpd.waiting; guarded by lock */
+	int64_t waits_since_ms;
 };
 
 struct cp_httpd {
@@ -87,6 +104,7 @@ struct cp_httpd {
 	pthread_mutex_t lock;
 	pthread_cond_t idle;             /* signalled when nothing runs, and to stop the sweeper */
 	struct gw_node connections;      /* guarded by lock */
+	struct gw_node waiting;          /* of stream.waiting; guarded by lock */
 	unsigned running;                /* guarded by lock */
 	bool closing;
 	pthread_t sweeper;
@@ -124,6 +142,13 @@ static struct exchange *exchange_open(struct cp_httpd *h, struct gw_str target)
 
 static void exchange_close(struct exchange *x)
 {
+	if (x->rs.source.arg != NULL)
+		x->rs.source.close(x->rs.source.arg);
+	if (x->streams && x->connection != NULL) {
+		pthread_mutex_lock(&x->owner->lock);
+		x->connection->running--;
+		pthread_mutex_unlock(&x->owner->lock);
+	}
 	gw_buf_fini(&x->body);
 	gw_buf_fini(&x->rs.body);
 	gw_arena_close(&x->rq.arena);
@@ -154,11 +179,113 @@ void cp_response_header(const struct cp_request *rq, struct cp_response *rs, con
 	rs->headers[rs->n_headers++] = (struct cp_pair){ gw_str_c(name), gw_arena_copy(rq->arena, value) };
 }
 
+/* ---- bodies that are made while they are sent ---- */
+
+static void stream_close(void *arg)
+{
+	struct stream *s = arg;
+	s->source.close(s->source.arg);
+	gw_buf_fini(&s->piece);
+	free(s);
+}
+
+static void make_piece(struct cp_job *job)
+{
+	struct stream *s = GW_CONTAINER(job, struct stream, job);
+	struct cp_httpd *h = s->owner;
+	struct MHD_Connection *mhd = s->mhd;
+	gw_buf_clear(&s->piece);
+	s->sent = 0;
+	s->then = s->source.more(s->source.arg, &s->piece);
+	MHD_resume_connection(mhd); /* from here on it is the library's again */
+	pthread_mutex_lock(&h->lock);
+	if (--h->running == 0)
+		pthread_cond_broadcast(&h->idle);
+	pthread_mutex_unlock(&h->lock);
+}
+
+/* The library wants bytes.  What is there is given; else the connection sleeps while they are made. */
+static ssize_t on_wanted(void *arg, uint64_t at, char *to, size_t max)
+{
+	struct stream *s = arg;
+	struct cp_httpd *h = s->owner;
+	size_t left = s->piece.n - s->sent, n = left < max ? left : max;
+	(void)at;
+	if (n > 0) {
+		memcpy(to, s->piece.p + s->sent, n);
+		s->sent += n;
+		return (ssize_t)n;
+	}
+	if (s->then == CP_END)
+		return MHD_CONTENT_READER_END_OF_STREAM;
+	if (s->then == CP_BROKEN)
+		return MHD_CONTENT_READER_END_WITH_ERROR;
+	pthread_mutex_lock(&h->lock);
+	bool closing = h->closing, wait = s->then == CP_WAIT && !closing;
+	if (wait) {
+		s->then = CP_MORE;
+		s->waits_since_ms = gw_mono_ms();
+		MHD_suspend_connection(s->mhd);
+		gw_list_add_tail(&h->waiting, &s->waiting);
+	} else if (!closing) {
+		h->running++;
+	}
+	pthread_mutex_unlock(&h->lock);
+	if (closing)
+		return MHD_CONTENT_READER_END_WITH_ERROR;
+	if (!wait) {
+		MHD_suspend_connection(s->mhd);
+		cp_pool_add(h->pool, &s->job);
+	}
+	return 0;
+}
+
+/* Those that have waited long enough, or all, are asked again.  Lock held. */
+static void wake_waiting(struct cp_httpd *h, bool all)
+{
+	int64_t now = gw_mono_ms();
+	for (struct gw_node *n = h->waiting.next, *next; n != &h->waiting; n = next) {
+		struct stream *s = GW_CONTAINER(n, struct stream, waiting);
+		next = n->next;
+		if (!all && now - s->waits_since_ms < WAIT_MS)
+			continue;
+		gw_list_del(&s->waiting);
+		MHD_resume_connection(s->mhd);
+	}
+}
+
+static struct MHD_Response *stream_response(struct exchange *x)
+{
+	struct stream *s = gw_alloc(sizeof *s);
+	s->job.run = make_piece;
+	gw_list_init(&s->job.node);
+	gw_list_init(&s->waiting);
+	s->owner = x->owner;
+	s->mhd = x->mhd;
+	s->source = x->rs.source;
+	x->rs.source = (struct cp_source){ 0 };
+	gw_buf_init(&s->piece, SIZE_MAX / 2);
+	struct MHD_Response *r = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, CP_PIECE / 2, on_wanted, s, stream_close);
+	if (r == NULL) {
+		stream_close(s);
+		return NULL;
+	}
+	x->streams = true;
+	if (x->connection != NULL) { /* the sweeper lets it live as long as it sends */
+		pthread_mutex_lock(&x->owner->lock);
+		x->connection->running++;
+		pthread_mutex_unlock(&x->owner->lock);
+	}
+	return r;
+}
+
 static enum MHD_Result send_response(struct exchange *x)
 {
 	struct cp_response *rs = &x->rs;
 	struct MHD_Response *r;
-	if (rs->fixed.p != NULL) {
+	if (rs->source.arg != NULL) {
+		r = stream_response(x);
+	} else if (rs->fixed.p != NULL) {
 		r = MHD_create_response_from_buffer(rs->fixed.n, (void *)(uintptr_t)rs->fixed.p, MHD_RESPMEM_PERSISTENT);
 	} else {
 		r = MHD_create_response_from_buffer(rs->body.n, rs->body.p, MHD_RESPMEM_MUST_FREE);
@@ -421,6 +548,7 @@ static void *sweep(void *arg)
 		clock_gettime(CLOCK_REALTIME, &until);
 		until.tv_sec++;
 		pthread_cond_timedwait(&h->idle, &h->lock, &until);
+		wake_waiting(h, false);
 		int64_t oldest = gw_mono_ms() - (int64_t)h->o.max_age_s * 1000;
 		for (struct gw_node *n = h->connections.next; n != &h->connections; n = n->next) {
 			struct connection *c = GW_CONTAINER(n, struct connection, node);
@@ -521,6 +649,7 @@ enum gw_rc cp_httpd_open(struct cp_httpd **out, const struct cp_httpd_options *o
 	h->tls_cert = o->tls_cert ? gw_strdup_n(o->tls_cert, strlen(o->tls_cert)) : NULL;
 	h->tls_key = o->tls_key ? gw_strdup_n(o->tls_key, strlen(o->tls_key)) : NULL;
 	gw_list_init(&h->connections);
+	gw_list_init(&h->waiting);
 	pthread_mutex_init(&h->lock, NULL);
 	pthread_cond_init(&h->idle, NULL);
 	h->pool = cp_pool_open(h->o.threads);
@@ -605,6 +734,7 @@ void cp_httpd_close(struct cp_httpd **httpd)
 	pthread_mutex_lock(&h->lock);
 	h->closing = true;
 	pthread_cond_broadcast(&h->idle);
+	wake_waiting(h, true);
 	while (h->running > 0) /* a suspended connection must be resumed before the daemon stops */
 		pthread_cond_wait(&h->idle, &h->lock);
 	pthread_mutex_unlock(&h->lock);

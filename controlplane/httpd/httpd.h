@@ -36,11 +36,30 @@ struct gw_str cp_request_header(const struct cp_request *rq, const char *name); 
 struct gw_str cp_request_query(const struct cp_request *rq, const char *name);
 struct gw_str cp_request_cookie(const struct cp_request *rq, const char *name);
 
+/*
+ * A body that is made while it is sent: an export, a stream of events.  No more of it is made than the client has taken,
+ * so it costs one piece of memory however long it is.
+ */
+enum cp_more {
+	CP_MORE,                         /* there is more at once */
+	CP_WAIT,                         /* ask again in about a second */
+	CP_END,
+	CP_BROKEN,                       /* cannot go on: the client sees that the body is not whole */
+};
+#define CP_PIECE 262144                  /* what a source should add at a time; one item more is fine */
+struct cp_source {
+	/* Adds the next piece.  On a pool thread, never two calls at once; should not block for long. */
+	enum cp_more (*more)(void *arg, struct gw_buf *out);
+	void (*close)(void *arg);        /* once, whatever became of it; not on a pool thread: must not block */
+	void *arg;                       /* consumed; NULL: there is no source */
+};
+
 /* Filled by the handler.  Starts as 200 with an empty body. */
 struct cp_response {
 	unsigned status;
 	struct gw_buf body;              /* copied or owned: freed by the server */
 	struct gw_str fixed;             /* instead of body: bytes that outlive the server (console files) */
+	struct cp_source source;         /* instead of body */
 	struct cp_pair headers[24]; size_t n_headers; /* values arena of the request or static */
 	const char *content_type;        /* NULL: none */
 };

@@ -163,6 +163,14 @@ enum gw_rc cp_request_get(struct cp_txn *t, struct gw_str id, void (*row)(void *
 	return rc;
 }
 
+enum gw_rc cp_requests_newest(struct cp_txn *t, int64_t *id, struct gw_error *err)
+{
+	struct cp_sql s;
+	cp_sql_open(&s, t->db, "SELECT max(id) FROM requests");
+	*id = cp_sql_row(&s) ? cp_col_int(&s, 0) : 0;
+	return cp_sql_close(&s, err);
+}
+
 enum gw_rc cp_requests_explain(struct cp_txn *t, const struct cp_request_query *q, struct gw_buf *out, struct gw_error *err)
 {
 	/* One constant text a search, as elsewhere; "EXPLAIN" in front is the only thing that is put together. */

@@ -39,6 +39,8 @@ enum gw_rc cp_requests_each(struct cp_txn *t, const struct cp_request_query *q,
 /* The row of this number, or the newest with this request id.  GW_NOTFOUND: none. */
 enum gw_rc cp_request_get(struct cp_txn *t, struct gw_str id, void (*row)(void *arg, const struct cp_request_row *r), void *arg,
                           struct gw_error *err) GW_MUST_CHECK;
+/* The number of the newest row; 0: there is none. */
+enum gw_rc cp_requests_newest(struct cp_txn *t, int64_t *id, struct gw_error *err) GW_MUST_CHECK;
 /* How SQLite would run the statement behind a search for this, as lines; for tests.  Appends to `out`. */
 enum gw_rc cp_requests_explain(struct cp_txn *t, const struct cp_request_query *q, struct gw_buf *out, struct gw_error *err) GW_MUST_CHECK;
 

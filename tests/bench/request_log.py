@@ -8,6 +8,7 @@ The control plane is asked over HTTP, as the console asks it; each question 20 t
 import argparse
 import os
 import random
+import re
 import sqlite3
 import statistics
 import sys
@@ -28,13 +29,13 @@ QUESTIONS = {
     "one by its id": "requests?request_id=req_500000",
     "of a model, slow": "requests?limit=100&model=gpt-3&min_duration=29s",
     "nothing at all": "requests?limit=100&client_ip=192.0.2.1",
-    "an hour long ago": "requests?limit=100&from=2026-03-02T00:00:00Z&to=2026-03-02T01:00:00Z",
+    "an hour long ago": "requests?limit=100&from=HOUR&to=HOUR_LATER",
 }
 
 
 def rows(n):
     dice = random.Random(1)
-    start = 1772323200000                              # 2026-03-01
+    start = int(1000 * time.time()) - n * 20 - 60000     # newer than anything that retention takes
     for i in range(n):
         team, failed = dice.randrange(200), dice.random() < 0.01
         yield ("boot", i, "n" * 32, "req_%d" % i, "team-%d" % team, "k-rare" if i % 250000 == 3 else "k-%016x" % team, "route-%d" % (team % 20),
@@ -73,12 +74,23 @@ def main():
         print("%-20s %10s %10s %6s" % ("question", "median ms", "worst ms", "rows"))
         for name, path in QUESTIONS.items():
             times = []
+            hour = [time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - arguments.rows * 0.015 + more)) for more in (0, 3600)]
+            path = path.replace("HOUR_LATER", hour[1]).replace("HOUR", hour[0])
             for _ in range(20):
                 began = time.perf_counter()
                 answer = browser.http.get("/api/v1/" + path)
                 times.append(1000 * (time.perf_counter() - began))
                 assert answer.status_code == 200, answer.text
             print("%-20s %10.1f %10.1f %6d" % (name, statistics.median(times), max(times), len(answer.json()["items"])))
+        for form in ("csv", "ndjson"):
+            began, size = time.perf_counter(), 0
+            with browser.http.stream("GET", "/api/v1/requests?format=" + form) as answer:
+                for piece in answer.iter_bytes():
+                    size += len(piece)
+            seconds = time.perf_counter() - began
+            peak = re.search(r"VmHWM:\s+(\d+)", Path("/proc/%d/status" % gateway.daemon("control").process.pid).read_text()).group(1)
+            print("%-20s %8.1f s  %7.1f MB  %8.0f rows/s; peak memory of the control plane so far %d MB" % (
+                "all as " + form, seconds, size / 1e6, arguments.rows / seconds, int(peak) // 1024))
         browser.close()
     finally:
         gateway.stop()

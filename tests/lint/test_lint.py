@@ -4,6 +4,7 @@ import shutil
 import pytest
 
 import docs_fresh
+import field_labels
 import headers
 import layers
 import migrations
@@ -15,7 +16,7 @@ import words
 from common import ROOT
 
 
-@pytest.mark.parametrize("lint", [layers, headers, sizes, words, prefixes, shell, migrations, docs_fresh, threats],
+@pytest.mark.parametrize("lint", [layers, headers, sizes, words, prefixes, shell, migrations, docs_fresh, field_labels, threats],
                          ids=lambda lint: lint.__name__)
 def test_project(lint):
     found = lint.findings(ROOT)

@@ -2,6 +2,10 @@
 import csv
 import io
 import json
+import re
+import sqlite3
+import time
+from pathlib import Path
 
 import pytest
 
@@ -116,6 +120,37 @@ def test_request_log_export(served):
     answer = served.admin.get("requests?format=ndjson&consumer=" + served.consumer)
     lines = [json.loads(line) for line in answer.text.splitlines()]
     assert len(lines) == 2 and lines[1]["attempt_log"][0]["result"] == "ok" and lines[0]["attempt_log"] == []
+    # Nothing found is a table without rows, not an empty file.
+    answer = served.admin.get("requests?format=csv&consumer=nobody")
+    assert answer.text.startswith("id,request_id,started_at,") and answer.text.count("\r\n") == 1 and answer.text.strip() == ",".join(table[0])
+    assert served.admin.get("requests?format=ndjson&consumer=nobody").text == ""
+
+
+def peak_kib(pid):
+    return int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/%d/status" % pid).read_text()).group(1))
+
+
+def test_request_log_export_of_everything_takes_no_memory(start_gateway):
+    """60,000 rows: whole, each once, in order, and the process hardly grows; one that leaves half way leaves nothing behind."""
+    gateway = start_gateway(split=True)
+    with sqlite3.connect(gateway.data_dir / "tidegate.db", timeout=30) as db:
+        columns = [row for row in db.execute("PRAGMA table_info(requests)") if row[1] != "id"]
+        names = ",".join(row[1] for row in columns)
+        known = {"request_id": "'req_' || i", "seq": "i", "started_at_ms": "%d + i / 3" % (1000 * (time.time() - 3600)), "boot_id": "'boot'", "end_reason": "'complete'",
+                 "usage_source": "'provider'", "consumer": "'app' || (i % 7)", "status": "200", "consumer_groups": "''"}
+        values = ",".join(known.get(row[1], "'a name of thirty letters or so'" if row[2] == "TEXT" and row[1] != "attempt_log" else "''" if row[2] == "TEXT" else "1") for row in columns)
+        db.execute("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60000) INSERT INTO requests (%s) SELECT %s FROM n" % (names, values))
+    db.close()
+    pid = gateway.daemon("control").process.pid
+    gateway.admin.get("requests?limit=100")
+    before = peak_kib(pid)
+    answer = gateway.admin.get("requests?format=csv")
+    table = list(csv.DictReader(io.StringIO(answer.text)))
+    assert [row["request_id"] for row in table] == ["req_%d" % i for i in range(60000, 0, -1)] and len(answer.content) > 15_000_000
+    with gateway.admin.http.stream("GET", "/api/v1/requests?format=ndjson") as half:
+        assert json.loads(next(half.iter_lines()))["request_id"] == "req_60000"
+    assert gateway.admin.get("requests?format=ndjson&consumer=app3").text.count("\n") == sum(i % 7 == 3 for i in range(1, 60001))
+    assert peak_kib(pid) - before < 40_000, "the body is 20 MB, the addresses of the sanitizer are in it"
 
 
 def test_request_log_of_a_client_that_left(served, openai_sim):

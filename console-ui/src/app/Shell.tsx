@@ -27,6 +27,7 @@ import { Suspense, useEffect, useRef, useState, type ReactNode } from 'react';
 import { useTranslation } from 'react-i18next';
 import { Link, NavLink, Outlet, useLocation } from 'react-router-dom';
 import { api, need } from '../api/client';
+import { useLiveEvents } from '../api/events';
 import { changePerson, useOverview, useSession } from '../api/queries';
 import { useQuery } from '@tanstack/react-query';
 import { State } from '../components/Bits';
@@ -175,6 +176,7 @@ export function Shell() {
   const main = useRef<HTMLElement>(null);
   const first = useRef(true);
   const session = useSession();
+  useLiveEvents();
 
   useEffect(() => {
     setOpen(false);

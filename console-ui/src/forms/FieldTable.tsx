@@ -4,6 +4,7 @@ import { Button, Form, Input, InputNumber } from 'antd';
 import type { ReactNode } from 'react';
 import { useTranslation } from 'react-i18next';
 import type { Schemas } from '../api/client';
+import { FIELDS, OPTIONS } from '../i18n/fields';
 import { useLocalText } from '../lib/format';
 import { durationText } from '../lib/duration';
 import { DurationItem, useRules } from './inputs';
@@ -123,7 +124,7 @@ function FieldItem({ field, path, within, stored }: { field: Field; path: Path; 
   const { t } = useTranslation();
   const local = useLocalText();
   const rules = useRules();
-  const label = field.label ? local(field.label) : spell(field.name);
+  const label = local(field.label ?? FIELDS[field.name]) || spell(field.name);
   const testId = `field-${[...within, ...path].join('-')}`;
   const inList = within.length > 0; // its default came with the entry
   const must = (field.required || field.when?.needed) && !stored ? [rules.required] : [];
@@ -165,7 +166,7 @@ function FieldItem({ field, path, within, stored }: { field: Field; path: Path; 
         <Form.Item {...common} rules={must} initialValue={inList ? undefined : (field.default ?? undefined)}>
           <FormSelect
             style={{ maxWidth: 320 }}
-            options={field.options.map((option) => ({ value: option, label: option }))}
+            options={field.options.map((option) => ({ value: option, label: local(OPTIONS[option]) || option }))}
             allowClear={!field.required}
             data-testid={testId}
           />

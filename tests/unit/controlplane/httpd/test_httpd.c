@@ -19,8 +19,37 @@ static size_t max_body(void *arg, const struct cp_request *rq)
 	return 1000;
 }
 
+/* Pieces of letters; between two of them it waits where it was asked to.  `made` and `closed` are of all sources. */
+struct letters { int pieces, at; bool waits, breaks; };
+static _Atomic int made, closed;
+
+static enum cp_more more_letters(void *arg, struct gw_buf *out)
+{
+	struct letters *l = arg;
+	atomic_fetch_add(&made, 1);
+	if (l->at == l->pieces)
+		return l->breaks ? CP_BROKEN : CP_END;
+	for (size_t i = 0; i < 1000; i++)
+		gw_buf_add_byte(out, (char)('a' + l->at % 26));
+	l->at++;
+	return l->waits ? CP_WAIT : CP_MORE;
+}
+
+static void close_letters(void *arg)
+{
+	atomic_fetch_add(&closed, 1);
+	free(arg);
+}
+
 static void handle(void *arg, const struct cp_request *rq, struct cp_response *rs)
 {
+	if (gw_str_starts(rq->path, GW_STR("/letters"))) {
+		struct letters *l = gw_alloc(sizeof *l);
+		*l = (struct letters){ .pieces = gw_str_is(rq->path, "/letters/endless") ? INT_MAX : 5, .waits = gw_str_is(rq->path, "/letters/slow"),
+				       .breaks = gw_str_is(rq->path, "/letters/broken") };
+		rs->source = (struct cp_source){ more_letters, close_letters, l };
+		return;
+	}
 	(void)arg;
 	atomic_fetch_add(&handled, 1);
 	if (gw_str_is(rq->path, "/slow"))
@@ -38,6 +67,8 @@ static void refuse(void *arg, const struct cp_request *rq, unsigned status, cons
 
 static void start(void)
 {
+	atomic_store(&made, 0);
+	atomic_store(&closed, 0);
 	struct gw_error err = { 0 };
 	fx_dir(dir);
 	snprintf(sock, sizeof sock, "%s/control.sock", dir);
@@ -210,5 +241,66 @@ START_TEST(taken_ports_are_told)
 }
 END_TEST
 
+static void until(_Atomic int *what, int n)
+{
+	for (int i = 0; i < 500 && atomic_load(what) != n; i++)
+		usleep(20000);
+	ck_assert_int_eq(atomic_load(what), n);
+}
+
+/* In order and whole; one that waits goes on by itself; one that breaks lacks its end; one that nobody reads is not made. */
+START_TEST(bodies_are_made_while_they_are_sent)
+{
+	start();
+	ck_assert_int_eq(talk("GET /letters HTTP/1.1\r\nHost: x\r\n\r\n"), 200);
+	char *at = strstr(answer, "\r\n\r\n");
+	ck_assert_ptr_nonnull(strstr(answer, "chunked"));
+	for (char c = 'a'; c < 'f'; c++) {
+		size_t n = 0;
+		for (char *p = at; *p; p++)
+			n += *p == c && (p[1] == c || p[-1] == c);
+		ck_assert_msg(n >= 1000 && n < 1010, "%c %zu", c, n);
+	}
+	ck_assert_ptr_nonnull(strstr(at, "\r\n0\r\n\r\n"));
+	until(&closed, 1);
+	ck_assert_int_eq(talk("GET /letters/broken HTTP/1.1\r\nHost: x\r\n\r\n"), 200);
+	ck_assert_ptr_null(strstr(answer, "\r\n0\r\n\r\n"));
+	until(&closed, 2);
+	ck_assert_int_eq(talk("HEAD /letters HTTP/1.1\r\nHost: x\r\n\r\n"), 200);
+	until(&closed, 3);
+
+	int fd = dial();
+	const char *slow = "GET /letters/slow HTTP/1.1\r\nHost: x\r\n\r\n";
+	ck_assert_int_eq(send(fd, slow, strlen(slow), MSG_NOSIGNAL), (int)strlen(slow));
+	until(&closed, 4); /* five seconds of turns, and its connection goes on */
+	ck_assert_int_eq(receive(fd), 200);
+
+	/* Nobody reads: what was made fits the buffers of two sockets.  Then he leaves, and the source is closed. */
+	atomic_store(&made, 0);
+	fd = dial();
+	const char *endless = "GET /letters/endless HTTP/1.1\r\nHost: x\r\n\r\n";
+	ck_assert_int_eq(send(fd, endless, strlen(endless), MSG_NOSIGNAL), (int)strlen(endless));
+	int before = -1;
+	for (int i = 0; i < 100 && (before != atomic_load(&made) || before == 0); i++) {
+		before = atomic_load(&made);
+		usleep(200000);
+	}
+	ck_assert_int_lt(atomic_load(&made), 20000);
+	close(fd);
+	until(&closed, 5);
+
+	/* One that waits and one that sends when the server ends. */
+	int one = dial(), two = dial();
+	ck_assert_int_eq(send(one, slow, strlen(slow), MSG_NOSIGNAL), (int)strlen(slow));
+	ck_assert_int_eq(send(two, endless, strlen(endless), MSG_NOSIGNAL), (int)strlen(endless));
+	for (int i = 0; i < 500 && atomic_load(&made) < before + 3; i++)
+		usleep(20000);
+	stop();
+	ck_assert_int_eq(atomic_load(&closed), 7);
+	close(one);
+	close(two);
+}
+END_TEST
+
 UNIT_MAIN("httpd", requests_reach_the_handler, ambiguous_messages_are_refused, a_chunked_body_is_bounded_too,
-	  a_slow_handler_delays_nobody, stopping_waits_for_handlers, the_socket_file_knows_its_own, taken_ports_are_told)
+	  a_slow_handler_delays_nobody, stopping_waits_for_handlers, the_socket_file_knows_its_own, taken_ports_are_told, bodies_are_made_while_they_are_sent)
