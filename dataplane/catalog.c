@@ -48,6 +48,7 @@ static json_t *about_plugin(const struct dp_plugin *p)
 	json_object_set_new(o, "label", both(p->label, p->label_zh));
 	json_object_set_new(o, "doc", both(p->doc, p->doc_zh));
 	gw_json_set_str(o, "rank", gw_str_c(dp_rank_name(p->rank)));
+	json_object_set_new(o, "adds_up", json_boolean(p->adds_up));
 	return o;
 }
 

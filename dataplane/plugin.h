@@ -83,6 +83,11 @@ struct dp_plugin {
 	const char *label, *label_zh;
 	enum dp_rank rank;
 	const char *doc, *doc_zh;
+	/*
+	 * Where it is switched on in several places: true, each of them holds, and it runs once for each; false, the most
+	 * specific one holds alone.
+	 */
+	bool adds_up;
 	const struct gw_field *fields;
 	size_t conf_size, state_size;
 

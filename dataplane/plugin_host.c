@@ -199,18 +199,46 @@ static void tell_one(struct dp_running *r, const struct dp_claim_state *states, 
 		        "a limit of the gateway was reached (%s)", s->p->name);
 }
 
+/* How much of the counter with the least left is left, of those of one plugin in one place: 1 is all. */
+static double room(const struct dp_claim_state *v, size_t n)
+{
+	double least = 2;
+
+	for (size_t i = 0; i < n; i++)
+		if (v[i].limit > 0 && (double)v[i].left / (double)v[i].limit < least)
+			least = (double)v[i].left / (double)v[i].limit;
+	return least;
+}
+
+/*
+ * The one with the least room is told last: where a plugin runs for several scopes, the headers that it leaves are those of
+ * the limit that is met first.
+ */
 void dp_plugins_decided(struct dp_running *r, const struct dp_claim_state *states, int refused)
 {
-	size_t blamed = r->n_claims;
+	struct { size_t i, n; double room; } v[DP_CLAIMS_MAX];
+	size_t blamed = r->n_claims, told = 0;
 
 	GW_CHECK(r, RUNNING_MAGIC);
 	for (size_t i = 0, n; i < r->n_claims; i += n) {
+		size_t at = told;
+		double left;
+
 		n = of_one(r, i);
-		if (refused >= (int)i && refused < (int)(i + n))
+		left = room(states + i, n);
+		if (refused >= (int)i && refused < (int)(i + n)) {
 			blamed = i;
-		else
-			tell_one(r, states, i, n, NULL);
+			continue;
+		}
+		for (; at > 0 && v[at - 1].room < left; at--)
+			v[at] = v[at - 1];
+		v[at].i = i;
+		v[at].n = n;
+		v[at].room = left;
+		told++;
 	}
+	for (size_t k = 0; k < told; k++)
+		tell_one(r, states, v[k].i, v[k].n, NULL);
 	if (blamed < r->n_claims) /* last, since its answer leaves at once, with the headers of the others */
 		tell_one(r, states, blamed, of_one(r, blamed), &states[refused]);
 }

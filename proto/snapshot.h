@@ -58,6 +58,7 @@ struct gw_binding {                  /* one plugin, switched on somewhere, with 
 	int rank;                    /* stage, from the module's `rank` in the catalogue; lower runs first */
 	enum gw_scope scope;         /* whose it is, and that one's name: a group's limit is one for all its members */
 	struct gw_str owner;         /* absent for GLOBAL */
+	bool adds_up;                /* holds beside those of other scopes, instead of in their place */
 };
 
 struct gw_bindings { const struct gw_binding *v; size_t n; };
@@ -184,7 +185,7 @@ struct gw_consumer {
 	size_t n_in;
 	struct gw_strv models;               /* globs over the client's and the served model; ["*"] = all */
 	struct gw_bindings plugins;          /* its own */
-	struct gw_bindings inherited;        /* its own and, where it has none, those of its groups; disabled ones too */
+	struct gw_bindings inherited;        /* its own and, where it has none or they add up, those of its groups; disabled ones too */
 };
 
 /* By what a consumer is recognised; X(NAME, word). */
@@ -408,8 +409,11 @@ const struct gw_jwt_issuer *gw_snapshot_jwt_issuer(const struct gw_snapshot *s, 
 /* This consumer in further groups, for one request: those of `groups` that exist as objects.  Arena. */
 const struct gw_consumer *gw_consumer_in_groups(const struct gw_snapshot *s, const struct gw_consumer *c,
                                                 const struct gw_str *groups, size_t n, struct gw_arena *a);
-/* The plugins in force for route and consumer (either NULL): consumer's, else its groups', route's, global; by rank. */
-/* One that is not enabled switches the less specific ones off and is left out itself. */
+/*
+ * The plugins in force for route and consumer (either NULL), by rank: consumer's, else its groups', route's, global.  One
+ * that adds up is there once for each scope that has it, the most specific first.  One that is not enabled switches the
+ * less specific ones off and is left out itself.
+ */
 struct gw_bindings gw_snapshot_bindings(const struct gw_snapshot *s, const struct gw_route *r,
                                         const struct gw_consumer *c, struct gw_arena *a);
 

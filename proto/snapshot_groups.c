@@ -9,16 +9,27 @@
 #include "snapshot_impl.h"
 #include "spec.h"
 
-#include <stdlib.h>
+#include <string.h>
 
 #define TOKEN_GROUPS_MAX 64
 
-static bool binds(const struct gw_binding *v, size_t n, struct gw_str plugin)
+/* Where one of v stands by rank, behind those that are equal: of a plugin that adds up there are several. */
+static size_t place_of(const struct gw_binding *v, size_t n, const struct gw_binding *b)
 {
-	for (size_t i = 0; i < n; i++)
-		if (gw_str_eq(v[i].plugin, plugin))
-			return true;
-	return false;
+	while (n > 0 && gw_binding_cmp(&v[n - 1], b) > 0)
+		n--;
+	return n;
+}
+
+/* The consumer's own come first, then those of its groups in their order. */
+static void inherit_one(struct gw_binding *v, size_t *n, const struct gw_binding *b)
+{
+	size_t at = place_of(v, *n, b);
+	if (at > 0 && !b->adds_up && gw_binding_cmp(&v[at - 1], b) == 0)
+		return;
+	memmove(v + at + 1, v + at, (*n - at) * sizeof *v);
+	v[at] = *b;
+	*n += 1;
 }
 
 void gw_consumer_inherit(const struct gw_snapshot *s, struct gw_consumer *c, struct gw_arena *a)
@@ -41,13 +52,11 @@ void gw_consumer_inherit(const struct gw_snapshot *s, struct gw_consumer *c, str
 	if (lists <= 1)
 		return;
 	struct gw_binding *v = gw_arena_array(a, sum, sizeof *v);
-	for (n = 0; n < c->plugins.n; n++)
-		v[n] = c->plugins.v[n];
+	for (size_t i = 0; i < c->plugins.n; i++)
+		inherit_one(v, &n, &c->plugins.v[i]);
 	for (size_t i = 0; i < c->n_in; i++)
 		for (size_t k = 0; k < c->in[i]->plugins.n; k++)
-			if (!binds(v, n, c->in[i]->plugins.v[k].plugin))
-				v[n++] = c->in[i]->plugins.v[k];
-	qsort(v, n, sizeof *v, gw_binding_cmp);
+			inherit_one(v, &n, &c->in[i]->plugins.v[k]);
 	c->inherited = (struct gw_bindings){ v, n };
 }
 

@@ -270,6 +270,27 @@ static bool all_enabled(struct gw_bindings b)
 	return true;
 }
 
+/*
+ * Of one plugin, those that stand at the heads of the lists, the most specific first.  One that is not enabled ends it for
+ * the scopes behind its own; of groups, which stand side by side, it is one that is left out.
+ */
+static size_t take_one(struct gw_bindings *lists, size_t *at, const struct gw_binding *next, struct gw_binding *out)
+{
+	enum gw_scope until = GW_SCOPE_GLOBAL;
+	size_t n = 0;
+	for (size_t i = 0; i < 3; i++)
+		for (; at[i] < lists[i].n && gw_binding_cmp(&lists[i].v[at[i]], next) == 0; at[i]++) {
+			const struct gw_binding *b = &lists[i].v[at[i]];
+			if (b->scope > until)
+				continue;
+			if (!b->enabled || !b->adds_up)
+				until = b->scope;
+			if (b->enabled)
+				out[n++] = *b;
+		}
+	return n;
+}
+
 struct gw_bindings gw_snapshot_bindings(const struct gw_snapshot *s, const struct gw_route *r,
     const struct gw_consumer *c, struct gw_arena *a)
 {
@@ -298,11 +319,7 @@ struct gw_bindings gw_snapshot_bindings(const struct gw_snapshot *s, const struc
 		}
 		if (!next)
 			return (struct gw_bindings){ out, n };
-		for (size_t i = 0; i < 3; i++)
-			if (at[i] < lists[i].n && gw_binding_cmp(&lists[i].v[at[i]], next) == 0)
-				at[i]++;
-		if (next->enabled)
-			out[n++] = *next;
+		n += take_one(lists, at, next, out + n);
 	}
 }
 

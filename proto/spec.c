@@ -369,7 +369,7 @@ enum gw_rc gw_spec_binding(struct gw_spec *s, struct gw_str plugin, const json_t
 		rc = m->check(conf, err);
 	if (rc == GW_OK)
 		*out = (struct gw_binding){ gw_arena_copy(s->arena, plugin), m, conf, fail_open, enabled,
-			rank_of(m), GW_SCOPE_GLOBAL, GW_STR_NONE };
+			rank_of(m), GW_SCOPE_GLOBAL, GW_STR_NONE, json_is_true(json_object_get(m->about, "adds_up")) };
 	return rc;
 }
 

@@ -114,7 +114,7 @@ const stored = {
   revision: 1,
 } as unknown as Schemas['Route'];
 
-const plugins: Schemas['Plugin'][] = [{ name: 'limit', rank: 'LIMIT', doc: { en: '', zh: '' }, fields: [field('secret', 'secret'), field('n', 'int')] }];
+const plugins: Schemas['Plugin'][] = [{ name: 'limit', rank: 'LIMIT', adds_up: true, doc: { en: '', zh: '' }, fields: [field('secret', 'secret'), field('n', 'int')] }];
 
 describe('route form', () => {
   it('gives back what it was given', () => {

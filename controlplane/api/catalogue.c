@@ -61,6 +61,7 @@ static json_t *plugin_json(const json_t *m)
 	json_object_set_new(o, "name", json_string(name));
 	copy(o, m, "label", text2(name));
 	copy(o, m, "rank", json_string("ROUTE"));
+	copy(o, m, "adds_up", json_false());
 	copy(o, m, "doc", text2(""));
 	json_object_set_new(o, "fields", fields_json(m));
 	return o;

@@ -329,6 +329,20 @@ void cp_create(struct cp_ctx *x, enum gw_kind k)
 	cp_problem_error(x, &err);
 }
 
+/* null removes a stored secret like every other member (RFC 7396); merged in it would be absent, which keeps the secret. */
+static void remove_secrets(json_t *patch, const json_t *old)
+{
+	const char *name;
+	json_t *v, *was;
+	json_object_foreach(patch, name, v) {
+		was = json_object_get(old, name);
+		if (json_is_null(v) && json_is_string(json_object_get(was, "sealed")))
+			json_object_set_new(patch, name, json_string(""));
+		else if (json_is_object(v) && json_is_object(was))
+			remove_secrets(v, was);
+	}
+}
+
 /* x->body becomes the whole object: as sent, or the stored one with the patch merged in.  Then checked. */
 static bool whole_body(struct cp_ctx *x, enum gw_kind k, struct gw_str name, const json_t *old, bool patch)
 {
@@ -340,6 +354,7 @@ static bool whole_body(struct cp_ctx *x, enum gw_kind k, struct gw_str name, con
 	}
 	if (!patch)
 		return true; /* checked on arrival */
+	remove_secrets(x->body, old);
 	json_t *base = cp_writable(old), *merged = gw_json_merge(base, x->body);
 	json_decref(base);
 	json_decref(x->body);

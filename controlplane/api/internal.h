@@ -207,7 +207,7 @@ json_t *cp_diff(const json_t *from, const json_t *to);
 	X(list_alert_channels) X(create_alert_channel) X(get_alert_channel) X(replace_alert_channel)               \
 	X(patch_alert_channel) X(delete_alert_channel) X(test_alert_channel) X(list_alert_events)                  \
 	X(list_silences) X(create_silence) X(get_silence) X(replace_silence) X(patch_silence) X(delete_silence)    \
-	X(list_groups) X(create_group) X(get_group) X(replace_group) X(patch_group) X(delete_group)                \
+	X(list_groups) X(create_group) X(get_group) X(replace_group) X(patch_group) X(delete_group) X(reserve_for_group) \
 	X(list_jwt_issuers) X(create_jwt_issuer) X(get_jwt_issuer) X(replace_jwt_issuer) X(patch_jwt_issuer) X(delete_jwt_issuer) \
 	X(list_consumer_credentials) X(create_consumer_credential) X(patch_consumer_credential) X(delete_consumer_credential) \
 	X(list_prices) X(create_price) X(get_price) X(replace_price) X(patch_price) X(delete_price)                \

@@ -41,7 +41,7 @@ static struct gw_str from_environment(struct cp_ctx *x, const json_t *v, const c
 	return gw_arena_copy(x->a, gw_str_c(value));
 }
 
-/* One secret member of `conf`: a text is sealed, an absent one keeps what `old` has. */
+/* One secret member of `conf`: a text is sealed, an empty one is gone, an absent one keeps what `old` has. */
 static void seal_member(struct cp_ctx *x, json_t *conf, const char *name, const json_t *old, const char *path)
 {
 	json_t *v = json_object_get(conf, name);
@@ -59,6 +59,10 @@ static void seal_member(struct cp_ctx *x, json_t *conf, const char *name, const 
 		cp_fault_add(x->faults, path, is_masked(v) ? "masked_secret" : "wrong_type",
 			     is_masked(v) ? "%s is the masked form of a secret: send the secret itself, or leave it out"
 					  : "%s must be a string", name);
+		return;
+	}
+	if (plain.n == 0) {
+		json_object_del(conf, name);
 		return;
 	}
 	if (plain.n > GW_SEAL_MAX_PLAIN) {

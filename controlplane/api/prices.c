@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #define MAX_IMPORT 5000
+#define MAX_DOCUMENT 65536u    /* bytes of a cell that holds JSON */
 
 static const char *const rates[] = {
 #define X(name) #name,
@@ -139,6 +140,17 @@ static json_t *gather(struct cp_ctx *x, const json_t *seed, struct gw_error *err
 	return NULL;
 }
 
+/* What a cell holds as JSON: tiers and times of day, and labels. */
+static const char *const documents[] = { "variants", "labels" };
+
+static void add_document(struct gw_buf *b, const json_t *v)
+{
+	char *text = json_array_size(v) > 0 || json_object_size(v) > 0 ? json_dumps(v, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+	if (text != NULL)
+		cp_csv_text(b, gw_str_c(text));
+	free(text);
+}
+
 static void answer_csv(struct cp_ctx *x, const json_t *items)
 {
 	static const char *const texts[] = { "name", "provider", "provider_type", "currency", "valid_from", "description", "enabled" };
@@ -150,6 +162,8 @@ static void answer_csv(struct cp_ctx *x, const json_t *items)
 		gw_buf_printf(b, ",%s", texts[k]);
 	for (k = 0; k < GW_COUNT(rates); k++)
 		gw_buf_printf(b, ",%s", rates[k]);
+	for (k = 0; k < GW_COUNT(documents); k++)
+		gw_buf_printf(b, ",%s", documents[k]);
 	gw_buf_add_c(b, "\r\n");
 	json_array_foreach((json_t *)items, i, o) {
 		struct gw_buf models;
@@ -170,6 +184,10 @@ static void answer_csv(struct cp_ctx *x, const json_t *items)
 			gw_buf_add_byte(b, ',');
 			if (json_is_integer(rate))
 				cp_csv_micro(b, json_integer_value(rate));
+		}
+		for (k = 0; k < GW_COUNT(documents); k++) {
+			gw_buf_add_byte(b, ',');
+			add_document(b, json_object_get(o, documents[k]));
 		}
 		gw_buf_add_c(b, "\r\n");
 	}
@@ -237,6 +255,28 @@ void cp_api_get_price(struct cp_ctx *x)
 
 /* ---- many ---- */
 
+static bool stands_in(const char *const *names, size_t n, struct gw_str name)
+{
+	for (size_t i = 0; i < n; i++)
+		if (gw_str_is(name, names[i]))
+			return true;
+	return false;
+}
+
+/* A cell with a document: into `o`, or a fault. */
+static void read_document(struct cp_ctx *x, json_t *o, const char *member, struct gw_str text, size_t line)
+{
+	struct gw_error err = { 0 };
+	char path[64];
+	json_t *v;
+	if (gw_json_parse(&v, text, MAX_DOCUMENT, &err) == GW_OK) {
+		json_object_set_new(o, member, v);
+		return;
+	}
+	snprintf(path, sizeof path, "/csv/%zu/%.24s", line, member);
+	cp_fault_add(x->faults, path, "bad_format", "%s must be JSON as the export writes it: %s", member, err.text);
+}
+
 /* One row of a table as a body; faults go to x->faults. */
 static json_t *row_json(struct cp_ctx *x, const json_t *head, const json_t *row, size_t line)
 {
@@ -247,12 +287,11 @@ static json_t *row_json(struct cp_ctx *x, const json_t *head, const json_t *row,
 		struct gw_str name = gw_str_trim(gw_json_str(json_array_get(head, i))), v = gw_str_trim(gw_json_str(cell));
 		const char *member = gw_arena_c(x->a, name);
 		int64_t micro;
-		bool rate = false;
-		for (size_t k = 0; k < GW_COUNT(rates); k++)
-			rate = rate || gw_str_is(name, rates[k]);
 		if (v.n == 0)
 			continue;
-		if (rate) {
+		if (stands_in(documents, GW_COUNT(documents), name)) {
+			read_document(x, o, member, v, line);
+		} else if (stands_in(rates, GW_COUNT(rates), name)) {
 			snprintf(path, sizeof path, "/csv/%zu/%.24s", line, member);
 			if (cp_csv_micro_parse(v, &micro))
 				json_object_set_new(r, member, json_integer(micro));

@@ -68,7 +68,7 @@ static void on_admission(struct dp_call *c, const struct dp_claim_state *v, size
 extern const struct dp_plugin dp_plugin_concurrency;
 const struct dp_plugin dp_plugin_concurrency = {
 	.abi = DP_PLUGIN_ABI, .name = NAME, .label = "Concurrency limit", .label_zh = "并发限制",
-	.rank = DP_RANK_LIMIT, .doc = "Limits how many calls are in flight at once.", .doc_zh = "限制同时进行的调用数。",
+	.rank = DP_RANK_LIMIT, .adds_up = true, .doc = "Limits how many calls are in flight at once.", .doc_zh = "限制同时进行的调用数。",
 	.fields = fields, .conf_size = sizeof(struct conf), .state_size = sizeof(struct state),
 	.on = { [DP_HOOK_BODY] = on_body }, .on_admission = on_admission,
 };

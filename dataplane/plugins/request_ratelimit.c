@@ -77,7 +77,7 @@ static void on_admission(struct dp_call *c, const struct dp_claim_state *v, size
 extern const struct dp_plugin dp_plugin_request_ratelimit;
 const struct dp_plugin dp_plugin_request_ratelimit = {
 	.abi = DP_PLUGIN_ABI, .name = NAME, .label = "Request rate limit", .label_zh = "请求限流",
-	.rank = DP_RANK_LIMIT, .doc = "Limits how many requests come through per window.",
+	.rank = DP_RANK_LIMIT, .adds_up = true, .doc = "Limits how many requests come through per window.",
 	.doc_zh = "限制单位时间内的请求数。",
 	.fields = fields, .conf_size = sizeof(struct conf), .state_size = sizeof(struct state),
 	.on = { [DP_HOOK_BODY] = on_body }, .on_admission = on_admission,

@@ -109,6 +109,7 @@ static void on_end(struct dp_call *c, const struct dp_outcome *o)
 extern const struct dp_plugin dp_plugin_token_ratelimit;
 const struct dp_plugin dp_plugin_token_ratelimit = {
 	.abi = DP_PLUGIN_ABI, .name = NAME, .label = "Token rate limit", .label_zh = "Token 限流", .rank = DP_RANK_LIMIT,
+	.adds_up = true,
 	.doc = "Limits how many tokens are used per window.", .doc_zh = "限制单位时间内使用的 token 数。",
 	.fields = fields, .conf_size = sizeof(struct conf), .state_size = sizeof(struct state),
 	.on = { [DP_HOOK_BODY] = on_body }, .on_admission = on_admission, .on_end = on_end,

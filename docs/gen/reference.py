@@ -141,14 +141,16 @@ def fields_table(fields):
 def plugins_page(sources):
     page = (NOTE.format("the catalogue of tidegate-worker") + "# Plugins\n\n"
             "A plugin is switched on where its settings stand: `plugins` of a route or of a consumer, or for everybody (`PUT /global-plugins/{plugin}`).\n"
-            "The most specific settings win as a whole: consumer, route, everybody. Each also takes `enabled` (default true) and `fail_open`\n"
+            "The most specific settings win as a whole: consumer, group, route, everybody; plugins that add up (limits) hold at every\n"
+            "level at once. Each also takes `enabled` (default true) and `fail_open`\n"
             "(default false: when the plugin itself fails, the request is refused). The order in which plugins run is fixed by their stage:\n"
             "AUTHN, AUTHZ, LIMIT, QUOTA, MASK, GUARD, PROMPT, AUGMENT, CACHE, ROUTE.\n")
     plugins = sources.catalogue()["plugins"]
     if not plugins:
         return page + "\nThis version has the machinery and no plugin yet.\n"
     for plugin in plugins:
-        page += "\n## %s\n\nStage %s. %s\n\n" % (plugin["name"], plugin.get("rank", "—"), text_of(plugin.get("doc")))
+        page += "\n## %s\n\nStage %s%s. %s\n\n" % (plugin["name"], plugin.get("rank", "—"), ", adds up" if plugin.get("adds_up") else "",
+                                                text_of(plugin.get("doc")))
         page += fields_table(plugin.get("fields", [])) or "No settings.\n"
     return page
 

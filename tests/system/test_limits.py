@@ -217,6 +217,41 @@ def test_a_failing_provider_leads_through_the_same_admission(gateway, deepseek_t
     assert reservations(gateway) == 0
 
 
+def test_limits_of_all_levels_hold_together(gateway, served):
+    """Everybody's, the route's, the groups' and the consumer's own: the tightest is met first, whichever level it stands on."""
+    def requests(n, by="consumer"):
+        return {"request-ratelimit": {"limit_by": by, "requests": n, "window": "1h", "algorithm": "sliding_window"}}
+    for name in ("one", "two"):
+        gateway.admin.post("groups", {"name": name, "plugins": requests(5 if name == "two" else 50, "group")})
+    client = served(requests(4))
+
+    def patch(kind, name, **more):
+        gateway.admin.patch("%s/%s" % (kind, name), more)
+        gateway.wait_served()
+    patch("consumers", gateway.consumer, groups=["one", "two"], plugins=requests(30))
+
+    def ask(n):
+        answers = [chat(client, max_tokens=1) for _ in range(n)]
+        return [a.status_code for a in answers], answers[-1]
+    said, last = ask(5)
+    assert said == [200] * 4 + [429] and "4 requests per 1h for consumer" in last.text, "the route's, though the consumer has more"
+    assert (last.headers["x-ratelimit-limit-requests"], last.headers["x-ratelimit-remaining-requests"]) == ("4", "0")
+    patch("routes", "r-" + gateway.consumer, plugins=requests(40))
+    said, last = ask(2)
+    assert said == [200, 429] and "5 requests per 1h for group `two`" in last.text, "all five of the second group are used"
+    patch("groups", "two", plugins={"request-ratelimit": {"enabled": False}})
+    said, last = ask(1)
+    assert said == [200] and last.headers["x-ratelimit-limit-requests"] == "30", "what is tightest is told"
+    live = [item for path in ("consumers/" + gateway.consumer, "groups/one", "routes/r-" + gateway.consumer)
+            for item in gateway.admin.get(path + "/limits").json()["items"]]
+    used = {item["owner"]: item["used"] for item in live if item["plugin"] == "request-ratelimit"}
+    assert used == {gateway.consumer: 6, "one": 6, "r-" + gateway.consumer: 5}
+    # what is switched off where it is more specific frees from what is less specific
+    patch("routes", "r-" + gateway.consumer, plugins=requests(1))
+    patch("consumers", gateway.consumer, plugins={"request-ratelimit": {"enabled": False}})
+    assert ask(10)[0] == [200] * 10
+
+
 def test_live_state(gateway, served):
     """What the console's bars show: of the consumer, and of the route in whose settings the limit stands."""
     client = served({"token-ratelimit": LIMIT, "request-ratelimit": {"requests": 2, "window": "1h", "algorithm": "sliding_window"}})

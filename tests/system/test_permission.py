@@ -149,3 +149,30 @@ def test_groups_are_part_of_the_document(admin):
     assert [(c["op"], c["kind"], c["name"]) for c in plan] == [("delete", "group", "design")]
     admin.put("config", document)
     assert admin.get("groups/design").json()["description"] == "pictures"
+
+
+def test_routes_are_reserved_for_a_group_as_a_whole_or_not_at_all(gateway, openai_sim):
+    """The group, its members and the routes: one revision. A name that does not exist leaves nothing half done."""
+    gateway.provider("p", openai_sim, served=False)
+    gateway.route("vision", "vision", ("p", "gpt-4o-mini"), served=False)
+    gateway.route("alias", "pictures", ("p", "gpt-4o-mini"), served=False)
+    keys = {name: gateway.key(name) for name in ("painter", "writer")}
+
+    def state():
+        return [gateway.admin.get(path).json() for path in ("routes/vision", "routes/alias", "consumers/painter")] + [gateway.admin.get("groups").json()["total"]]
+    before = state()
+    bad = gateway.admin.post("groups/design/reserve", {"routes": ["vision", "nowhere"], "consumers": ["painter", "nobody"]}, expect=400)
+    assert {f["path"] for f in bad.json()["errors"]} == {"/routes/1", "/consumers/1"} and state() == before
+    gateway.admin.post("groups/design/reserve?dry_run=true", {"routes": ["vision"], "consumers": ["painter"]}, expect=200)
+    assert state() == before
+    done = gateway.admin.post("groups/design/reserve", {"routes": ["vision", "alias"], "consumers": ["painter"]}, expect=200)
+    assert {k: v for k, v in done.json().items() if k != "warnings"} == {"group_created": True, "consumers_changed": 1, "routes_changed": 2}
+    revision = int(done.headers["x-tidegate-revision"])
+    assert {gateway.admin.get(path).json()["revision"] for path in ("routes/vision", "routes/alias", "consumers/painter", "groups/design")} == {revision}
+    gateway.wait_served()
+
+    def status(who, model):
+        return gateway.client(keys[who]).post("/chat/completions", json={"model": model, "messages": [{"role": "user", "content": "x"}]}).status_code
+    assert [status(who, model) for who in ("painter", "writer") for model in ("vision", "pictures")] == [200, 200, 403, 403]
+    again = gateway.admin.post("groups/design/reserve", {"routes": ["vision"], "consumers": ["painter"]}, expect=200).json()
+    assert (again["group_created"], again["consumers_changed"], again["routes_changed"]) == (False, 0, 0)

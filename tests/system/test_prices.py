@@ -61,6 +61,30 @@ def test_tables_go_in_and_come_out(gateway):
     gateway.admin.get("prices/a", expect=404)
 
 
+def test_what_was_taken_out_goes_in_again_as_it_was(gateway):
+    """Tiers, times of day, labels and texts that a spreadsheet would bend included; the seed's prices too."""
+    put(gateway, "tiers", description='by length, "long" ones\ndouble', labels={"team": "a,b"}, valid_from="2026-01-02T03:04:05Z", enabled=False,
+        rates={"input": 1_250_001, "cached_input": 0, "cache_write": 3, "cache_write_1h": 4, "output": 10_000_000, "reasoning": 5, "audio_input": 6,
+               "audio_output": 7, "image": 8, "request": 9},
+        variants=[{"above_prompt_tokens": 200_000, "rates": {"input": 2_500_000, "output": 15_000_000}},
+                  {"from": "16:30", "to": "00:30", "utc_offset": "+08:00", "days": ["mon", "sun"], "rates": {"input": 625_000}}])
+    put(gateway, "plain", models=["other"], provider_type="openai")
+
+    def prices():
+        mine = ("name", "description", "labels", "enabled", "provider", "provider_type", "models", "currency", "valid_from", "rates", "variants")
+        return [{k: p[k] for k in mine} for p in gateway.admin.get("prices?limit=500").json()["items"]]
+    before = prices()
+    assert any(p["variants"] and p["name"].startswith("seed-") for p in before)
+    table = gateway.admin.call("GET", "prices?format=csv", expect=200).text
+    for name in ("tiers", "plain"):
+        gateway.admin.delete("prices/" + name)
+    said = gateway.admin.post("price-import", {"csv": table}, expect=200).json()
+    assert said["created"] == len(before) and prices() == before
+    assert gateway.admin.call("GET", "prices?format=csv", expect=200).text == table
+    bad = gateway.admin.call("POST", "price-import", {"csv": 'name,models,variants\r\na,m,"[{"\r\nb,m,"[{""from"":1}]"\r\n'}, expect=400)
+    assert {f["path"] for f in bad.json()["errors"]} >= {"/csv/1/variants", "/csv/2/variants/0/from"}, bad.text
+
+
 def test_what_a_person_gets_wrong_is_named(gateway):
     for body, path in [({"rates": {"input": 0.5}}, "/rates/input"), ({"rates": {"inptu": 1}}, "/rates/inptu"), ({"models": []}, "/models"),
                        ({"models": ["a*b"]}, "/models/0"), ({"provider": "a", "provider_type": "b"}, "/provider_type"),

@@ -243,7 +243,9 @@ def test_slots_that_move_under_load_cost_no_count(one):
                 served = owner_of(nodes, slot)
                 move_slot(nodes, slot, nodes[(nodes.index(served) + 1) % 3], step)
                 moved[slot] += owner_of(nodes, slot) is not served
-            wait_until(lambda: sum("rate_limit_exceeded" in text for text in load.wrong[-100:]) > 10, 90, "the limit's end")
+            wait_until(lambda: len(load.took) - len(load.wrong) + 1 >= limit, 60, "as many as are allowed")
+            refused = len(load.wrong)
+            wait_until(lambda: len(load.wrong) >= refused + 20, 20, "refusals after that")
         assert set(moved.values()) == {2}
         codes = {json.loads(text)["error"]["code"] for text in load.wrong}
         assert "rate_limit_exceeded" in codes <= {"rate_limit_exceeded", "concurrency_limit_exceeded"}, codes
@@ -263,10 +265,7 @@ def test_slots_that_move_under_load_cost_no_count(one):
             return sorted(found)
         wait_until(lambda: settled() == [(0, 0), (admitted, 0), (spent, 0)], 15, "counters equal to the ledger: %s, not %s" % (
             settled(), [admitted, spent]))
-        assert admitted <= limit, "never more than the limit"
-        degraded = gateway.metrics()["tidegate_degraded_admissions_total"]
-        assert degraded <= len(load.took) // 4, "the moves themselves go unnoticed: %d of %d" % (degraded, len(load.took))
-        assert admitted >= limit - 8, "nobody is refused without a reason"
+        assert admitted == limit, "never more than the limit, and in the end no fewer"
         wait_until(lambda: reservations(gateway) == 0, 5, "no reservation open")
 
 
@@ -351,3 +350,23 @@ def test_settings_that_cannot_work_are_refused(gateway):
                            ({"url": "redis://x", "mode": "sentinel"}, "master_name"), ({"on_failure": "pray"}, "on_failure")):
         answer = gateway.admin.patch("settings", {"counters": counters}, expect=400)
         assert faults(answer)[0][0] == "/counters/" + path, answer.text
+
+
+def test_a_stored_password_can_be_removed(gateway):
+    """By null in a patch, or by an empty text; leaving it out keeps it."""
+    secrets = {"password": PASSWORD, "sentinel_password": PASSWORD + "-too"}
+    gateway.secrets.update(secrets.values())
+
+    def stored():
+        return {name for name in secrets if gateway.admin.get("settings").json()["counters"].get(name)}
+    for removed in (None, ""):
+        gateway.admin.patch("settings", {"counters": {"backend": "local", "url": "redis://127.0.0.1:1", **secrets}})
+        gateway.admin.patch("settings", {"counters": {"url": "redis://127.0.0.1:2"}})
+        assert stored() == set(secrets), "what is left out stays"
+        gateway.admin.patch("settings", {"counters": {"password": removed}})
+        assert stored() == {"sentinel_password"}
+        whole = gateway.admin.get("settings").json()
+        whole["counters"]["sentinel_password"] = ""
+        gateway.admin.put("settings", whole)
+        assert stored() == set()
+    gateway.admin.patch("settings", {"counters": None})

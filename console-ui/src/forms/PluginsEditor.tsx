@@ -7,7 +7,8 @@ import type { Schemas } from '../api/client';
 import { usePlugins } from '../api/queries';
 import { useLocalText } from '../lib/format';
 import type { FieldPath } from '../lib/pointer';
-import { FieldTable, partSecrets, spell, withoutEmpty } from './FieldTable';
+import { FieldTable, partSecrets, spell, withoutEmpty, type Field } from './FieldTable';
+import { isMasked } from './keep';
 import { SwitchItem } from './SwitchItem';
 
 type Configs = Record<string, Schemas['PluginConfig']>;
@@ -22,11 +23,31 @@ export function pluginsToForm(plugins: Schemas['Plugin'][], stored: Configs | un
   return out;
 }
 
-export function pluginsFromForm(configs: Configs | undefined): Configs {
+/**
+ * Members of stored settings that had no input: the build's catalogue does not know them, or what they depend on is as it was.
+ * The others were emptied, or do not matter any more.
+ */
+function unshown(fields: Field[], stored: Record<string, unknown> | undefined, config: Record<string, unknown>): Record<string, unknown> {
+  const decides = (values: Record<string, unknown>, name: string) => values[name] ?? fields.find((field) => field.name === name)?.default;
+  return Object.fromEntries(
+    Object.entries(stored ?? {}).filter(([name, value]) => {
+      const field = fields.find((entry) => entry.name === name);
+      if (name in config || isMasked(value)) return false;
+      return !field || (field.when ? decides(stored ?? {}, field.when.field) === decides(config, field.when.field) : false);
+    }),
+  );
+}
+
+/** The settings of one plugin as they are sent. */
+export function pluginFromForm(config: Record<string, unknown>, stored?: Record<string, unknown>, fields: Field[] = []): Schemas['PluginConfig'] {
+  return { ...unshown(fields, stored, config), ...withoutEmpty(config) } as Schemas['PluginConfig'];
+}
+
+export function pluginsFromForm(configs: Configs | undefined, stored?: Configs, plugins: Schemas['Plugin'][] = []): Configs {
   return Object.fromEntries(
     Object.entries(configs ?? {})
       .filter(([, config]) => config !== undefined)
-      .map(([name, config]) => [name, withoutEmpty(config) as Schemas['PluginConfig']]),
+      .map(([name, config]) => [name, pluginFromForm(config, stored?.[name], plugins.find((plugin) => plugin.name === name)?.fields)]),
   );
 }
 
@@ -74,7 +95,11 @@ export function PluginsEditor({ form, stored, faults }: EditorProps) {
                 }}
               />
             </div>
-            {plugin && <p className="muted" style={{ marginBottom: 12 }}>{local(plugin.doc)}</p>}
+            {plugin && (
+              <p className="muted" style={{ marginBottom: 12 }} data-testid={`plugin-${name}-about`}>
+                {local(plugin.doc)} {t(plugin.adds_up ? 'plugins.addsUp' : 'plugins.replaces')}
+              </p>
+            )}
             <FieldTable fields={plugin?.fields ?? []} at={['plugins', name]} stored={partSecrets(plugin?.fields ?? [], stored?.[name]).stored} />
             <SwitchItem
               name={['plugins', name, 'fail_open']}

@@ -17,7 +17,7 @@ export const identity = {
     noMembers: 'No consumer is in this group.',
     admits: 'Routes that admit it',
     noRoutes: 'No route names this group.',
-    pluginsLead: 'For every member that has no settings of its own; they win over those of routes.',
+    pluginsLead: 'For every member. Each plugin says whether it adds to what is set elsewhere or takes its place.',
     deleteTitle: 'Delete group {{name}}?',
     deleteText: 'Its members keep their own settings and lose what the group handed down.',
     reserveOpen: 'Reserve a route',

@@ -17,7 +17,7 @@ export const identity = {
     noMembers: '此分组还没有消费者。',
     admits: '允许它访问的路由',
     noRoutes: '没有路由指定此分组。',
-    pluginsLead: '对没有自己设置的每个成员生效，优先于路由的设置。',
+    pluginsLead: '对每个成员生效。每个插件会说明它与其他位置的设置叠加还是取代。',
     deleteTitle: '删除分组 {{name}}？',
     deleteText: '成员保留自己的设置，失去分组下发的设置。',
     reserveOpen: '专用路由',

@@ -21,6 +21,7 @@ export const settingsParts = {
     password: 'Password',
     sentinel_password: 'Password of the sentinels',
     kept: 'Empty keeps the stored one.',
+    forget: 'Remove the stored one',
     verify: 'Check the server’s certificate',
     verifyHelp: 'Without it anybody in between could pose as Redis.',
     ca: 'Authorities to trust',

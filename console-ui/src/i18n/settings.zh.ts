@@ -21,6 +21,7 @@ export const settingsParts = {
     password: '密码',
     sentinel_password: '哨兵的密码',
     kept: '留空则保留已保存的密码。',
+    forget: '删除已保存的密码',
     verify: '校验服务器证书',
     verifyHelp: '不校验时，中间人可以冒充 Redis。',
     ca: '信任的证书颁发机构',

@@ -1,29 +1,25 @@
 /* One consumer: its keys, what it may call, its settings. */
 import { PlusOutlined, SyncOutlined } from '@ant-design/icons';
-import { App, Button, Form, Input, type FormInstance } from 'antd';
-import { useMemo, useState } from 'react';
+import { Button } from 'antd';
+import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { Link, useNavigate, useParams } from 'react-router-dom';
 import { api, need, type Schemas } from '../api/client';
-import { ifMatch, useAllRoutes, useConsumer, useMay, usePlugins, useRefresh, type Guarded } from '../api/queries';
+import { useAllRoutes, useConsumer, useMay, useRefresh } from '../api/queries';
 import { Ago, DeleteButton, State } from '../components/Bits';
 import { EnableSwitch } from '../components/EnableSwitch';
 import { Empty, LoadingRows, Row } from '../components/List';
 import { LimitBars } from '../components/LimitBars';
-import { Card, Page, Section } from '../components/Page';
+import { Card, Page } from '../components/Page';
 import { ProblemAlert } from '../components/Problem';
 import { SeriesFrame, TopCard, TrafficCharts } from '../components/Series';
-import { PluginsEditor, pluginsFromForm, pluginsToForm } from '../forms/PluginsEditor';
-import { PairsInput, useRules } from '../forms/inputs';
-import { useApiForm } from '../forms/useApiForm';
-import { GroupsSelect, ModelsSelect } from './Consumers';
 import { Credentials } from './Credentials';
 import { ConsumerQuotas } from './Quotas';
+import { TenantForm } from './TenantForm';
 import { UsageChart, type UsageFilter } from './Usage';
 import { NewKeyDialog, RotateDialog, ShownKeyDialog } from './KeyDialogs';
 
 type Consumer = Schemas['Consumer'];
-type Write = Schemas['ConsumerWrite'];
 
 /** Routes that let this consumer in. */
 export function routesOpenTo(routes: Schemas['Route'][] | undefined, consumer: Pick<Consumer, 'name' | 'groups'>): string[] {
@@ -141,87 +137,6 @@ function Keys({ consumer }: { consumer: Consumer }) {
   );
 }
 
-function ConsumerForm({ stored, onSaved }: { stored: Guarded<Consumer>; onSaved: () => void }) {
-  const { t } = useTranslation();
-  const { message } = App.useApp();
-  const rules = useRules();
-  const may = useMay('operator');
-  const refresh = useRefresh();
-  const plugins = usePlugins();
-  const edit = useApiForm<Write>();
-  const consumer = stored.object;
-  const initial = useMemo(
-    () => ({
-      description: consumer.description,
-      models: consumer.models,
-      groups: consumer.groups,
-      labels: consumer.labels,
-      plugins: pluginsToForm(plugins.data ?? [], consumer.plugins),
-    }),
-    [consumer, plugins.data],
-  );
-  if (plugins.isPending) return null;
-  const save = async (values: Write) => {
-    const all = { ...edit.form.getFieldsValue(true), ...values } as Write;
-    const done = await edit.submit(() =>
-      need(
-        api.PUT('/consumers/{name}', {
-          params: { path: { name: consumer.name }, header: ifMatch(stored.etag) },
-          body: { ...all, name: consumer.name, enabled: consumer.enabled, plugins: pluginsFromForm(all.plugins) },
-        }),
-      ),
-    );
-    if (!done) return;
-    await refresh('consumers');
-    message.success(t('common.saved'));
-    onSaved();
-  };
-  return (
-    <Form<Write>
-      form={edit.form}
-      layout="vertical"
-      className="card form-card"
-      initialValues={initial}
-      onFinish={save}
-      onFinishFailed={edit.onFinishFailed as never}
-      disabled={!may}
-      name="consumer"
-      data-testid="consumer-form"
-    >
-      <Section title={t('form.about')}>
-        <Form.Item name="description" label={t('form.description')}>
-          <Input maxLength={1024} data-testid="consumer-description" />
-        </Form.Item>
-        <Form.Item name="groups" label={t('consumers.groups')} extra={t('consumers.groupsHelp')}>
-          <GroupsSelect testId="consumer-groups" />
-        </Form.Item>
-        <Form.Item name="labels" label={t('form.labels')}>
-          <PairsInput keyLabel={t('form.key')} valueLabel={t('form.value')} addText={t('form.addLabel')} testId="consumer-labels" />
-        </Form.Item>
-      </Section>
-      <Section title={t('consumers.models')} lead={t('consumers.modelsLead')}>
-        <Form.Item name="models" label={t('consumers.models')} extra={t('consumers.modelsHelp')} rules={[rules.required]}>
-          <ModelsSelect testId="consumer-models" />
-        </Form.Item>
-      </Section>
-      <Section title={t('routeForm.plugins')} lead={t('consumers.pluginsLead')}>
-        <div style={{ marginBottom: 20 }}>
-          <PluginsEditor form={edit.form as unknown as FormInstance} stored={consumer.plugins} faults={edit.faults} />
-        </div>
-      </Section>
-      <ProblemAlert error={edit.error} rest={edit.rest} />
-      {may && (
-        <div className="form-actions">
-          <Button type="primary" htmlType="submit" loading={edit.busy} data-testid="consumer-save">
-            {t('common.save')}
-          </Button>
-          <span className="grow">{t('common.liveSoon')}</span>
-        </div>
-      )}
-    </Form>
-  );
-}
-
 export function ConsumerPage() {
   const { t } = useTranslation();
   const { name = '' } = useParams();
@@ -316,7 +231,7 @@ export function ConsumerPage() {
         <Card title={t('usage.chart30')} testId="consumer-usage">
           <UsageChart filter={lastMonth(name)} />
         </Card>
-        <ConsumerForm key={consumer.data.etag} stored={consumer.data} onSaved={() => void consumer.refetch()} />
+        <TenantForm key={consumer.data.etag} kind="consumers" stored={consumer.data} onSaved={() => void consumer.refetch()} />
       </div>
     </Page>
   );

@@ -84,7 +84,7 @@ interface Reservation {
   also?: string[];
 }
 
-/** "Only this department may call that model": group, members and routes in one go, the routes last. */
+/** "Only this department may call that model": group, members and routes in one transaction. */
 export function ReserveDialog({ open, onClose }: { open: boolean; onClose: () => void }) {
   const { t } = useTranslation();
   const { message } = App.useApp();
@@ -103,16 +103,8 @@ export function ReserveDialog({ open, onClose }: { open: boolean; onClose: () =>
   };
   const reserve = (values: Reservation) =>
     edit.submit(async () => {
-      const { group } = values;
-      if (!(groups.data ?? []).some((one) => one.name === group)) await need(api.POST('/groups', { body: { name: group } }));
-      for (const name of values.consumers ?? []) {
-        const known = (consumers.data ?? []).find((one) => one.name === name);
-        if (known?.groups?.includes(group)) continue;
-        await need(api.PATCH('/consumers/{name}', { params: { path: { name } }, body: { groups: [...(known?.groups ?? []), group] } }));
-      }
-      for (const name of [...(values.also ?? []), values.route]) {
-        await need(api.PATCH('/routes/{name}', { params: { path: { name } }, body: { auth: { required: true, consumers: [], groups: [group] } } }));
-      }
+      const { group, route: chosen, consumers: members = [], also = [] } = values;
+      await need(api.POST('/groups/{name}/reserve', { params: { path: { name: group } }, body: { routes: [...also, chosen], consumers: members } }));
       await refresh('groups', 'consumers', 'routes');
       close();
       message.success(t('groups.reserved', { route: values.route, group }));

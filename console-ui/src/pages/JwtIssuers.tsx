@@ -14,6 +14,7 @@ import { Fold } from '../components/Fold';
 import { FormSelect } from '../forms/FormSelect';
 import { SwitchItem } from '../forms/SwitchItem';
 import { DurationItem, PairsInput, useRules } from '../forms/inputs';
+import { held } from '../forms/keep';
 import { useApiForm } from '../forms/useApiForm';
 
 type Issuer = Schemas['JwtIssuer'];
@@ -48,7 +49,7 @@ function IssuerDialog({ issuer, open, onClose }: { issuer: Issuer | null; open: 
   };
   const save = (values: Values) =>
     edit.submit(async () => {
-      const body = issuerFromForm({ ...(edit.form.getFieldsValue(true) as Values), ...values });
+      const body = issuerFromForm(held(edit.form, values));
       if (issuer) await need(api.PUT('/jwt-issuers/{name}', { params: { path: { name: issuer.name } }, body: { ...body, name: issuer.name, enabled: issuer.enabled } }));
       else await need(api.POST('/jwt-issuers', { body }));
       await refresh('jwt-issuers');

@@ -9,7 +9,8 @@ import { DeleteButton, State } from '../components/Bits';
 import { Empty, LoadingRows, Row } from '../components/List';
 import { Page } from '../components/Page';
 import { ProblemAlert } from '../components/Problem';
-import { FieldTable, partSecrets, spell, withoutEmpty } from '../forms/FieldTable';
+import { FieldTable, partSecrets, spell } from '../forms/FieldTable';
+import { pluginFromForm } from '../forms/PluginsEditor';
 import { SwitchItem } from '../forms/SwitchItem';
 import { useApiForm } from '../forms/useApiForm';
 import { useLocalText } from '../lib/format';
@@ -30,7 +31,7 @@ function GlobalForm({ plugin, stored, onClose }: { plugin: Schemas['Plugin']; st
       need(
         api.PUT('/global-plugins/{plugin}', {
           params: { path: { plugin: plugin.name } },
-          body: { config: withoutEmpty(values.config) as Schemas['PluginConfig'] },
+          body: { config: pluginFromForm(values.config, stored?.config, plugin.fields) },
         }),
       ),
     );
@@ -112,7 +113,7 @@ export function PluginsPage() {
       <Drawer open={open !== null} onClose={() => setOpen(null)} title={open ? t('plugins.forAllTitle', { name: title(open) }) : ''} width="min(520px, 100vw)" destroyOnHidden>
         {open && (
           <>
-            <p className="muted" style={{ marginBottom: 16 }}>{t('plugins.scopeHelp')}</p>
+            <p className="muted" style={{ marginBottom: 16 }}>{t(open.adds_up ? 'plugins.addsUp' : 'plugins.scopeHelp')}</p>
             <GlobalForm plugin={open} stored={storedOf(open.name)} onClose={() => setOpen(null)} />
           </>
         )}

@@ -11,6 +11,7 @@ import { Page } from '../components/Page';
 import { ProblemAlert } from '../components/Problem';
 import { FormSelect } from '../forms/FormSelect';
 import { useRules } from '../forms/inputs';
+import { keepUnseen } from '../forms/keep';
 import { useApiForm } from '../forms/useApiForm';
 import { microToText, moneyText, textToMicro } from '../lib/money';
 import { usePreferences } from '../lib/preferences';
@@ -29,12 +30,14 @@ interface Values {
   variants: string;
 }
 
-function bodyOf({ rates, variants, provider, provider_type: type, ...rest }: Values): Schemas['PriceWrite'] {
+/** What stands in the form; of a stored price everything else as it is. */
+export function priceFromForm({ rates, variants, provider, provider_type: type, ...rest }: Values, stored?: Price): Schemas['PriceWrite'] {
   const micro = Object.fromEntries(RATES.map((rate) => [rate, textToMicro(rates[rate]) ?? null]));
-  return { ...rest, provider: provider || null, provider_type: type || null, rates: micro, variants: variants.trim() ? JSON.parse(variants) : [] } as Schemas['PriceWrite'];
+  const sent = { ...rest, provider: provider || null, provider_type: type || null, rates: micro, variants: variants.trim() ? JSON.parse(variants) : [] } as Schemas['PriceWrite'];
+  return stored ? keepUnseen(stored, priceToForm(stored), sent) : sent;
 }
 
-function valuesOf(price: Price | undefined): Values {
+export function priceToForm(price: Price | undefined): Values {
   if (!price) return { name: '', models: [], currency: 'USD', rates: {}, variants: '' };
   const rates = Object.fromEntries(RATES.map((rate) => [rate, microToText(price.rates[rate])])) as Record<Rate, string>;
   return {
@@ -50,7 +53,7 @@ function EditPrice({ price, onClose }: { price: Price | 'new' | null; onClose: (
   const edit = useApiForm<Values>();
   const { setFieldsValue } = edit.form;
   useEffect(() => {
-    if (price !== null) setFieldsValue(valuesOf(price === 'new' ? undefined : price));
+    if (price !== null) setFieldsValue(priceToForm(price === 'new' ? undefined : price));
   }, [price, setFieldsValue]);
   const close = () => {
     edit.form.resetFields();
@@ -59,7 +62,7 @@ function EditPrice({ price, onClose }: { price: Price | 'new' | null; onClose: (
   };
   const save = (values: Values) =>
     edit.submit(async () => {
-      await need(api.PUT('/prices/{name}', { params: { path: { name: values.name } }, body: bodyOf(values) }));
+      await need(api.PUT('/prices/{name}', { params: { path: { name: values.name } }, body: priceFromForm(values, price === 'new' ? undefined : (price ?? undefined)) }));
       await refresh('prices');
       close();
     });
@@ -78,7 +81,7 @@ function EditPrice({ price, onClose }: { price: Price | 'new' | null; onClose: (
       width={640}
       forceRender
     >
-      <Form<Values> form={edit.form} layout="vertical" onFinish={save} name="price" initialValues={valuesOf(undefined)}>
+      <Form<Values> form={edit.form} layout="vertical" onFinish={save} name="price" initialValues={priceToForm(undefined)}>
         {price !== 'new' && price?.source === 'seed' && <p className="muted">{t('prices.overSeed')}</p>}
         <ProblemAlert error={edit.error} rest={edit.rest} />
         <Form.Item name="name" label={t('form.name')} rules={rules.name} validateFirst>

@@ -12,6 +12,7 @@ import { Section } from '../components/Page';
 import { ProblemAlert } from '../components/Problem';
 import { FieldTable, partSecrets, withoutEmpty } from '../forms/FieldTable';
 import { PairsInput, useRules } from '../forms/inputs';
+import { held, keepUnseen } from '../forms/keep';
 import { SwitchItem } from '../forms/SwitchItem';
 import { useApiForm, within } from '../forms/useApiForm';
 import { FormSelect } from '../forms/FormSelect';
@@ -60,8 +61,9 @@ export function providerToForm(provider: Provider, type: Schemas['ProviderType']
   };
 }
 
-export function providerFromForm(values: Values, type: string, pool: boolean): Write {
-  return {
+/** `stored`, when there is one: what the form does not show of it is sent as it is. */
+export function providerFromForm(values: Values, type: string, pool: boolean, stored?: Provider, about?: Schemas['ProviderType']): Write {
+  const sent: Write = {
     ...values,
     type,
     base_url: pool ? null : values.base_url?.trim() || null,
@@ -79,6 +81,7 @@ export function providerFromForm(values: Values, type: string, pool: boolean): W
     pool: withoutEmpty(values.pool) as Write['pool'],
     on_client_gone: withoutEmpty(values.on_client_gone) as Write['on_client_gone'],
     tls: {
+      ...values.tls,
       verify: values.tls?.verify ?? true,
       ca_pem: values.tls?.ca_pem?.trim() || null,
       server_name: values.tls?.server_name?.trim() || null,
@@ -87,6 +90,7 @@ export function providerFromForm(values: Values, type: string, pool: boolean): W
     consumer_header: values.consumer_header?.trim() || null,
     options: withoutEmpty(values.options),
   };
+  return stored && about ? keepUnseen(stored, providerToForm(stored, about), sent) : sent;
 }
 
 interface FormProps {
@@ -131,7 +135,7 @@ export function ProviderForm({ type, stored, onSaved }: FormProps) {
   const storedKey = (name: string | undefined) => provider?.api_keys?.find((key) => key.name === name);
 
   const save = async (values: Values) => {
-    let body = providerFromForm({ ...edit.form.getFieldsValue(true), ...values }, type.type, pool);
+    let body = providerFromForm(held(edit.form, values), type.type, pool, provider, type);
     /* A lone, empty key field of a server that wants none is no key. */
     if (isNew) body = { ...body, api_keys: (body.api_keys ?? []).filter((key) => key.value || type.api_key_required) };
     const done = await edit.submit(() =>

@@ -12,6 +12,7 @@ import { ProblemAlert } from '../components/Problem';
 import { withoutEmpty } from '../forms/FieldTable';
 import { PluginsEditor, pluginsFromForm, pluginsToForm } from '../forms/PluginsEditor';
 import { DurationItem, PairsInput, useRules } from '../forms/inputs';
+import { held, keepUnseen } from '../forms/keep';
 import { Suggest } from '../forms/Suggest';
 import { SwitchItem } from '../forms/SwitchItem';
 import { useApiForm, within } from '../forms/useApiForm';
@@ -50,10 +51,11 @@ export function routeToForm(route: Route, plugins: Schemas['Plugin'][]): Values 
   };
 }
 
-export function routeFromForm({ who, ...values }: Values): Write {
+/** `stored`, when there is one: what the form does not show of it is sent as it is. */
+export function routeFromForm({ who, ...values }: Values, stored?: Route, plugins: Schemas['Plugin'][] = []): Write {
   const end = <T extends { model?: string | null; model_map?: Record<string, string> }>(target: T): T =>
     ({ ...target, model: target.model?.trim() || null, model_map: target.model_map ?? {} }) as T;
-  return {
+  const sent: Write = {
     ...values,
     path_prefix: values.path_prefix?.trim() || '/',
     match: {
@@ -73,9 +75,10 @@ export function routeFromForm({ who, ...values }: Values): Write {
       consumers: who === 'some' ? (values.auth?.consumers ?? []) : [],
       groups: who === 'some' ? (values.auth?.groups ?? []) : [],
     },
-    plugins: pluginsFromForm(values.plugins),
-    log: values.log && values.log.prompts !== 'off' ? (withoutEmpty(values.log as Record<string, unknown>) as Write['log']) : { prompts: 'off' },
+    plugins: pluginsFromForm(values.plugins, stored?.plugins, plugins),
+    log: { prompts: 'off', ...withoutEmpty(values.log as Record<string, unknown>) } as Write['log'],
   };
+  return stored ? keepUnseen(stored, routeToForm(stored, plugins), sent) : sent;
 }
 
 function MatchLines({ name, kind }: { name: string[]; kind: 'header' | 'query' }) {
@@ -208,7 +211,7 @@ export function RouteForm({ stored, template, onSaved }: FormProps) {
   if (plugins.isPending) return null;
 
   const save = async (values: Values) => {
-    const body = routeFromForm({ ...form.getFieldsValue(true), ...values });
+    const body = routeFromForm(held(form, values), route, plugins.data ?? []);
     let warnings: Schemas['Warning'][] = [];
     const done = await edit.submit(async () => {
       const answer = isNew
@@ -409,7 +412,7 @@ export function RouteForm({ stored, template, onSaved }: FormProps) {
         <Form.Item name={['log', 'prompts']} label={t('routeForm.keepMode')} initialValue="off">
           <FormSelect options={(['off', 'masked', 'full'] as const).map((value) => ({ value, label: t(`routeForm.keepModes.${value}`) }))} data-testid="route-log-prompts" />
         </Form.Item>
-        {keeping !== 'off' && (
+        <div hidden={keeping === 'off'}>
           <div className="fields-2">
             <Form.Item name={['log', 'sample_percent']} label={t('routeForm.keepSample')}>
               <InputNumber min={0} max={100} precision={0} placeholder="100" addonAfter="%" style={{ width: 180 }} data-testid="route-log-sample" />
@@ -417,13 +420,11 @@ export function RouteForm({ stored, template, onSaved }: FormProps) {
             <Form.Item name={['log', 'max_bytes']} label={t('routeForm.keepBytes')}>
               <InputNumber min={256} max={262144} precision={0} placeholder="16384" addonAfter={t('dataPlane.bytes')} style={{ width: 200 }} data-testid="route-log-bytes" />
             </Form.Item>
-            {keeping === 'masked' && (
-              <Form.Item name={['log', 'mask']} label={t('routeForm.keepMask')} extra={t('routeForm.keepMaskHelp')}>
-                <FormSelect mode="tags" open={false} suffixIcon={null} data-testid="route-log-mask" />
-              </Form.Item>
-            )}
+            <Form.Item name={['log', 'mask']} label={t('routeForm.keepMask')} extra={t('routeForm.keepMaskHelp')} hidden={keeping !== 'masked'}>
+              <FormSelect mode="tags" open={false} suffixIcon={null} data-testid="route-log-mask" />
+            </Form.Item>
           </div>
-        )}
+        </div>
       </Section>
       <Section title={t('routeForm.plugins')} lead={t('routeForm.pluginsLead')}>
         <div style={{ marginBottom: 20 }}>

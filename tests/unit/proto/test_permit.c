@@ -210,6 +210,46 @@ START_TEST(plugins_come_from_the_most_specific)
 }
 END_TEST
 
+static void with_limits_that_add_up(void)
+{
+	with_routes();
+	json_object_set_new(gw_catalog_find(fx_cat, GW_CAT_PLUGINS, GW_STR("token-ratelimit"))->about, "adds_up", json_true());
+}
+
+START_TEST(plugins_that_add_up_hold_at_every_level)
+{
+	with_limits_that_add_up();
+	add(GW_KIND_GLOBAL_PLUGIN, "token-ratelimit", "{'tokens':1}");
+	add(GW_KIND_GLOBAL_PLUGIN, "acl", "{}");
+	add(GW_KIND_GROUP, "g1", "{'plugins':{'token-ratelimit':{'tokens':2},'acl':{}}}");
+	add(GW_KIND_GROUP, "g2", "{'plugins':{'token-ratelimit':{'tokens':3},'acl':{}}}");
+	add(GW_KIND_ROUTE, "r", "{'path_prefix':'/r','targets':[{'provider':'p'}],'plugins':{'token-ratelimit':{'tokens':4}}}");
+	add(GW_KIND_CONSUMER, "app", "{'groups':['g2','g1'],'plugins':{'token-ratelimit':{'tokens':5}}}");
+	build();
+	expect_plugins(fx_route("r"), "acl:group/g2 token-ratelimit:consumer/app token-ratelimit:group/g2 token-ratelimit:group/g1 "
+		       "token-ratelimit:route/r token-ratelimit:global/");
+	expect_plugins(NULL, "acl:group/g2 token-ratelimit:consumer/app token-ratelimit:group/g2 token-ratelimit:group/g1 token-ratelimit:global/");
+	finish();
+	/* what is switched off frees from what is less specific; groups stand side by side */
+	with_limits_that_add_up();
+	add(GW_KIND_GLOBAL_PLUGIN, "token-ratelimit", "{'tokens':1}");
+	add(GW_KIND_GROUP, "g1", "{'plugins':{'token-ratelimit':{'enabled':false,'tokens':2}}}");
+	add(GW_KIND_GROUP, "g2", "{'plugins':{'token-ratelimit':{'tokens':3}}}");
+	add(GW_KIND_ROUTE, "r", "{'path_prefix':'/r','targets':[{'provider':'p'}],'plugins':{'token-ratelimit':{'tokens':4}}}");
+	add(GW_KIND_CONSUMER, "app", "{'groups':['g1','g2']}");
+	build();
+	expect_plugins(fx_route("r"), "token-ratelimit:group/g2");
+	finish();
+	with_limits_that_add_up();
+	add(GW_KIND_GROUP, "g2", "{'plugins':{'token-ratelimit':{'tokens':3}}}");
+	add(GW_KIND_ROUTE, "r", "{'path_prefix':'/r','targets':[{'provider':'p'}],'plugins':{'token-ratelimit':{'tokens':4}}}");
+	add(GW_KIND_CONSUMER, "app", "{'groups':['g2'],'plugins':{'token-ratelimit':{'enabled':false,'tokens':5}}}");
+	build();
+	expect_plugins(fx_route("r"), "");
+	finish();
+}
+END_TEST
+
 START_TEST(slips_are_warned_about)
 {
 	with_routes();
@@ -232,4 +272,4 @@ END_TEST
 
 UNIT_MAIN("permit", an_alias_is_granted_where_a_route_offers_it, a_model_is_granted_under_any_name, names_in_a_map_are_offers,
           targets_and_routes_by_name, entries_have_a_form, groups_bound_the_models_of_members, a_disabled_group_admits_nobody,
-          plugins_come_from_the_most_specific, slips_are_warned_about)
+          plugins_come_from_the_most_specific, plugins_that_add_up_hold_at_every_level, slips_are_warned_about)

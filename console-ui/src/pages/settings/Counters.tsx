@@ -1,11 +1,12 @@
 /* Where limits, quotas and budgets are counted: in each worker, or together in Redis. */
-import { Form, Input, Radio } from 'antd';
+import { Checkbox, Form, Input, Radio } from 'antd';
 import { useTranslation } from 'react-i18next';
 import type { Schemas } from '../../api/client';
 import { Section } from '../../components/Page';
 import { FormSelect } from '../../forms/FormSelect';
 import { SwitchItem } from '../../forms/SwitchItem';
 import { useRules } from '../../forms/inputs';
+import { emptyToNull } from './DataPlane';
 import { SettingsPart } from './PartForm';
 
 type Counters = NonNullable<Schemas['Settings']['counters']>;
@@ -17,17 +18,41 @@ export function countersToForm({ password: _password, sentinel_password: _sentin
   return plain;
 }
 
-/** A password is sent only when one was typed; the stored one is never shown and stays. */
-function Secret({ name, stored }: { name: 'password' | 'sentinel_password'; stored: Schemas['SecretInfo'] | null | undefined }) {
+type Values = Record<string, unknown>;
+const SECRETS = ['password', 'sentinel_password'] as const;
+
+/** A password is sent only when one was typed, or when the stored one is to go; otherwise that one stays, and is never shown. */
+export function countersFromForm({ forget, ...values }: Values): object {
+  const removed = (forget ?? {}) as Partial<Record<(typeof SECRETS)[number], boolean>>;
+  const out = emptyToNull(values);
+  for (const name of SECRETS) {
+    if (removed[name]) out[name] = null;
+    else if (!values[name]) delete out[name];
+  }
+  return out;
+}
+
+
+function Secret({ name, stored }: { name: (typeof SECRETS)[number]; stored: Schemas['SecretInfo'] | null | undefined }) {
   const { t } = useTranslation();
+  const form = Form.useFormInstance();
+  const forget: unknown = Form.useWatch(['counters', 'forget', name], form);
   return (
-    <Form.Item name={['counters', name]} label={t(`counters.${name}`)} extra={stored ? t('counters.kept') : undefined}>
-      <Input.Password
-        autoComplete="new-password"
-        placeholder={stored ? t('form.secretStored', { last4: stored.last4 }) : undefined}
-        data-testid={`counters-${name}`}
-      />
-    </Form.Item>
+    <div>
+      <Form.Item name={['counters', name]} label={t(`counters.${name}`)} extra={stored ? t('counters.kept') : undefined} style={stored ? { marginBottom: 4 } : undefined}>
+        <Input.Password
+          autoComplete="new-password"
+          disabled={forget === true}
+          placeholder={stored ? t('form.secretStored', { last4: stored.last4 }) : undefined}
+          data-testid={`counters-${name}`}
+        />
+      </Form.Item>
+      {stored && (
+        <Form.Item name={['counters', 'forget', name]} valuePropName="checked">
+          <Checkbox data-testid={`counters-${name}-forget`}>{t('counters.forget')}</Checkbox>
+        </Form.Item>
+      )}
+    </div>
   );
 }
 
@@ -125,7 +150,7 @@ function Fields({ stored }: { stored: Counters }) {
 
 export function CountersSettings() {
   return (
-    <SettingsPart part="counters" show={countersToForm}>
+    <SettingsPart part="counters" show={countersToForm} send={(values) => countersFromForm(values as Values)}>
       {(stored) => <Fields stored={stored} />}
     </SettingsPart>
   );
