@@ -74,6 +74,52 @@ START_TEST(streams)
 }
 END_TEST
 
+/* Names of members, members that hold secrets, and spellings that patterns do not see but people and programs do. */
+START_TEST(hiding_places)
+{
+	json_t *v = record(GW_CAPTURE_MASKED, 4096, "{\"li@example.cn\":1,\"wu@example.cn\":2,\"year\":3,\"dbPassword\":\"swordfish\",\"API-Key\":\"abc\","
+	                   "\"token\":\"xy\",\"max_tokens\":5,\"secret\":{\"a\":\"j\\u006f@b.com\"}}", "", false);
+
+	ck_assert_str_eq(text(v, "prompt"), "{\"[email]\":1,\"[email] (2)\":2,\"year\":3,\"dbPassword\":\"[key]\",\"API-Key\":\"[key]\",\"token\":\"[key]\","
+	                                    "\"max_tokens\":5,\"secret\":{\"a\":\"[email]\"}}");
+	json_decref(v);
+	static const char *const hidden[] = {
+		"see {\\\"to\\\":\\\"jo\\\\u0040b.com\\\"}",          /* escapes of JSON within a text */
+		"jo\u200bhn@exam\u00adple.com", "john\uff20example.com", "\uff11\uff13\uff18 0013 8000", "1380\u200d0138000", "\ufeffsk-proj-\u2060abcdefghijklmnop1234",
+		"4111 1111\u200b 1111 1111", "{\\\"a\\\":[\\\"x\\\\u0040y.net\\\"]}",
+	};
+	for (size_t i = 0; i < GW_COUNT(hidden); i++) {
+		char prompt[300];
+
+		snprintf(prompt, sizeof prompt, "{\"content\":\"%s\"}", hidden[i]);
+		v = record(GW_CAPTURE_MASKED, 4096, prompt, "", false);
+		ck_assert_msg(json_integer_value(json_object_get(v, "masked")) == 1, "%s gives %s", hidden[i], text(v, "prompt"));
+		json_decref(v);
+	}
+	/* What is only written like that stays what it is. */
+	v = record(GW_CAPTURE_MASKED, 4096, "{\"content\":\"\u4f60\u597d\uff0c\\\\u4f60 caf\u00e9\"}", "", false);
+	ck_assert_str_eq(text(v, "prompt"), "{\"content\":\"\xe4\xbd\xa0\xe5\xa5\xbd\xef\xbc\x8c\\\\u4f60 caf\xc3\xa9\"}");
+	json_decref(v);
+}
+END_TEST
+
+/* Pieces of several texts come in turn: thinking and speech, two calls of tools, whose arguments are JSON. */
+START_TEST(braided_streams)
+{
+	json_t *v = record(GW_CAPTURE_MASKED, 4096, "{}",
+	                   "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"jo\",\"reasoning_content\":\"he is 138\"}}]}\n\n"
+	                   "data: {\"choices\":[{\"index\":0,\"delta\":{\"reasoning_content\":\"00138000\",\"content\":\"hn@b.com\"}}]}\n\n"
+	                   "data: {\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"{\\\"to\\\":\\\"a\\\\u00\"}},"
+	                   "{\"index\":1,\"function\":{\"arguments\":\"{\\\"password\\\":\\\"sword\"}}]}}]}\n\n"
+	                   "data: {\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":1,\"function\":{\"arguments\":\"fish\\\"}\"}},"
+	                   "{\"index\":0,\"function\":{\"arguments\":\"40b.com\\\"}\"}}]}}]}\n\n", true);
+
+	ck_assert_str_eq(text(v, "answer"), "[email]\n---\nhe is [phone]\n---\n{\"to\":\"[email]\"}\n---\n{\"password\":\"[key]\"}");
+	ck_assert_int_eq(json_integer_value(json_object_get(v, "masked")), 4);
+	json_decref(v);
+}
+END_TEST
+
 START_TEST(cut_and_withheld)
 {
 	char big[600] = "{\"content\":\"";
@@ -125,4 +171,4 @@ START_TEST(bounded_queues)
 }
 END_TEST
 
-UNIT_MAIN("capture", every_layer, streams, cut_and_withheld, bounded_queues)
+UNIT_MAIN("capture", every_layer, streams, hiding_places, braided_streams, cut_and_withheld, bounded_queues)
