@@ -11,16 +11,19 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "base/time.h"
+#include "codec/gzip.h"
 #include "http/h1.h"
 #include "http/h1_write.h"
 #include "http/headers.h"
 #include "http/target.h"
 #include "json.h"
 #include "net/dial.h"
+#include "provider.h"
 
 #define TICK_MS        500
 #define BATCH_REQUESTS 256
 #define BATCH_BYTES    (2u << 20)
+#define WORTH_BYTES    1024  /* what is smaller is not worth compressing */
 #define ANSWER_MS      10000
 #define ANSWER_MAX     16384
 #define TRIES          5
@@ -59,6 +62,8 @@ struct dp_otlp {
 	struct dp_h1 *parser;
 	bool reused, got_byte;                /* the connection served before; a byte of this answer came */
 	struct gw_buf body;                   /* of the batch under way; empty: none */
+	struct gw_buf packed;                 /* the same, compressed; empty: it is sent as it is */
+	bool reads_gzip;                      /* as the protocol says it must; until it says that it does not */
 	struct gw_buf answer;                 /* the collector's */
 	size_t spans;                         /* in it */
 	unsigned tries;
@@ -150,6 +155,9 @@ static void make_batch(struct dp_otlp *o)
 	if (o->spans)
 		dp_spans_shut(&o->body);
 	assert(!o->body.full);
+	gw_buf_clear(&o->packed);
+	if (o->reads_gzip && o->body.n >= WORTH_BYTES)
+		(void)dp_gzip(gw_buf_str(&o->body), &o->packed); /* else it goes as it is */
 }
 
 static void tell(struct dp_otlp *o, const char *what)
@@ -174,6 +182,7 @@ static void batch_over(struct dp_otlp *o, bool taken)
 	o->spans = 0;
 	o->waiting = false;
 	gw_buf_clear(&o->body);
+	gw_buf_clear(&o->packed);
 	go_on(o);
 }
 
@@ -185,8 +194,12 @@ static void again_later(struct dp_otlp *o, int64_t wait_ms, const char *why)
 		batch_over(o, false);
 		return;
 	}
-	if (wait_ms < 0)
-		wait_ms = 1000ll << (o->tries - 1);
+	if (wait_ms < 0) { /* many workers must not come back in the same moment */
+		uint16_t dice;
+
+		gw_random(&dice, sizeof dice);
+		wait_ms = (1000ll << (o->tries - 1)) * (750 + dice % 500) / 1000;
+	}
 	o->waiting = true;
 	dp_loop_timer(o->loop, &o->timer, wait_ms < PAUSE_MAX_MS ? wait_ms : PAUSE_MAX_MS);
 }
@@ -207,10 +220,12 @@ static void send_request(struct dp_otlp *o)
 	for (size_t i = 0; i < c->n_headers; i++)
 		if (dp_header_ok(c->headers[i].name, c->headers[i].value))
 			dp_write_header_pair(&head, c->headers[i].name, c->headers[i].value);
-	dp_write_header_int(&head, "content-length", (int64_t)o->body.n);
+	if (o->packed.n > 0)
+		dp_write_header(&head, "content-encoding", GW_STR("gzip"));
+	v[1] = gw_buf_str(o->packed.n > 0 ? &o->packed : &o->body);
+	dp_write_header_int(&head, "content-length", (int64_t)v[1].n);
 	dp_write_head_end(&head);
 	v[0] = gw_buf_str(&head);
-	v[1] = gw_buf_str(&o->body);
 	o->got_byte = false;
 	gw_buf_clear(&o->answer);
 	dp_h1_expect(o->parser, false);
@@ -243,6 +258,8 @@ static void count_rejected(struct dp_otlp *o)
 		o->spans -= (size_t)rejected;
 	} else {
 		tell(o, NULL);
+		if (gw_json_str(json_object_get(part, "errorMessage")).n > 0) /* all were taken, and something is to be said */
+			gw_log(GW_LOG_INFO, "tracing", gw_str_c(o->config.url), "the collector remarks", "%.*s", GW_FMT(gw_json_str(json_object_get(part, "errorMessage"))));
 	}
 	json_decref(doc);
 }
@@ -250,14 +267,12 @@ static void count_rejected(struct dp_otlp *o)
 static void judge(struct dp_otlp *o, bool reusable)
 {
 	const struct dp_head *h = dp_h1_head(o->parser);
-	struct gw_str after = dp_header_find(h->headers, h->n_headers, "retry-after");
+	struct dp_reply said = { .headers = h->headers, .n_headers = h->n_headers };
 	unsigned status = h->status;
-	int64_t seconds = -1;
+	int64_t after_ms = dp_retry_after_ms(&said, gw_now_ms()); /* seconds or a date */
 	char why[64];
 
 	dp_timer_stop(&o->timer);
-	if (!gw_str_int(after, 0, 3600, &seconds))
-		seconds = -1;
 	if (reusable) {
 		dp_h1_next(o->parser);
 		o->reused = true;
@@ -273,7 +288,15 @@ static void judge(struct dp_otlp *o, bool reusable)
 	}
 	snprintf(why, sizeof why, "the collector answers %u", status);
 	if (status == 429 || status == 502 || status == 503 || status == 504) {
-		again_later(o, seconds < 0 ? -1 : seconds * 1000, why);
+		again_later(o, after_ms, why);
+		return;
+	}
+	if (status == 415 && o->packed.n > 0) { /* RFC 9110 15.5.16: also said of a coding */
+		o->reads_gzip = false;
+		gw_buf_clear(&o->packed);
+		o->waiting = false;
+		gw_log(GW_LOG_INFO, "tracing", gw_str_c(o->config.url), "the collector does not read gzip, spans are sent plain", NULL);
+		go_on(o);
 		return;
 	}
 	tell(o, why);
@@ -439,6 +462,7 @@ static void adopt(struct dp_loop *l, void *arg)
 	if (other) {
 		dp_timer_stop(&o->timer);
 		drop_conn(o);
+		o->reads_gzip = true;
 		o->waiting = false; /* a batch under way goes to the new place */
 	}
 	go_on(o);
@@ -479,6 +503,7 @@ enum gw_rc dp_otlp_open(struct dp_otlp **out, const char *instance, struct gw_er
 	atomic_init(&o->idle, true);
 	pthread_mutex_init(&o->lock, NULL);
 	gw_buf_init(&o->body, BATCH_BYTES * 4);
+	gw_buf_init(&o->packed, BATCH_BYTES * 4);
 	gw_buf_init(&o->answer, ANSWER_MAX);
 	dp_timer_init(&o->timer, on_timer);
 	o->loop = dp_loop_open(LOOP_INDEX);
@@ -520,6 +545,7 @@ static void free_rest(struct dp_otlp *o)
 		free_entry(e);
 	free_config(&o->config);
 	gw_buf_fini(&o->body);
+	gw_buf_fini(&o->packed);
 	gw_buf_fini(&o->answer);
 	pthread_mutex_destroy(&o->lock);
 	o->magic = 0;

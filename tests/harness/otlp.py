@@ -2,6 +2,8 @@
 import json
 import re
 import threading
+import time
+import zlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 # Message → {member: how it must look}, from opentelemetry-proto v1.7: names in lowerCamelCase, ids in lower-case hex, 64-bit
@@ -107,10 +109,12 @@ class Span:
 
 
 class Collector:
-    """`answers` are statuses (or (status, headers)) of the next exports; then 200."""
+    """`answers` are statuses (or (status, headers), or a document to say with 200) of the next exports; then 200 and {}. One that
+    reads no gzip says 415 to it."""
 
-    def __init__(self, path="/v1/traces"):
+    def __init__(self, path="/v1/traces", reads_gzip=True):
         self.path, self.spans, self.exports, self.objections, self.answers, self.bodies = path, [], [], [], [], []
+        self.reads_gzip, self.at = reads_gzip, []
         self.hold = threading.Event()
         self.hold.set()
         collector = self
@@ -123,6 +127,8 @@ class Collector:
                 collector.hold.wait(20)
                 status, headers = collector.take(self.path, dict(self.headers.items()), body)
                 data = b"{}" if status == 200 else b"no"
+                if isinstance(status, dict):
+                    status, data = 200, json.dumps(status).encode()
                 self.send_response(status)
                 for name, value in headers:
                     self.send_header(name, value)
@@ -140,14 +146,25 @@ class Collector:
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
 
     def take(self, path, headers, body):
-        self.exports.append((path, {n.lower(): v for n, v in headers.items()}))
+        headers = {n.lower(): v for n, v in headers.items()}
+        self.exports.append((path, headers))
+        self.at.append(time.monotonic())
+        coding = headers.get("content-encoding")
+        if coding is not None and not self.reads_gzip:
+            return 415, ()
         answer = self.answers.pop(0) if self.answers else 200
         status, more = answer if isinstance(answer, tuple) else (answer, ())
-        if status != 200:
+        if status != 200 and not isinstance(status, dict):
             return status, more
         try:
             need(path == self.path, "posted to %s" % path)
             need(headers.get("content-type") == "application/json", "content-type %r" % headers.get("content-type"))
+            need(coding in (None, "gzip"), "content-encoding %r" % coding)
+            if coding == "gzip":
+                unpacked = zlib.decompressobj(31)
+                body = unpacked.decompress(body) + unpacked.flush()
+                need(unpacked.eof and not unpacked.unused_data, "not one whole gzip member")
+            need("content-length" in headers and "transfer-encoding" not in headers, "without a length")
             document = json.loads(body)
             EXPORT(document)
             self.bodies.append(body.decode())
@@ -155,10 +172,10 @@ class Collector:
                 resource = plain(group["resource"]["attributes"])
                 need(resource.get("service.name"), "no service.name")
                 self.spans += [Span(raw, resource) for scope in group["scopeSpans"] for raw in scope["spans"]]
-        except (Objection, ValueError, KeyError) as error:
+        except (Objection, ValueError, KeyError, zlib.error) as error:
             self.objections.append("%s\n%s" % (error, body[:2000]))
             return 400, ()
-        return 200, more
+        return status, more
 
     def trace(self, id):
         """(server span, its children in order of time) of a trace."""

@@ -1,6 +1,7 @@
 """Traces: W3C context in and out, spans of requests and of their tries at a strict collector, and nothing that waits for it."""
 import re
 import time
+from email.utils import formatdate
 
 import pytest
 
@@ -225,6 +226,51 @@ def test_tracing_tries_again_and_gives_up(rig, collector):
     assert len(collector.spans) == 4 and "spans are not taken" in worker.daemon.log()
     wait_until(lambda: worker.metric("tidegate_spans_sent_total") == 4, 5, "the spans that were taken, counted")
     assert worker.metric("tidegate_spans_dropped_total") == 2
+
+
+def test_tracing_is_compressed_and_says_so(rig, collector):
+    worker, upstream = rig()
+    assert ask(worker, PARENT) == 200
+    arrived(collector, 2)
+    assert collector.exports[0][1]["content-encoding"] == "gzip"
+    assert int(collector.exports[0][1]["content-length"]) < len(collector.bodies[0]) / 2
+
+
+def test_tracing_goes_plain_to_who_reads_no_gzip(rig, collector):
+    collector.reads_gzip = False
+    worker, upstream = rig()
+    assert ask(worker, PARENT) == 200
+    arrived(collector, 2)
+    assert ask(worker) == 200
+    arrived(collector, 4)
+    assert [e[1].get("content-encoding") for e in collector.exports] == ["gzip", None, None], "asked once, then known"
+    assert worker.metric("tidegate_spans_dropped_total") == 0
+
+
+def test_tracing_waits_as_long_as_it_is_told(rig, collector):
+    """Seconds or a date; without either it is a pause that grows. Nothing is lost meanwhile, and each span comes once."""
+    worker, upstream = rig()
+    soon = formatdate(time.time() + 5, usegmt=True)
+    collector.answers = [(429, (("retry-after", "1"),)), (503, (("retry-after", soon),)), 502]
+    assert ask(worker, PARENT) == 200
+    arrived(collector, 2)
+    first, second, third, fourth = collector.at
+    assert second - first >= 0.9 and third - second >= 1.5 and fourth - third >= 2.9      # the third pause of its own: 4 s, a quarter less at least
+    assert len(collector.spans) == 2 and worker.metric("tidegate_spans_dropped_total") == 0
+
+
+def test_tracing_counts_what_a_collector_took_in_part(rig, collector):
+    worker, upstream = rig()
+    collector.answers = [{"partialSuccess": {"rejectedSpans": "1", "errorMessage": "one is too old"}},
+                         {"partialSuccess": {"errorMessage": "please upgrade"}}]
+    assert ask(worker, PARENT) == 200
+    arrived(collector, 2)
+    wait_until(lambda: worker.metric("tidegate_spans_dropped_total") == 1, 10, "the rejected span, counted")
+    assert worker.metric("tidegate_spans_sent_total") == 1 and "one is too old" in worker.daemon.log()
+    assert ask(worker) == 200
+    arrived(collector, 4)
+    wait_until(lambda: "please upgrade" in worker.daemon.log(), 10, "the remark")
+    assert len(collector.exports) == 2, "what was taken in part is not sent again"
 
 
 def test_tracing_never_holds_up_a_request(rig, collector):
