@@ -204,6 +204,12 @@ static bool plain_lower(const char *key, size_t n)
 	return true;
 }
 
+/* Most names differ in their first byte, so their lengths do not matter. */
+static bool is_named(const char *name, const char *text, size_t n)
+{
+	return n > 0 && name[0] == text[0] && strlen(name) == n && memcmp(name, text, n) == 0;
+}
+
 /* A name at the top that is none of the watched ones, but is one to a reader that minds no case. */
 static bool spelling(struct dp_scan *s)
 {
@@ -214,7 +220,7 @@ static bool spelling(struct dp_scan *s)
 		return true;
 	n = folded(s->key_buf, s->key_n, text);
 	for (size_t i = 0; i < s->n_names; i++) {
-		if (strlen(s->names[i].name) != n || memcmp(s->names[i].name, text, n) != 0)
+		if (!is_named(s->names[i].name, text, n))
 			continue;
 		bad(s, "has a member in another spelling");
 		s->fault = DP_SCAN_SPELLING;
@@ -248,7 +254,7 @@ static bool key_done(struct dp_scan *s)
 	if (s->key_long)
 		return true;
 	for (size_t i = 0; i < s->n_names; i++) {
-		if (strlen(s->names[i].name) != s->key_n || memcmp(s->names[i].name, s->key_buf, s->key_n) != 0)
+		if (!is_named(s->names[i].name, s->key_buf, s->key_n))
 			continue;
 		if (s->member[i].type != DP_J_NONE)
 			return duplicate(s, (struct gw_str){ s->names[i].name, s->key_n });

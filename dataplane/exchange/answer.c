@@ -202,7 +202,7 @@ void dp_answer_refusal(struct dp_exchange *x, const struct dp_refusal *r)
 
 static void answer_status(struct dp_exchange *x)
 {
-	const struct dp_failure *f = &x->failure;
+	const struct dp_failure *f = x->failure;
 	unsigned status = f->status >= 400 && f->status <= 599 ? f->status : 502;
 	int64_t wait = f->fault.retry_after_ms;
 	struct gw_buf body;
@@ -218,7 +218,7 @@ static void answer_status(struct dp_exchange *x)
 
 void dp_answer_failure(struct dp_exchange *x)
 {
-	const struct dp_failure *f = &x->failure;
+	const struct dp_failure *f = x->failure;
 	struct gw_str name = x->failure_provider->name;
 
 	if (x->head_sent) {

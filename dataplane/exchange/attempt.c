@@ -393,7 +393,9 @@ void dp_attempt_failed(struct dp_exchange *x, const struct dp_failure *f)
 		repeat(x);
 		return;
 	}
-	x->failure = *f;
+	if (!x->failure)
+		x->failure = gw_arena_alloc(x->a, sizeof *x->failure);
+	*x->failure = *f;
 	x->failure_provider = t->provider;
 	x->failure_secret = t->place.key ? t->place.key->value : GW_STR_NONE;
 	gw_buf_clear(&x->failure_body);

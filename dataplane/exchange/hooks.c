@@ -38,7 +38,9 @@ static void reply_header(struct dp_exchange *x, const char *name, struct gw_str 
 			return;
 		}
 	}
-	if (x->n_reply_headers < GW_COUNT(x->reply_headers))
+	if (!x->reply_headers)
+		x->reply_headers = gw_arena_alloc(x->a, DP_REPLY_HEADERS * sizeof *x->reply_headers);
+	if (x->n_reply_headers < DP_REPLY_HEADERS)
 		x->reply_headers[x->n_reply_headers++] = p;
 }
 

@@ -189,6 +189,7 @@ struct dp_spend {
 };
 
 /* What nearly every exchange needs, in one block each: itself with names and texts; the reader of a JSON body. */
+#define DP_REPLY_HEADERS  8
 #define DP_EXCHANGE_ARENA (sizeof(struct dp_exchange) + 1024)
 #define DP_READER_ARENA   2816
 
@@ -241,7 +242,7 @@ struct dp_exchange {
 	struct dp_attempt_log log;
 	unsigned attempts;
 	unsigned turns;                    /* counts attempts begun and dropped, so that a caller up the stack notices */
-	struct dp_failure failure;         /* the last one */
+	struct dp_failure *failure;        /* the last one; arena, NULL: none yet */
 	struct gw_buf failure_body;        /* what the provider said with it */
 	struct gw_str failure_secret;      /* the key that it was asked with; it may have repeated it */
 	const struct gw_provider *failure_provider;
@@ -256,7 +257,7 @@ struct dp_exchange {
 	bool close_after;                  /* this connection takes no further request */
 	bool client_full;                  /* its queue is above the mark */
 	bool sink_failed;                  /* the answer outgrew what is kept: what was sent is not whole events */
-	struct gw_pair reply_headers[8];   /* from plugins; arena */
+	struct gw_pair *reply_headers;     /* from plugins, DP_REPLY_HEADERS at most; arena, NULL: none yet */
 	size_t n_reply_headers;
 	int64_t content_length;            /* announced; -1: not */
 	int64_t sent_body;                 /* bytes of the answer's body handed to the connection */

@@ -17,11 +17,26 @@ static bool blank(char c)
 	return c == ' ' || c == '\t';
 }
 
+/* So many bytes at the front are printable ASCII, eight looked at together; the next may be as well. */
+static size_t printable_run(struct gw_str s)
+{
+	const uint64_t each = 0x0101010101010101u;
+	size_t i = 0;
+	uint64_t v;
+
+	for (; i + sizeof v <= s.n; i += sizeof v) {
+		memcpy(&v, s.p + i, sizeof v);
+		if (((v - 0x20 * each) | (v + each) | v) & 0x80 * each) /* below a blank, DEL, above ASCII */
+			break;
+	}
+	return i;
+}
+
 bool dp_value_ok(struct gw_str s)
 {
 	if (s.n && (blank(s.p[0]) || blank(s.p[s.n - 1])))
 		return false;
-	for (size_t i = 0; i < s.n; i++)
+	for (size_t i = printable_run(s); i < s.n; i++)
 		if (!dp_is_value_byte((unsigned char)s.p[i]))
 			return false;
 	return true;
@@ -175,10 +190,11 @@ static bool among(const char *const *list, struct gw_str name)
 	char first = name.n ? plain(name.p[0]) : '\0';
 
 	for (; *list; list++) {
-		struct gw_str want = gw_str_c(*list);
+		struct gw_str want;
 
-		if (want.p[0] != first)
+		if ((*list)[0] != first) /* nearly all of them, so their lengths do not matter */
 			continue;
+		want = gw_str_c(*list);
 		if (want.p[want.n - 1] == '*') {
 			want.n--;
 			if (name.n >= want.n && dp_header_same((struct gw_str){ name.p, want.n }, want))

@@ -80,6 +80,12 @@ START_TEST(grammar_of_every_byte)
 
 		ck_assert_int_eq(dp_token_ok((struct gw_str){ v, 3 }), token);
 		ck_assert_int_eq(dp_value_ok((struct gw_str){ v, 3 }), c == 9 || (c >= 32 && c != 127));
+		for (size_t at = 1; at < 19; at++) { /* wherever it stands in a longer one */
+			char w[20];
+			memset(w, 'x', sizeof w);
+			w[at] = (char)c;
+			ck_assert_int_eq(dp_value_ok((struct gw_str){ w, 20 }), c == 9 || (c >= 32 && c != 127));
+		}
 	}
 	ck_assert(!dp_token_ok(GW_STR("")) && dp_value_ok(GW_STR("")) && !dp_value_ok(GW_STR(" a")) && !dp_value_ok(GW_STR("a\t")));
 }
