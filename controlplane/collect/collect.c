@@ -26,6 +26,7 @@
 #define TRIM_PAUSE_MS  20    /* between two steps of it, so that rows and quotas are not kept waiting */
 #define KEEP_FINE_MS   (15LL * 24 * 3600 * 1000) /* sums of five minutes; usage older than 14 days is read by the hour */
 #define KEEP_SEEN_MS   (400LL * 24 * 3600 * 1000) /* a worker that comes back after longer may send rows that are known */
+#define KEEP_SHARES_MS (30LL * 24 * 3600 * 1000)  /* shares in quotas that a worker process has used up, after its last row */
 #define LAST_WORDS_MS  3000  /* how long closing may go on writing */
 #define MAX_TOGETHER   16    /* batches of one transaction */
 #define MAX_RECORDS    4000  /* ... and about so many records */
@@ -407,6 +408,7 @@ static enum gw_rc trim_some(struct cp_collect *c, const struct keep *k, int what
 	case 4: return cp_usage_trim_sums(s, CP_STEP_HOUR, now - k->usage_ms, more, err);
 	case 5: return cp_usage_trim_sums(s, CP_STEP_DAY, now - k->usage_ms, more, err);
 	case 6: return cp_usage_trim_seen(s, now - KEEP_SEEN_MS, more, err);
+	case 7: return cp_usage_trim_shares(s, now - KEEP_SHARES_MS, more, err);
 	default: return cp_captures_trim(s, now - k->prompts_ms, k->prompts_max, more, err);
 	}
 }
@@ -415,7 +417,7 @@ static enum gw_rc trim_some(struct cp_collect *c, const struct keep *k, int what
 static void work_trim(struct cp_collect *c)
 {
 	static const char *const names[] = { "series", "requests by age", "requests by number", "sums of five minutes",
-		"sums of hours", "sums of days", "worker processes", "kept prompts" };
+		"sums of hours", "sums of days", "worker processes", "shares of quotas", "kept prompts" };
 	struct gw_error err = { 0 };
 	struct keep k;
 	bool more = false;

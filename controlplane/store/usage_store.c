@@ -418,3 +418,15 @@ enum gw_rc cp_usage_trim_sums(struct cp_store *s, int step, int64_t before_ms, b
 		    " (SELECT step, bucket, consumer, key_id, route, provider, model, currency, consumer_groups FROM usage_rollups"
 		    " WHERE step = ?3 AND bucket < ?1 LIMIT ?2)", before_ms, step, more, err);
 }
+
+/*
+ * A share of a process that has gone holds nothing back once it is used up, and what a quota's shares were is of no use
+ * when there is no such quota any more.  A record that comes later still makes a row anew, which grants nothing.
+ */
+enum gw_rc cp_usage_trim_shares(struct cp_store *s, int64_t before_ms, bool *more, struct gw_error *err)
+{
+	return trim(s, "DELETE FROM quota_shares WHERE (quota, from_ms, boot_id) IN"
+		    " (SELECT s.quota, s.from_ms, s.boot_id FROM quota_shares s LEFT JOIN usage_seen u ON u.boot_id = s.boot_id"
+		    " WHERE (u.at IS NULL OR u.at < ?1) AND (s.ceiling <= s.used OR NOT EXISTS"
+		    " (SELECT 1 FROM objects o WHERE o.kind = 'quotas' AND o.name = s.quota)) LIMIT ?2)", before_ms, -1, more, err);
+}

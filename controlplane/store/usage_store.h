@@ -40,6 +40,9 @@ enum gw_rc cp_usage_trim_seen(struct cp_store *s, int64_t before_ms, bool *more,
 /* Drop sums of this step (CP_STEP_…) older than `before_ms`, a bounded number at a time. */
 enum gw_rc cp_usage_trim_sums(struct cp_store *s, int step, int64_t before_ms, bool *more, struct gw_error *err) GW_MUST_CHECK;
 
+/* Drop used-up shares of processes that have sent nothing since `before_ms`, and all of theirs in quotas that are gone. */
+enum gw_rc cp_usage_trim_shares(struct cp_store *s, int64_t before_ms, bool *more, struct gw_error *err) GW_MUST_CHECK;
+
 /* ---- sums ---- */
 
 #define CP_STEP_5MIN 300

@@ -1,6 +1,8 @@
 /* The collector: old rows go while new ones keep coming. */
 #include "controlplane/fixture.h"
 
+#include <unistd.h>
+
 #include "collect/collect.h"
 #include "store/usage_store.h"
 
@@ -72,4 +74,27 @@ START_TEST(old_rows_go_while_new_ones_come)
 }
 END_TEST
 
-UNIT_MAIN("collect", old_rows_go_while_new_ones_come)
+/* How long sums of hours and days are kept is a setting; those of five minutes are an inner matter. */
+START_TEST(sums_are_kept_as_long_as_the_settings_say)
+{
+	char dir[128];
+	fx_dir(dir);
+	struct cp_store *s = fx_store(dir);
+	int64_t now = gw_now_ms(), until = gw_mono_ms() + 60000;
+	fx_write(s, GW_KIND_SETTINGS, "settings", "{\"retention\":{\"usage\":\"2400h\"}}");
+	struct cp_collect *c = cp_collect_open(&(struct cp_collect_options){ .store = s, .max_records = 2000, .trim_ms = 1, .stored = stored,
+		.series_stored = stored, .quotas = quotas });
+	for (int i = 0; i < 10; i++)
+		ck_assert(feed(c, 1 + i, now - (98 + i) * DAY_MS)); /* two are younger than a hundred days */
+	while (sums(s, CP_STEP_DAY, now) != 2 || sums(s, CP_STEP_HOUR, now) != 2 || sums(s, CP_STEP_5MIN, now) != 0) {
+		ck_assert_msg(gw_mono_ms() < until, "%d days, %d hours, %d of five minutes are left", (int)sums(s, CP_STEP_DAY, now),
+			      (int)sums(s, CP_STEP_HOUR, now), (int)sums(s, CP_STEP_5MIN, now));
+		usleep(10000);
+	}
+	cp_collect_close(&c);
+	cp_store_close(&s);
+	fx_rmdir(dir);
+}
+END_TEST
+
+UNIT_MAIN("collect", old_rows_go_while_new_ones_come, sums_are_kept_as_long_as_the_settings_say)

@@ -156,6 +156,52 @@ START_TEST(balances_move_with_the_rows)
 }
 END_TEST
 
+struct names { char text[256]; };
+
+static bool name_share(void *arg, const struct cp_quota_share *r)
+{
+	struct names *x = arg;
+	size_t n = strlen(x->text);
+	snprintf(x->text + n, sizeof x->text - n, "%.*s/%.*s=%lld ", GW_FMT(r->quota), GW_FMT(r->boot_id), (long long)r->used);
+	return true;
+}
+
+static void expect_shares(struct cp_store *s, const char *wanted)
+{
+	struct names x = { "" };
+	struct cp_txn *t = NULL;
+	ck_assert_int_eq(cp_txn_begin(&t, s, NULL), GW_OK);
+	ck_assert_int_eq(cp_quota_shares_each(t, name_share, &x, NULL), GW_OK);
+	cp_txn_end(&t);
+	ck_assert_str_eq(x.text, wanted);
+}
+
+START_TEST(shares_of_the_gone_do_not_stay_for_ever)
+{
+	char dir[128];
+	bool more;
+	fx_dir(dir);
+	struct cp_store *s = fx_store(dir);
+	int64_t now = gw_now_ms();
+	fx_write(s, GW_KIND_QUOTA, "q", "{\"consumer\":\"a\",\"unit\":\"tokens\",\"limit\":100}");
+	struct gw_usage_record r = record(1, "b", 200, now);
+	insert(s, "here", &r, 1, NULL);      /* it sends rows */
+#define SHARE(quota_, boot, ceiling_, used_) \
+	{ .quota = GW_STR(quota_), .boot_id = GW_STR(boot), .node = GW_STR("n"), .from_ms = 100, .ceiling = ceiling_, .used = used_ }
+	const struct cp_quota_share v[] = { SHARE("q", "here", 10, 10), SHARE("q", "gone", 10, 10), SHARE("q", "late", 10, 4),
+		SHARE("deleted", "gone", 10, 4), SHARE("deleted", "here", 10, 4) };
+#undef SHARE
+	ck_assert_int_eq(cp_quota_shares_put(s, v, GW_COUNT(v), NULL), GW_OK);
+	ck_assert_int_eq(cp_usage_trim_shares(s, now - 1000, &more, NULL), GW_OK);
+	ck_assert(!more);
+	expect_shares(s, "deleted/here=4 q/here=10 q/late=4 "); /* what is still held back, and whoever may come back */
+	ck_assert_int_eq(cp_usage_trim_shares(s, now + 100000, &more, NULL), GW_OK);
+	expect_shares(s, "q/late=4 ");
+	cp_store_close(&s);
+	fx_rmdir(dir);
+}
+END_TEST
+
 /* Every member of the record has its column: a list that grew on one side only would fail here. */
 START_TEST(stores_every_member)
 {
@@ -176,4 +222,5 @@ START_TEST(stores_every_member)
 }
 END_TEST
 
-UNIT_MAIN("store.usage", each_record_counts_once, groups_and_currencies, balances_move_with_the_rows, stores_every_member)
+UNIT_MAIN("store.usage", each_record_counts_once, groups_and_currencies, balances_move_with_the_rows, shares_of_the_gone_do_not_stay_for_ever,
+	  stores_every_member)
