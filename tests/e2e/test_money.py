@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from harness.receivers import Chats
 from harness.waiting import wait_until
 from test_pages import logged_in
 
+SECRET = "SEC-canary-budget-51ce07"
 ASK = {"model": "m-one", "messages": [{"role": "user", "content": "hello"}]}
 
 
@@ -92,3 +94,65 @@ def test_a_price_is_set_changed_and_reported_by_clicks(served, open_window, lang
     mine = [row for row in table if row["consumer"] == served.consumer]
     assert [(row["requests"], float(row["cost_USD"])) for row in mine] == [("3", 4.5)]
     assert not faults, "\n".join(faults)
+
+
+def spend(client, count):
+    """Calls by the SDK, one after another, until one is refused: (answered, what the refusal said)."""
+    import openai
+    for done in range(count):
+        try:
+            client.chat.completions.create(model="m-one", messages=ASK["messages"], max_tokens=20)
+        except openai.APIStatusError as error:
+            return done, error
+    return count, None
+
+
+def budget_scene(gateway, chats, sim, window, language):
+    gateway.secrets |= {SECRET, "canary-webhook-4f1d"}
+    gateway.provider("vendor", sim, type="openai-compatible", served=False)
+    gateway.route("a", "m-one", ("vendor", None), served=False)
+    gateway.admin.put("prices/one", {"name": "one", "models": ["m-one"], "currency": "USD", "rates": {"request": 100_000}})
+    sdk = gateway.openai(gateway.key())
+    logged_in(window).open("/quotas").click("quota-add").fill("quota-name", "budget").fill("quota-who", gateway.consumer).fill("quota-limit", "1")
+    window.get("quota-unit").locator("input[value=money]").check()
+    window.click("quota-create").get("quota-budget").wait_for()
+    window.open("/alerts/channels").click("channel-add").fill("channel-name", "finance").fill("channel-url", chats.url("webhook"))
+    window.fill("channel-secret", SECRET).click("channel-allow-private").click("channel-save").get("channel-finance").wait_for()
+    window.open("/alerts/rules").click("rule-add").fill("rule-name", "budget-80").choose("rule-watch", {"en": "A quota that is nearly used", "zh": "配额即将用完"}[language])
+    window.fill("rule-threshold", "80").fill("rule-for", "0s").choose("rule-channels", "finance")
+    window.page.keyboard.press("Escape")
+    window.picture("budget-rule")
+    window.click("rule-save").get("rule-budget-80").wait_for()
+    gateway.wait_served()
+
+    def messages():
+        return [m for kind, m in chats.heard if kind == "webhook"]
+    assert spend(sdk, 7) == (7, None)
+    wait_until(lambda: gateway.admin.get("quotas/budget").json()["balance"]["used"] == 700_000, 15, "seventy per cent spent", every=0.2)
+    assert spend(sdk, 1) == (1, None)
+    window.open("/alerts")
+    event = window.page.get_by_test_id("alert-events").get_by_text("budget-80")
+    wait_until(lambda: event.count() > 0, 60, "the alert in the console", every=0.3)
+    window.picture("budget-fires")
+    told = wait_until(lambda: [m for m in messages() if m.get("rule") == "budget-80"], 60, "the webhook", every=0.2)
+    assert told[0]["object"] == "budget" and 80 <= told[0]["value"] < 81, told[0]
+    answered, refusal = spend(sdk, 5)
+    assert answered == 2 and refusal.status_code == 429 and refusal.body["code"] == "insufficient_quota", (answered, refusal)
+    assert len(sim.chats()) == 10, "not one call beyond the budget"
+    balance = wait_until(lambda: (b := gateway.admin.get("quotas/budget").json()["balance"])["used"] == 1_000_000 and b, 15, "all of it", every=0.2)
+    assert balance["left"] == 0
+    window.open("/quotas").get("quota-bar-budget").wait_for()
+    window.picture("budget-spent")
+    faults = window.axe()
+    assert not faults, "\n".join(faults)
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("language, width, scheme", [("en", 1280, "light"), ("zh", 400, "dark")])
+def test_a_budget_warns_at_eighty_per_cent_and_ends_at_a_hundred(start_gateway, start_sim, open_window, language, width, scheme):
+    """By clicks: a budget of money, a rule that watches it, a webhook. The SDK spends; the console fires; the webhook hears; then no more."""
+    gateway, chats = start_gateway(), Chats(SECRET)
+    try:
+        budget_scene(gateway, chats, start_sim("openai", models=["m-one"]), open_window(gateway, language, width, scheme), language)
+    finally:
+        chats.close()
