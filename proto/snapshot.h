@@ -364,6 +364,8 @@ enum gw_rc gw_snapshot_decode(struct gw_snapshot **out, struct gw_str bytes, con
 
 struct gw_snapshot *gw_snapshot_ref(struct gw_snapshot *s);   /* returns s */
 void gw_snapshot_unref(struct gw_snapshot **s);               /* consumed; NULL is fine */
+/* Is the caller's the last reference?  Then it stays the last, and letting go of it frees everything. */
+bool gw_snapshot_is_last(const struct gw_snapshot *s);
 
 uint64_t gw_snapshot_revision(const struct gw_snapshot *s);   /* grows by one per commit within an epoch */
 struct gw_str gw_snapshot_epoch(const struct gw_snapshot *s); /* identity of the database; changes on restore */

@@ -38,6 +38,12 @@ void gw_snapshot_unref(struct gw_snapshot **sp)
 	free(s);
 }
 
+bool gw_snapshot_is_last(const struct gw_snapshot *s)
+{
+	GW_CHECK(s, GW_SNAPSHOT_MAGIC);
+	return atomic_load_explicit(&((struct gw_snapshot *)(uintptr_t)s)->refs, memory_order_acquire) == 1;
+}
+
 uint64_t gw_snapshot_revision(const struct gw_snapshot *s)
 {
 	GW_CHECK(s, GW_SNAPSHOT_MAGIC);

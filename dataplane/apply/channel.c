@@ -639,6 +639,7 @@ static void on_tick(void *arg)
 
 	send_answers(c);
 	dp_telemetry_tick(c->telemetry);
+	dp_fleet_sweep(c->s.fleet);
 	if (c->welcome) {
 		send_usage(c);
 		send_earlier(c);

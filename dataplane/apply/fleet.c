@@ -25,6 +25,8 @@ struct dp_fleet {
 	struct dp_shared shared;
 	pthread_mutex_t lock;            /* guards `current` */
 	struct gw_snapshot *current;
+	struct gw_snapshot **old;        /* a reference each to those replaced and perhaps still held; the control thread's */
+	size_t n_old, room_old;
 	_Atomic int64_t applied_ms;
 	_Atomic bool draining;
 };
@@ -144,6 +146,29 @@ static void swap_one(struct dp_shard *s, void *arg)
 	dp_shard_swap(s, gw_snapshot_ref(arg));
 }
 
+static void retire(struct dp_fleet *f, struct gw_snapshot *s)
+{
+	if (!s)
+		return;
+	if (f->n_old == f->room_old) {
+		f->room_old = f->room_old ? 2 * f->room_old : 16;
+		f->old = gw_realloc(f->old, f->room_old * sizeof *f->old);
+	}
+	f->old[f->n_old++] = s;
+}
+
+void dp_fleet_sweep(struct dp_fleet *f)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < f->n_old; i++)
+		if (gw_snapshot_is_last(f->old[i]))
+			gw_snapshot_unref(&f->old[i]);
+		else
+			f->old[kept++] = f->old[i];
+	f->n_old = kept;
+}
+
 void dp_fleet_swap(struct dp_fleet *f, struct gw_snapshot *s)
 {
 	struct gw_snapshot *old;
@@ -158,7 +183,8 @@ void dp_fleet_swap(struct dp_fleet *f, struct gw_snapshot *s)
 	old = f->current;
 	f->current = s;
 	pthread_mutex_unlock(&f->lock);
-	gw_snapshot_unref(&old);
+	retire(f, old);
+	dp_fleet_sweep(f);
 	atomic_store(&f->applied_ms, gw_mono_ms());
 }
 
@@ -251,6 +277,9 @@ void dp_fleet_close(struct dp_fleet **fp)
 		dp_loop_close(&f->m[i].loop);
 	}
 	gw_snapshot_unref(&f->current);
+	for (size_t i = 0; i < f->n_old; i++)
+		gw_snapshot_unref(&f->old[i]);
+	free(f->old);
 	dp_counters_close(&f->shared.counters);
 	dp_quotas_close(&f->shared.quotas);
 	dp_pins_close(&f->shared.pins);

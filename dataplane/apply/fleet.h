@@ -21,6 +21,11 @@ void dp_fleet_close(struct dp_fleet **f);
 
 /* Serve from this one; the old one lives on as long as a request holds it.  Consumed. */
 void dp_fleet_swap(struct dp_fleet *f, struct gw_snapshot *s);
+/*
+ * Frees the replaced ones that no request holds any more.  With a hundred thousand consumers that takes tens of
+ * milliseconds, so it is done here, on the control thread, and never on a loop that lets go of one.
+ */
+void dp_fleet_sweep(struct dp_fleet *f);
 /* A counted reference to the one in force, or NULL. */
 struct gw_snapshot *dp_fleet_snapshot(struct dp_fleet *f);
 int64_t dp_fleet_applied_ms(const struct dp_fleet *f);   /* monotonic; when it came into force; 0: none yet */
