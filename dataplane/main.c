@@ -18,6 +18,7 @@
 #include "base/str.h"
 #include "base/time.h"
 #include "catalog.h"
+#include "memory.h"
 #include "net/crash.h"
 #include "net/dial.h"
 #include "settings.h"
@@ -210,10 +211,14 @@ static int serve(const struct dp_settings *st)
 	struct worker w = { .st = *st };
 	struct gw_error err = { .text = "" };
 	char host[128] = "worker";
+	size_t memory;
 	enum gw_rc rc;
 
 	dp_straitjacket();
 	dp_net_setup();
+	memory = dp_memory_of_process();
+	if (memory)
+		dp_bodies_limit(memory / 2);
 	sigemptyset(&w.signals);
 	sigaddset(&w.signals, SIGTERM);
 	sigaddset(&w.signals, SIGINT);

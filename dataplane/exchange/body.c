@@ -1,8 +1,50 @@
-/* body.c - the request's body: scanned while it arrives, kept in one run, because every attempt sends it afresh. */
+/*
+ * body.c - the request's body: scanned while it arrives, kept in one run, because every attempt sends it afresh.
+ *
+ * Bodies are what a client can make a worker hold most of, so all of them together have a limit.  Those that stay small
+ * are not counted: their number is bounded by that of connections.
+ */
+#include <stdatomic.h>
+
 #include "base/bytes.h"
 #include "base/str.h"
 #include "base/time.h"
 #include "exchange/impl.h"
+
+#define SMALL_BYTES 65536
+#define RESERVE_MAX (1u << 20)   /* at the word of a client that has sent nothing yet */
+
+static atomic_size_t held, limit = SIZE_MAX;
+
+void dp_bodies_limit(size_t bytes) { atomic_store(&limit, bytes); }
+
+void dp_x_count_body(struct dp_exchange *x)
+{
+	size_t now = x->body.cap > SMALL_BYTES ? x->body.cap : 0;
+
+	if (now == x->body_counted)
+		return;
+	atomic_fetch_add_explicit(&held, now - x->body_counted, memory_order_relaxed); /* wraps as it should when it shrinks */
+	x->body_counted = now;
+}
+
+/* Buffers grow twofold, so that is what the next byte may cost. */
+static bool has_room(const struct dp_exchange *x, size_t more)
+{
+	size_t need = x->body.n + more + 1, cap = x->body.cap * 2 > need ? x->body.cap * 2 : need;
+
+	return need <= x->body.cap || cap <= SMALL_BYTES ||
+	       atomic_load_explicit(&held, memory_order_relaxed) - x->body_counted + cap <= atomic_load_explicit(&limit, memory_order_relaxed);
+}
+
+void dp_x_expect_body(struct dp_exchange *x, size_t bytes)
+{
+	if (bytes > RESERVE_MAX)
+		bytes = RESERVE_MAX;
+	if (has_room(x, bytes))
+		(void)gw_buf_reserve(&x->body, bytes);
+	dp_x_count_body(x);
+}
 
 void dp_x_body(struct dp_exchange *x, struct gw_str slice)
 {
@@ -11,10 +53,16 @@ void dp_x_body(struct dp_exchange *x, struct gw_str slice)
 		gw_sha256_add(x->auth.digest, slice);
 	if (x->refused || x->ended || x->head_sent || !x->reader)
 		return;
+	if (!has_room(x, slice.n)) {
+		dp_answer_error(x, DP_E_OVERLOADED, "The gateway holds as many large requests as its memory allows; try again.");
+		dp_x_drop_body(x);
+		return;
+	}
 	if (!gw_buf_add(&x->body, slice)) {
 		dp_answer_error(x, DP_E_BODY_TOO_LARGE, "The body is larger than this gateway accepts.");
 		return;
 	}
+	dp_x_count_body(x);
 	if (!dp_reader_feed(x->reader, slice, &x->refusal)) {
 		const struct dp_head *h = x->head;
 
@@ -22,6 +70,12 @@ void dp_x_body(struct dp_exchange *x, struct gw_str slice)
 		if (h->content_length < 0 || h->content_length > 65536)
 			dp_answer_refusal(x, &x->refusal);
 	}
+}
+
+void dp_x_drop_body(struct dp_exchange *x)
+{
+	gw_buf_fini(&x->body);
+	dp_x_count_body(x);
 }
 
 static void spent(struct dp_exchange *x, enum dp_verdict v)

@@ -155,7 +155,7 @@ static void free_exchange(struct dp_deferred *d)
 
 	gw_sha256_end(&x->auth.digest, NULL);
 	gw_arena_close(&x->reader_arena);
-	gw_buf_fini(&x->body);
+	dp_x_drop_body(x);
 	gw_buf_fini(&x->said);
 	gw_buf_fini(&x->failure_body);
 	gw_buf_fini(&x->at.error);

@@ -206,7 +206,7 @@ void dp_x_head(struct dp_exchange *x, const struct dp_head *h)
 	if (h->expect_continue && h->has_body)
 		dp_x_continue(x);
 	if (!x->refused && h->content_length > 0)
-		(void)gw_buf_reserve(&x->body, (size_t)h->content_length < 1u << 20 ? (size_t)h->content_length : 1u << 20);
+		dp_x_expect_body(x, (size_t)h->content_length);
 	if (h->has_body)
 		dp_x_step(x, DP_STEP_BODY);
 }

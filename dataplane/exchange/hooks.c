@@ -84,6 +84,7 @@ static bool body_change(struct dp_exchange *x, const struct dp_body_change *v, s
 		return false;
 	}
 	x->body = body;
+	dp_x_count_body(x);
 	x->req = req;
 	gw_buf_fini(&old);
 	return true;

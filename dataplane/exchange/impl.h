@@ -220,6 +220,7 @@ struct dp_exchange {
 	struct gw_arena *reader_arena;     /* the reader's own: a stream need not keep it */
 	bool has_body;                     /* it has been read by a reader */
 	struct gw_buf body;
+	size_t body_counted;               /* of its memory, in the worker's sum */
 	struct dp_request req;
 	bool whole;                        /* the request has been read to its end */
 	bool refused;                      /* by its head: `refusal` is answered when the body has passed */
@@ -326,6 +327,9 @@ void dp_x_refuse_anonymous(struct dp_exchange *x);     /* the route wants somebo
 /* body.c */
 void dp_x_known(struct dp_exchange *x);                /* whole, and who asks is settled: go on */
 void dp_x_body(struct dp_exchange *x, struct gw_str slice);
+void dp_x_expect_body(struct dp_exchange *x, size_t bytes); /* its length was announced */
+void dp_x_count_body(struct dp_exchange *x);           /* after its buffer changed */
+void dp_x_drop_body(struct dp_exchange *x);            /* nobody needs it any more */
 void dp_x_whole(struct dp_exchange *x);
 void dp_x_plugins_done(struct dp_exchange *x, enum dp_hook hook, enum dp_verdict v);
 /* route.c */

@@ -13,7 +13,7 @@
 #include "exchange/impl.h"
 
 #define SLICE       256          /* names searched for in a turn, for the list */
-#define FEW         64           /* and for a refusal */
+#define FEW         24           /* and for a refusal */
 #define SLICE_ROUTES 2048        /* no more routes than that are looked at by all these searches, or nearly */
 #define MAX_ROWS    5000
 #define LISTS       8            /* kept by a loop */

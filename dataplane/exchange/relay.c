@@ -86,7 +86,7 @@ static void choose_head(struct dp_exchange *x, bool ended)
 static void release_body(struct dp_exchange *x)
 {
 	if (x->at.sent && x->route && x->route->log.prompts == GW_CAPTURE_OFF)
-		gw_buf_fini(&x->body);
+		dp_x_drop_body(x);
 }
 
 /* Write what the scratch holds; `ended`: and the end of the answer. */

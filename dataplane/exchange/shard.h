@@ -39,6 +39,9 @@ void dp_shard_close(struct dp_shard **s);               /* after its loop has be
 struct dp_loop *dp_shard_loop(const struct dp_shard *s);
 struct dp_metrics *dp_shard_metrics(const struct dp_shard *s);
 
+/* All loops together: how many bytes of large request bodies are held at a time.  Any thread. */
+void dp_bodies_limit(size_t bytes);
+
 /* On the loop. */
 extern const struct dp_listener_ops dp_shard_door;      /* of the listeners whose clients it serves; arg: the shard */
 void dp_shard_swap(struct dp_shard *s, struct gw_snapshot *next); /* consumed */

@@ -1,7 +1,9 @@
 """TLS on the data port: certificates by name and replaced while it runs, and consumers known by theirs."""
 import datetime
+import random
 import socket
 import ssl
+import subprocess
 
 import httpx
 import pytest
@@ -120,6 +122,67 @@ def test_a_handshake_that_stalls_is_ended(house):
     with socket.create_connection(("127.0.0.1", house.data_port), timeout=15) as raw:
         raw.sendall(b"\x16\x03\x01\x02\x00\x01")      # the beginning of a hello, and then nothing
         assert raw.recv(100) == b""
+
+
+def hello(house, name=None, **versions):
+    """The first bytes of a client's handshake."""
+    context = ssl.create_default_context(cafile=house.authority.file)
+    context.check_hostname = False
+    for what, value in versions.items():
+        setattr(context, what, value)
+    out = ssl.MemoryBIO()
+    with pytest.raises(ssl.SSLWantReadError):
+        context.wrap_bio(ssl.MemoryBIO(), out, server_hostname=name).do_handshake()
+    return out.read()
+
+
+def said_to(house, data):
+    """What the port says to these bytes and an end."""
+    with socket.create_connection(("127.0.0.1", house.data_port), timeout=20) as raw:
+        try:
+            raw.sendall(data)
+            raw.shutdown(socket.SHUT_WR)
+            return b"".join(iter(lambda: raw.recv(65536), b""))
+        except ConnectionError:
+            return b""
+
+
+def test_garbage_for_handshakes_F23(house):
+    """Three thousand of them, random or mutilated, beside calls that are answered: none is let in, nothing is left of any."""
+    house.tls(mode="required")
+    key, rng = house.key(), random.Random(23)
+    seeds = [hello(house, "localhost"), hello(house, "localhost", maximum_version=ssl.TLSVersion.TLSv1_2)]
+    for i in range(3000):
+        data = bytearray(rng.choice(seeds))
+        if i % 3 == 0:                                   # a record of the right type, and nothing right in it
+            data[5:] = rng.randbytes(rng.randrange(1, 600))
+        elif i % 3 == 1:
+            for _ in range(rng.randrange(1, 12)):
+                data[rng.randrange(1, len(data))] = rng.randrange(256)
+        else:
+            data = data[:rng.randrange(1, len(data))] + rng.randbytes(rng.randrange(40))
+        assert not said_to(house, bytes(data)).startswith(b"HTTP")
+        if i % 300 == 0:
+            assert house.ask(key).status_code == 200
+    assert house.ask(key).status_code == 200
+
+
+def test_odd_names_in_handshakes_F23(house):
+    """They get the first certificate or an alert."""
+    house.tls()
+    whole = hello(house, "sni.example.com", maximum_version=ssl.TLSVersion.TLSv1_2)
+    assert whole.count(b"sni.example.com") == 1
+    for name in (b"\0" * 15, b"localhost\0aaaaa", b"\xff" * 15, b"." * 15, b" " * 15, b"[::1]----------", b"127.0.0.1......", b"*.example.com.x", b"LOCALHOSTLOCALH"):
+        heard = said_to(house, whole.replace(b"sni.example.com", name))
+        assert heard[:1] in (b"\x16", b"\x15") or heard == b"", (name, heard[:20])
+    assert "localhost" in shown(house, "x" * 60 + "." + "y" * 60)[0] and "localhost" in shown(house, "127.0.0.1")[0]
+
+
+def test_renegotiation_is_refused_F23(house):
+    house.tls()
+    run = subprocess.run(["openssl", "s_client", "-connect", "127.0.0.1:%d" % house.data_port, "-tls1_2"], input=b"R\n", capture_output=True, timeout=60)
+    assert b"RENEGOTIATING" in run.stdout + run.stderr and b"no renegotiation" in run.stderr, run.stderr[-2000:]
+    assert house.ask(house.key()).status_code == 200
 
 
 def test_consumers_by_certificate(house):

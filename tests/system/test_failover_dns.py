@@ -27,7 +27,10 @@ pytestmark = pytest.mark.skipif(not may_mount(), reason="needs root and mount na
 
 
 class NameServer:
-    """Answers A queries from `records`: a list of addresses, None for NXDOMAIN, or "silent"."""
+    """
+    Answers A queries from `records`: a list of addresses, None for NXDOMAIN, "silent", an int (that code, 2 is SERVFAIL), a float (so many
+    seconds late, 127.0.0.1) or "loop" (the name is an alias of itself).
+    """
 
     def __init__(self):
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -57,10 +60,21 @@ class NameServer:
             found = self.records.get(name)
             if found == "silent":
                 continue
-            addresses = found if found and kind == 1 else []
-            answer = b"".join(b"\xc0\x0c" + struct.pack("!HHIH", 1, 1, self.ttl, 4) + socket.inet_aton(a) for a in addresses)
-            flags = 0x8180 | (3 if found is None else 0)
-            self.socket.sendto(query[:2] + struct.pack("!HHHHH", flags, 1, len(addresses), 0, 0) + query[12:at + 5] + answer, whom)
+            if isinstance(found, float):
+                threading.Timer(found, self._answer, (query, at, whom, kind, ["127.0.0.1"])).start()
+            else:
+                self._answer(query, at, whom, kind, found)
+
+    def _answer(self, query, at, whom, kind, found):
+        code, records = 3 if found is None else found if isinstance(found, int) else 0, []
+        if found == "loop":
+            records = [b"\xc0\x0c" + struct.pack("!HHIH", 5, 1, self.ttl, 2) + b"\xc0\x0c"]
+        elif isinstance(found, list) and kind == 1:
+            records = [b"\xc0\x0c" + struct.pack("!HHIH", 1, 1, self.ttl, 4) + socket.inet_aton(a) for a in found]
+        try:
+            self.socket.sendto(query[:2] + struct.pack("!HHHHH", 0x8180 | code, 1, len(records), 0, 0) + query[12:at + 5] + b"".join(records), whom)
+        except OSError:
+            pass                       # it was closed meanwhile
 
     def close(self):
         self.socket.close()
@@ -177,3 +191,39 @@ def test_loopback_is_refused_unless_it_was_configured(rig):
     worker = make(Upstream(answer_plainly), allow_private=False)
     number, _, body = fresh(worker)
     assert number == 502 and b"blocked" in body
+
+
+WAYS = {"no such name": (None, 502), "the server fails": (2, 502), "the server refuses": (5, 502), "silence": ("silent", 502), "an answer after 30 s": (30.0, 502),
+        "a late answer": (0.4, 200), "an alias of itself": ("loop", 502), "no address": ([], 502), "64 addresses, all but the last dead": (["127.0.0.99"] * 63 + ["127.0.0.1"], (200, 502)),
+        "two addresses, the first dead": (["127.0.0.99", "127.0.0.1"], 200)}
+
+
+def test_every_way_a_name_can_fail_F10(rig):
+    """Each within the limit of connecting, by its own code, while a hundred requests wait for names that nobody answers for; others are served."""
+    names, make = rig
+    names.ttl = 0
+    upstream = Upstream(closing)
+    names.records["api.vendor.test"] = ["127.0.0.1"]
+    worker = make(upstream)
+    assert fresh(worker)[0] == 200
+    objects = config(upstream, provider={"base_url": "http://api.vendor.test:%d/v1" % upstream.port})
+    for i, (what, (found, _)) in enumerate(WAYS.items()):
+        names.records["way%d.vendor.test" % i] = found
+    for i in range(100):
+        names.records["dead%d.vendor.test" % i] = "silent"
+    for name in ["way%d" % i for i in range(len(WAYS))] + ["dead%d" % i for i in range(100)]:
+        objects["providers"][name] = {**objects["providers"]["p0"], "base_url": "http://%s.vendor.test:%d/v1" % (name, upstream.port),
+                                      "timeouts": {"connect": "700ms" if name[0] == "d" else "5s"}, "breaker": {"enabled": False}}
+        objects["routes"][name] = {"match": {"models": [{"type": "exact", "value": name}]}, "targets": [{"provider": name, "model": "up"}]}
+    worker.change(objects)
+    dead = [worker.talk(60).send(request(model="dead%d" % i)) for i in range(100)]
+    for _ in range(3):
+        assert fresh(worker)[0] == 200, "a name that was known serves on"
+    for talk in dead:
+        number, _, body = talk.answer()
+        assert number == 504 and b"upstream_timeout" in body
+    for i, (what, (_, expected)) in enumerate(WAYS.items()):
+        number, _, body = worker.talk(30).send(request(model="way%d" % i)).answer()
+        assert number in (expected if isinstance(expected, tuple) else (expected,)), (what, number, body)
+    dead[0].close()
+    assert worker.metric("tidegate_requests_in_flight") == 0

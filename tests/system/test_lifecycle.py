@@ -4,11 +4,16 @@ Threats T30, T32 of docs/security.md; fault rows F40 to F50.
 """
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
 
 from harness.callers import Callers
 from harness.daemon import bin_dir
@@ -305,6 +310,92 @@ def test_no_memory_ends_with_a_report(tmp_path):
     assert '"msg":"crashed"' in worker.daemon.log() and "signal=SIGABRT" in worker.daemon.log()
     assert "request=too-much step=body revision=1" in worker.daemon.log()
     upstream.close()
+
+
+def control_group(limit):
+    """A control group of so much memory: its folder. Skips where nobody may make one."""
+    one = Path("/sys/fs/cgroup/memory")
+    two = Path("/sys/fs/cgroup")
+    name = "tidegate-test-%d" % os.getpid()
+    try:
+        folder = (one if one.is_dir() else two) / name
+        folder.mkdir()
+        (folder / ("memory.limit_in_bytes" if one.is_dir() else "memory.max")).write_text(str(limit))
+    except OSError as error:
+        pytest.skip("no control groups of memory here: %s" % error)
+    return folder
+
+
+def test_little_memory_is_shared_out_F44(tmp_path):
+    """
+    A worker with 160 MiB, and clients that send ten bodies of 9 MiB at once and do not end them: bodies get half of it. Who has no room is
+    told so, the others are served, nobody is killed; and when they are gone all is as before.
+    """
+    folder, taken = control_group(160 << 20), []
+
+    def script(wire):                       # without keeping what it reads
+        waste = bytearray(1 << 20)
+        while True:
+            head = b""
+            while b"\r\n\r\n" not in head:
+                piece = wire.raw.recv(4096)
+                if not piece:
+                    return
+                head += piece
+            head, _, rest = head.partition(b"\r\n\r\n")
+            length, got = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0]), len(rest)
+            while got < length:
+                got += wire.raw.recv_into(waste)
+            taken.append(length)
+            wire.json()
+    upstream = Upstream(script)
+    asan = {"ASAN_OPTIONS": "exitcode=99:detect_leaks=1:quarantine_size_mb=1:thread_local_quarantine_size_kb=16"}
+    try:
+        worker = Worker(tmp_path, config(upstream), loops=2, env=asan,
+                        under=["sh", "-c", 'echo $$ >%s/cgroup.procs && exec "$@"' % folder, "sh"])
+        head, _, small = request(b'{"model":"m","messages":[{"role":"user","content":"%s"}]}' % (b"y" * (9 << 20))).partition(b"\r\n\r\n")
+        with ThreadPoolExecutor(10) as pool:
+            talks = list(pool.map(lambda _: begin_upload(worker.port, head + b"\r\n\r\n" + small[:-1]), range(10)))
+        refused = [talk for talk in talks if talk.refused]
+        for talk in refused:
+            status, headers, body = talk.answer()
+            assert status == 503 and int(headers["retry-after"]) >= 1 and "as its memory allows" in json.loads(body)["error"]["message"]
+        held = [talk for talk in talks if not talk.refused]
+        assert 3 <= len(held) <= 6 and len(held) + len(refused) == 10, (len(held), len(refused))
+        assert worker.talk(20).send(request()).answer()[0] == 200, "a small one has room at any time"
+        for talk in held:
+            assert talk.send(small[-1:]).answer()[0] == 200
+            talk.close()
+        worker.idle()
+        last = begin_upload(worker.port, head + b"\r\n\r\n" + small[:-1])
+        assert not last.refused and last.send(small[-1:]).answer()[0] == 200
+        last.close()
+        assert sorted(taken)[1:] == [len(small) + 1] * (len(held) + 1), "whole, and with `up` for the model `m`"
+        worker.idle()
+        worker.stop()
+        upstream.close()
+    finally:
+        wait_until(lambda: not (folder / "cgroup.procs").read_text(), 10, "the group being empty")
+        folder.rmdir()
+
+
+def begin_upload(port, data):
+    """Sends it all, unless an answer comes first."""
+    talk = Talk(port, 60)
+    talk.refused = False
+    view = memoryview(data)
+    for at in range(0, len(data), 1 << 18):
+        if select.select([talk.raw], [], [], 0)[0]:
+            talk.refused = True
+            break
+        try:
+            talk.raw.sendall(view[at:at + (1 << 18)])
+        except OSError:
+            talk.refused = True
+            break
+    if not talk.refused:
+        talk.refused = bool(select.select([talk.raw], [], [], 1.0)[0])
+    return talk
 
 
 CLOCK = r"""

@@ -203,6 +203,58 @@ def refuses(gateway):
         return True
 
 
+def test_killed_workers_cost_their_own_connections_only_F40(start_gateway, vllm_sim):
+    """
+    kill -9 of one of two workers under load, three times, the last with the control plane killed too: the other goes on, and `tidegate up`
+    starts a new one. A caller whose connection it had asks again; none sees anything else than a lost connection.
+    """
+    gateway = start_gateway(workers=2)
+    key = configure(gateway, vllm_sim)
+    gateway.wait_served()
+    stop, done, lost, wrong = threading.Event(), [0], [0], []
+
+    def ask():
+        while not stop.is_set():
+            try:
+                status = call(gateway, key).status_code
+                done[0] += 1
+                if status != 200:
+                    wrong.append(status)
+            except httpx.TransportError as error:
+                lost[0] += 1
+                if isinstance(error, httpx.TimeoutException):
+                    wrong.append(repr(error))
+    callers = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in callers:
+        thread.start()
+    try:
+        for turn in range(3):
+            if turn == 2:
+                wait_until(gateway.console_answers, 20, "the control plane")
+                os.kill(gateway.control_pid(), signal.SIGKILL)
+            old, before = sorted(gateway.worker_pids()), done[0]
+            os.kill(old[turn % 2], signal.SIGKILL)
+            wait_until(lambda: done[0] >= before + 20, 20, "calls going on")
+            wait_until(lambda: len(gateway.worker_pids()) == 2 and old[turn % 2] not in gateway.worker_pids(), 20, "a new worker")
+            wait_until(lambda: all(ready(gateway, index) for index in range(2)), 20, "both being ready")
+    finally:
+        stop.set()
+        for thread in callers:
+            thread.join(60)
+    assert wrong == [], wrong[:5]
+    assert lost[0] <= 3 * len(callers) * 2, "%d lost of %d" % (lost[0], done[0])
+    wait_until(gateway.console_answers, 20, "the control plane")
+    gateway.wait_served(20)
+    gateway.baseline = {}
+
+
+def ready(gateway, index):
+    try:
+        return httpx.get(gateway.worker_url(index) + "/readyz", trust_env=False).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
 def test_up_restarts_a_daemon_that_crashes(start_gateway, vllm_sim):
     gateway = start_gateway()
     key = configure(gateway, vllm_sim)

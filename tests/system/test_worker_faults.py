@@ -296,6 +296,18 @@ def test_interim_answers_are_swallowed(rig):
     assert number == 200 and "link" not in headers
 
 
+def test_an_answer_before_the_request_was_read_F13(rig):
+    """The provider has seen enough of 900 kB: it answers and closes, which resets what still comes. The client mostly gets its answer, never nothing."""
+    def script(wire):
+        while b"\r\n\r\n" not in wire.rest:
+            wire._fill()
+        wire.json(413, {"error": {"message": "too long for me", "type": "invalid_request_error"}})
+    worker, _ = rig(script)
+    body = b'{"model":"m","messages":[{"role":"user","content":"%s"}]}' % (b"x" * 900000)
+    numbers = [worker.talk(20).send(request(body=body)).answer()[0] for _ in range(50)]
+    assert set(numbers) <= {413, 502} and numbers.count(413) >= 45, numbers
+
+
 def test_redirects_are_not_followed(rig):
     worker, upstream = rig(status(302, "location: http://169.254.169.254/\r\n"))
     number, headers, _ = worker.talk().send(request()).answer()
