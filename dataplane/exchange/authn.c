@@ -1,5 +1,6 @@
 /*
- * authn.c - who asks: an API key, a JSON Web Token, a signed request or a client certificate.
+ * authn.c - who asks: an API key, a name with a key as its password, a JSON Web Token, a signed request or a client
+ * certificate.
  *
  * What stands in the headers counts before the certificate of the connection, and only one of them may stand there.
  * Nearly always the head decides.  Two things can come later: the keys of a token's issuer, if they have to be fetched,
@@ -179,6 +180,53 @@ static bool by_certificate(struct dp_exchange *x, struct dp_refusal *why)
 	return dp_refuse(why, DP_E_NO_KEY, "%s", no_key);
 }
 
+/* ---- names and passwords ---- */
+
+/* base64 as RFC 7617 has it, with padding or without. */
+static bool decode_basic(struct gw_buf *out, struct gw_str encoded)
+{
+	struct gw_buf url;
+	bool ok;
+
+	for (int i = 0; i < 2 && encoded.n > 0 && encoded.p[encoded.n - 1] == '='; i++)
+		encoded.n--;
+	gw_buf_init(&url, 4096);
+	for (size_t i = 0; i < encoded.n; i++)
+		gw_buf_add_byte(&url, encoded.p[i] == '+' ? '-' : encoded.p[i] == '/' ? '_' : (unsigned char)encoded.p[i]);
+	ok = url.n == encoded.n && gw_b64_decode(out, gw_buf_str(&url));
+	if (url.p)
+		explicit_bzero(url.p, url.cap);
+	gw_buf_fini(&url);
+	return ok;
+}
+
+/*
+ * RFC 7617, with a key of the consumer as its password: it is kept hashed, ends, is rotated and revoked like every key.
+ * The name must be the consumer's; a key in its place, with an empty password, says it all as well.
+ */
+static bool by_name_and_key(struct dp_exchange *x, struct gw_str encoded, struct dp_refusal *why)
+{
+	static const char wrong[] = "The name or the password is not right. The name is that of the consumer, the password one of its API keys.";
+	const struct gw_consumer_key *key = NULL;
+	struct gw_buf text;
+	struct gw_str name, secret;
+
+	gw_buf_init(&text, 4096);
+	if (decode_basic(&text, encoded)) {
+		secret = gw_buf_str(&text);
+		name = gw_str_cut(&secret, ':');
+		key = gw_snapshot_key(x->snapshot, secret.n ? secret : name);
+		if (key && secret.n && !gw_str_eq(name, key->consumer->name))
+			key = NULL;
+	}
+	if (text.p)
+		explicit_bzero(text.p, text.cap);
+	gw_buf_fini(&text);
+	if (key)
+		return admit(x, key, DP_E_BAD_KEY, "API key", why);
+	return x->shard->any_open_route ? true : dp_refuse(why, DP_E_BAD_KEY, "%s", wrong);
+}
+
 /* ---- all of them ---- */
 
 static bool by_key(struct dp_exchange *x, struct gw_str secret, struct dp_refusal *why)
@@ -197,12 +245,15 @@ static bool by_key(struct dp_exchange *x, struct gw_str secret, struct dp_refusa
 bool dp_x_authenticate(struct dp_exchange *x, struct dp_refusal *why)
 {
 	bool conflict = false;
-	struct gw_str secret;
+	struct gw_str secret, basic;
 
 	if (dp_sign_present(x->head))
 		return by_signature(x, why);
 	secret = dp_credential(x->head->headers, x->head->n_headers, &conflict);
-	if (conflict)
+	basic = dp_basic_credential(x->head->headers, x->head->n_headers);
+	if (basic.p && !secret.p)
+		return by_name_and_key(x, basic, why);
+	if (conflict || basic.p)
 		return dp_refuse(why, DP_E_BAD_KEY, "The request carries two different API keys; send one.");
 	if (secret.p)
 		return by_key(x, secret, why);
@@ -230,7 +281,7 @@ void dp_x_refuse_anonymous(struct dp_exchange *x)
 {
 	bool conflict;
 
-	if (dp_credential(x->head->headers, x->head->n_headers, &conflict).p)
+	if (dp_credential(x->head->headers, x->head->n_headers, &conflict).p || dp_basic_credential(x->head->headers, x->head->n_headers).p)
 		dp_answer_error(x, DP_E_BAD_KEY, "%s", unknown_key);
 	else
 		dp_answer_error(x, DP_E_NO_KEY, "%s", no_key);

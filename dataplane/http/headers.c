@@ -257,6 +257,15 @@ static struct gw_str bearer(struct gw_str value)
 	return gw_str_trim(gw_str_from(value, 7));
 }
 
+struct gw_str dp_basic_credential(const struct gw_pair *h, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (gw_str_ieq(h[i].name, GW_STR("authorization")) && h[i].value.n > 6 &&
+		    gw_str_ieq((struct gw_str){ h[i].value.p, 6 }, GW_STR("basic ")))
+			return gw_str_trim(gw_str_from(h[i].value, 6));
+	return GW_STR_NONE;
+}
+
 struct gw_str dp_credential(const struct gw_pair *h, size_t n, bool *conflict)
 {
 	struct gw_str found = GW_STR_NONE;

@@ -45,6 +45,8 @@ bool dp_response_header_passes(struct gw_str name);
  * The consumer's credential: Authorization: Bearer, x-api-key, api-key or x-goog-api-key; the first that stands in the
  * request counts.  Absent: {NULL,0}.  Two different ones are no reason to guess: *conflict is set.
  */
+/* What stands behind "Basic" in Authorization: base64 of NAME:PASSWORD (RFC 7617); absent: none does. */
+struct gw_str dp_basic_credential(const struct gw_pair *h, size_t n);
 struct gw_str dp_credential(const struct gw_pair *h, size_t n, bool *conflict);
 
 #endif

@@ -1,4 +1,6 @@
 """Who calls: what a provider is told about it, whom it believes, and addresses that hold for a consumer and a group."""
+import httpx
+
 import pytest
 
 from harness.worker import KEY, Upstream, Worker, answer_plainly, config, request
@@ -108,3 +110,33 @@ def test_without_trusted_proxies_nobody_is_believed(rig):
         objects["consumers"]["other"]["plugins"] = {"ip-restriction": {"allow": ["127.0.0.1"]}}
     worker, _ = rig(change)
     assert statuses(worker, KEY, OTHER) == [(403, 403, 403), (200, 200, 200)]
+
+
+def test_a_name_with_a_key_as_its_password(gateway, openai_sim):
+    """HTTP Basic: the consumer's name and one of its keys, rotated, disabled and revoked like every key; nothing of it goes upstream."""
+    gateway.provider("p", openai_sim, served=False)
+    gateway.route("r", "m", ("p", "gpt-4o-mini"), served=False)
+    key, other = gateway.key(), gateway.key(gateway.consumer + "-other")
+    brought = "an-old-password-of-theirs"
+    gateway.admin.post("consumers/%s/keys" % gateway.consumer, {"name": "old", "value": brought})
+    gateway.secrets |= {key, other, brought}
+    gateway.wait_served()
+    url, body = gateway.url + "/chat/completions", {"model": "m", "messages": [{"role": "user", "content": "x"}]}
+
+    def ask(name, password, **headers):
+        answer = httpx.post(url, json=body, auth=(name, password), headers=headers, trust_env=False, timeout=30)
+        return answer.status_code, answer.json().get("error", {}).get("code")
+    me = gateway.consumer
+    assert [ask(me, key), ask(me, brought), ask(key, "")] == [(200, None)] * 3
+    for name, password in ((me, other), (me + "-other", key), (me, key[:-1]), (me, ""), ("", key), ("", ""), (me.upper(), key)):
+        assert ask(name, password) == (401, "invalid_api_key"), (name, password)
+    assert ask(me, key, **{"x-api-key": key}) == (401, "invalid_api_key"), "two credentials"
+    for broken in ("!!!", "YQ", "A" * 8000):
+        answer = httpx.post(url, json=body, headers={"authorization": "Basic " + broken}, trust_env=False, timeout=30)
+        assert answer.status_code == 401, (broken[:20], answer.text)
+    assert not any(secret in str(request.headers) + str(request.body) for request in openai_sim.requests for secret in (key, other, brought))
+    kept = gateway.admin.get("consumers/%s/keys" % me).json()["items"]
+    gateway.admin.patch("consumers/%s/keys/%s" % (me, next(k["id"] for k in kept if k["name"] == "main")), {"enabled": False})
+    gateway.wait_served()
+    assert [ask(me, key)[0], ask(me, brought)[0]] == [401, 200]
+    assert {row["requests"] for row in gateway.usage(requests=4)} == {4}

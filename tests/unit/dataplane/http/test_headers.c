@@ -65,6 +65,9 @@ START_TEST(credentials)
 
 	ck_assert(gw_str_is(dp_credential(bearer, 1, &conflict), "tgk_1") && !conflict);
 	ck_assert(!dp_credential(basic, 1, &conflict).p && !conflict);
+	ck_assert(gw_str_is(dp_basic_credential(basic, 1), "eA=="));
+	ck_assert_ptr_null(dp_basic_credential(bearer, 1).p);
+	ck_assert_ptr_null(dp_basic_credential(same, 2).p);
 	ck_assert(gw_str_is(dp_credential(same, 2, &conflict), "tgk_1") && !conflict);
 	ck_assert(dp_credential(two, 2, &conflict).p && conflict);
 	ck_assert_ptr_null(dp_credential(NULL, 0, &conflict).p);

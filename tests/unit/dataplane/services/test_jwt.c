@@ -1,5 +1,6 @@
 /*
- * test_jwt.c - the examples of RFC 7515 (appendix A.1 to A.3) and RFC 8037 (A.4), and what their neighbours must not pass as.
+ * test_jwt.c - the examples of RFC 7515 (appendix A.1 to A.3), RFC 7520 (4.2) and RFC 8037 (A.4), and what their neighbours
+ * must not pass as.
  */
 #include "base/buf.h"
 #include "base/bytes.h"
@@ -17,6 +18,14 @@
 #define EDDSA  "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc." \
                "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg"
 
+#define PS384  "eyJhbGciOiJQUzM4NCIsImtpZCI6ImJpbGJvLmJhZ2dpbnNAaG9iYml0b24uZXhhbXBsZSJ9.SXTigJlzIGEgZGFuZ2Vyb3V" \
+               "zIGJ1c2luZXNzLCBGcm9kbywgZ29pbmcgb3V0IHlvdXIgZG9vci4gWW91IHN0ZXAgb250byB0aGUgcm9hZCwgYW5kIGlmIHl" \
+               "vdSBkb24ndCBrZWVwIHlvdXIgZmVldCwgdGhlcmXigJlzIG5vIGtub3dpbmcgd2hlcmUgeW91IG1pZ2h0IGJlIHN3ZXB0IG9" \
+               "mZiB0by4.cu22eBqkYDKgIlTpzDXGvaFfz6WGoz7fUDcfT0kkOy42miAh2qyBzk1xEsnk2IpN6-tPid6VrklHkqsGqDqHCdP" \
+               "6O8TTB5dDDItllVo6_1OLPpcbUrhiUSMxbbXUvdvWXzg-UD8biiReQFlfz28zGWVsdiNAUf8ZnyPEgVFn442ZdNqiVJRmBqr" \
+               "YRXe8P_ijQ7p8Vdz0TTrxUeT3lm8d9shnr2lfJT8ImUjvAA2Xez2Mlp8cBE5awDzT0qI0n6uiP1aCN_2_jLAeQTlqRHtfa64" \
+               "QQSUmFAAjVKPbByi7xho0uTOcbH510a6GYmJUAfmWjwZ6oD4ifKo8DYM-X72Eaw"
+
 static const char shared[] = "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow";
 static const char published[] =
 	"{\"keys\":[{\"kty\":\"RSA\",\"e\":\"AQAB\",\"n\":\"ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp-Vaw-4qPCJrcS2mJ"
@@ -24,7 +33,11 @@ static const char published[] =
 	"-UTo7WTBEMa2R2CapHg665xsmtdVMTBQY4uDZlxvb3qCo5ZwKh9kG4LT6_I5IhlJH7aGhyxXFvUK-DWNmoudF8NAco9_h9iaGNj8q2ethFkMLs91kzk2PAcDTW9g"
 	"b54h4FRWyuXpoQ\"},"
 	"{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU\",\"y\":\"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0\"},"
-	"{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}]}";
+	"{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"},"
+	"{\"kty\":\"RSA\",\"e\":\"AQAB\",\"kid\":\"bilbo.baggins@hobbiton.example\",\"n\":"
+	"\"n4EPtAOCc9AlkeQHPzHStgAbgs7bTZLwUBZdR8_KuKPEHLd4rHVTeT-O-XV2jRojdNhxJWTDvNd7nqQ0VEiZQHz_AJmSCpMaJMRBSFKrKb2wqV"
+	"wGU_NsYOYL-QtiWN2lbzcEe6XC0dApr5ydQLrHqkHHig3RBordaZ6Aj-oBHqFEHYpPe7Tpe-OfVfHd1E6cS6M1FZcD1NNLYD5lFHpPI9bTwJls"
+	"de3uhGqC0ZCuEHg8lhzwOHrtIQbS0FVbb9k3-tVTU4fg_3L_vniUFAKwuCLqKnS2BYwdq_mzSnbLY7h_qixoR7jig3__kRhuaxwUkRz5iaiQkqgc5gHdrNP5zw\"}]}";
 
 static struct gw_arena *arena;
 static struct gw_jwks keys;
@@ -39,7 +52,7 @@ static void begin(void)
 	gw_buf_init(&secret, 256);
 	ck_assert(gw_b64_decode(&secret, gw_str_c(shared)) && secret.n == 64);
 	ck_assert(gw_json_parse(&doc, gw_str_c(published), 1 << 16, &err) == GW_OK);
-	ck_assert_msg(gw_jwks_read(&keys, doc, true, arena, &err) == GW_OK && keys.n == 3, "%s", err.text);
+	ck_assert_msg(gw_jwks_read(&keys, doc, true, arena, &err) == GW_OK && keys.n == 4, "%s", err.text);
 	json_decref(doc);
 }
 
@@ -53,7 +66,8 @@ static const struct {
 	enum gw_jwt_alg alg;
 	size_t key;              /* in `published` */
 	const char *text;
-} vectors[] = { { GW_JWT_RS256, 0, RS256 }, { GW_JWT_ES256, 1, ES256 }, { GW_JWT_EdDSA, 2, EDDSA } };
+} vectors[] = { { GW_JWT_RS256, 0, RS256 }, { GW_JWT_ES256, 1, ES256 }, { GW_JWT_EdDSA, 2, EDDSA },
+	{ GW_JWT_PS384, 3, PS384 } };
 
 static bool good(size_t i, const char *text)
 {
@@ -139,6 +153,7 @@ START_TEST(claims_of_the_rfcs)
 	const int64_t end = 1300819380000;
 
 	begin();
+	keys.n = 3; /* these tokens name no key, so there must be no choice */
 	for (size_t i = 0; i < GW_COUNT(tokens); i++) {
 		ck_assert_int_eq(check(tokens[i], &joe, end - 1), DP_E_COUNT);
 		ck_assert_int_eq(check(tokens[i], &joe, end + 999), DP_E_COUNT);
