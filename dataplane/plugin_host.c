@@ -440,5 +440,9 @@ struct gw_str dp_digest_key(struct dp_call *c, struct gw_str head, struct gw_str
 	}
 	if (head.n + value.n > DP_CLAIM_KEY_MAX)
 		head.n = DP_CLAIM_KEY_MAX - value.n;
-	return gw_arena_printf(c->running->a, "%.*s%.*s", GW_FMT(head), GW_FMT(value));
+	char *key = gw_arena_alloc(c->running->a, head.n + value.n + 1);
+	memcpy(key, head.p, head.n);
+	if (value.n > 0)
+		memcpy(key + head.n, value.p, value.n);
+	return (struct gw_str){ key, head.n + value.n };
 }

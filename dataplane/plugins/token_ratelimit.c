@@ -69,13 +69,13 @@ static enum dp_verdict on_body(struct dp_call *c)
 		return DP_BROKEN;
 	}
 	for (size_t i = 0; i < st->n; i++) {
-		char text[DP_LIMIT_TEXT], label[64];
+		char text[DP_LIMIT_TEXT];
 		struct dp_claim claim;
 
 		dp_limit_claim(c, NAME, &cf->limits, &st->hits[i], share(st->hits[i].limit, dp_prompt_tokens(c), answer), &claim, text);
 		claim.capped = true;
 		claim.unit = "tokens";
-		claim.label = (struct gw_str){ label, (size_t)snprintf(label, sizeof label, "%s", dp_limit_count_words[st->hits[i].limit->count]) };
+		claim.label = gw_str_c(dp_limit_count_words[st->hits[i].limit->count]); /* static */
 		dp_claim(c, &claim);
 	}
 	return DP_NEXT;

@@ -68,16 +68,22 @@ bool gw_buf_add_byte(struct gw_buf *b, char c)
 	return gw_buf_add(b, (struct gw_str){ &c, 1 });
 }
 
-bool gw_buf_add_int(struct gw_buf *b, int64_t v)
+struct gw_str gw_int_text(char text[GW_INT_TEXT], int64_t v)
 {
-	char text[24], *p = text + sizeof text;
+	char *end = text + GW_INT_TEXT, *p = end;
 	uint64_t n = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
 	do
 		*--p = (char)('0' + n % 10);
 	while (n /= 10);
 	if (v < 0)
 		*--p = '-';
-	return gw_buf_add(b, (struct gw_str){ p, (size_t)(text + sizeof text - p) });
+	return (struct gw_str){ p, (size_t)(end - p) };
+}
+
+bool gw_buf_add_int(struct gw_buf *b, int64_t v)
+{
+	char text[GW_INT_TEXT];
+	return gw_buf_add(b, gw_int_text(text, v));
 }
 
 bool gw_buf_add_hex(struct gw_buf *b, uint64_t v)

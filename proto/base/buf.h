@@ -30,6 +30,8 @@ bool gw_buf_add(struct gw_buf *b, struct gw_str s);    /* false and full when it
 bool gw_buf_add_c(struct gw_buf *b, const char *z);
 bool gw_buf_add_byte(struct gw_buf *b, char c);
 /* Numbers as text, for places where printf would be most of the work. */
+#define GW_INT_TEXT 24
+struct gw_str gw_int_text(char text[GW_INT_TEXT], int64_t v);   /* borrowed from `text` */
 bool gw_buf_add_int(struct gw_buf *b, int64_t v);
 bool gw_buf_add_hex(struct gw_buf *b, uint64_t v);     /* lower case, without leading zeros */
 bool gw_buf_printf(struct gw_buf *b, const char *fmt, ...) GW_PRINTF(2, 3);

@@ -2,6 +2,7 @@
 import http.client
 import json
 import os
+import re
 import signal
 import statistics
 import subprocess
@@ -259,6 +260,7 @@ def head_of_line(load, system, seconds, events):
     big, stop = chat(10 << 20), threading.Event()
 
     def send():
+        os.sched_setaffinity(0, {1})  # this thread: the gateway's core is the gateway's
         while not stop.is_set():
             ask(system, big)
     sender = threading.Thread(target=send, daemon=True)
@@ -270,6 +272,57 @@ def head_of_line(load, system, seconds, events):
         sender.join(30)
     return {"alone_gap_p99_us": alone["gap_p99_us"], "beside_gap_p99_us": beside["gap_p99_us"], "beside_gap_max_us": beside["gap_max_us"],
             "added_p99_us": beside["gap_p99_us"] - alone["gap_p99_us"]}
+
+
+def certificate(scratch):
+    """P-256, as most of the web has; (certificate, key)."""
+    cert, key = scratch / "cert.pem", scratch / "key.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", cert,
+                    "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"], check=True, capture_output=True)
+    return cert, key
+
+
+def tls_window(scratch, system, seconds):
+    """Requests over TLS on 32 connections that live, from wrk; CPU of the gateway for each."""
+    script = scratch / ("post-%s.lua" % system.name)
+    script.write_text('wrk.method = "POST"\nwrk.body = [==[%s]==]\nwrk.headers["Content-Type"] = "application/json"\n'
+                      'wrk.headers["Authorization"] = "Bearer %s"\n' % (chat(300), system.key))
+    before = cpu_seconds(system.parts()["cpu_us"])
+    out = subprocess.run(pinned(1, "wrk", "-t1", "-c32", "-d%.0fs" % max(1, seconds), "-s", script,
+                                "https://127.0.0.1:%d/v1/chat/completions" % system.tls_port), capture_output=True, text=True).stdout
+    found = re.search(r"(\d+) requests in ([\d.]+)s", out)
+    if not found or "Non-2xx" in out or "Socket errors" in out:
+        raise SystemExit("bench: %s over TLS: %s" % (system.name, out))
+    return {"cpu_us": (cpu_seconds(system.parts()["cpu_us"]) - before) / int(found[1]) * 1e6, "rps": int(found[1]) / float(found[2])}
+
+
+def handshakes(system, seconds):
+    """Full handshakes, one after another; CPU of the gateway for each."""
+    before = cpu_seconds(system.parts()["cpu_us"])
+    out = subprocess.run(pinned(1, "openssl", "s_time", "-connect", "127.0.0.1:%d" % system.tls_port, "-new", "-time", seconds),
+                         capture_output=True, text=True).stdout
+    found = re.search(r"(\d+) connections in [\d.]+ real seconds|(\d+) connections in [\d.]+s", out)
+    if not found:
+        raise SystemExit("bench: handshakes with %s: %s" % (system.name, out))
+    n = int(found[1] or found[2])
+    return {"cpu_us": round((cpu_seconds(system.parts()["cpu_us"]) - before) / max(1, n) * 1e6, 1), "connections": n}
+
+
+def instructions(load, bin_dir, mock, scratch, seconds):
+    """M14: a worker that checks a key and routes by model, under callgrind; its other threads sleep meanwhile."""
+    out = scratch / "callgrind.out"
+    s = Static(bin_dir, mock, scratch, "instructions", 1, 1, under=("valgrind", "--tool=callgrind", "--instr-atstart=no",
+                                                                   "--callgrind-out-file=%s" % out))
+    try:
+        body = chat(300, "m-00000")
+        load.run("http", s, 16, 1, 0, body, s.secrets)
+        subprocess.run(["callgrind_control", "-i", "on", str(s.process.pid)], check=True, capture_output=True)
+        n = load.run("http", s, 16, seconds, 0, body, s.secrets)["requests"]
+        subprocess.run(["callgrind_control", "-i", "off", str(s.process.pid)], check=True, capture_output=True)
+    finally:
+        s.stop()
+    total = max(int(line.split()[1]) for line in open(out) if line.startswith(("summary:", "totals:")))
+    return {"per_request": round(total / n), "requests": n}
 
 
 def scaling(load, bin_dir, mock, scratch, seconds):

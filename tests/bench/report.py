@@ -36,7 +36,7 @@ def systems(result):
 def others(result):
     yield row("What", "Figures")
     yield "|---|---|"
-    for key in ("M2", "M3", "M6", "M7", "M8", "M9", "M10", "M12", "loops", "start_to_ready_ms", "L2_has", "note_tree"):
+    for key in ("M2", "M3", "M6", "M7", "M8", "M9", "M10", "M12", "M13", "M14", "loops", "start_to_ready_ms", "L2_has", "note_tree"):
         if key in result:
             value = result[key]
             if isinstance(value, dict):

@@ -100,7 +100,7 @@ class Api:
 
 
 class System:
-    key, headers, level = "none", "", "L0"
+    key, headers, level, tls_port = "none", "", "L0", 0
 
     def pids(self):
         return tree(self.process.pid)
@@ -132,19 +132,24 @@ class Mock(System):
 class Nginx(System):
     name = "nginx"
 
-    def __init__(self, mock, scratch):
+    def __init__(self, mock, scratch, cert=None):
         self.port = free_port()
         home = scratch / ("nginx-%d" % self.port)
         home.mkdir()
+        secure = ""
+        if cert:
+            self.tls_port = free_port()
+            secure = ("listen 127.0.0.1:%d ssl; ssl_certificate %s; ssl_certificate_key %s; ssl_protocols TLSv1.3; ssl_session_tickets off; "
+                      % (self.tls_port, *cert))
         (home / "nginx.conf").write_text("""
 daemon off; worker_processes 1; pid %(home)s/pid; error_log %(home)s/error.log; user root; worker_rlimit_nofile 20000;
 events { worker_connections 20000; }
 http { access_log off; client_body_temp_path %(home)s/b; proxy_temp_path %(home)s/p; fastcgi_temp_path %(home)s/f;
   uwsgi_temp_path %(home)s/u; scgi_temp_path %(home)s/s; keepalive_requests 10000000; client_max_body_size 64m;
   upstream mock { server 127.0.0.1:%(mock)d; keepalive 512; keepalive_requests 10000000; }
-  server { listen 127.0.0.1:%(port)d backlog=4096; location / { proxy_pass http://mock; proxy_http_version 1.1;
+  server { listen 127.0.0.1:%(port)d backlog=4096; %(secure)slocation / { proxy_pass http://mock; proxy_http_version 1.1;
     proxy_set_header Connection ""; proxy_buffering off; proxy_read_timeout 600s; } } }
-""" % {"home": home, "mock": mock.port, "port": self.port})
+""" % {"home": home, "mock": mock.port, "port": self.port, "secure": secure})
         self.process = subprocess.Popen(pinned(0, "nginx", "-c", home / "nginx.conf", "-p", home), stdout=subprocess.DEVNULL,
                                         stderr=subprocess.DEVNULL)
         wait_for("nginx", lambda: socket.create_connection(("127.0.0.1", self.port), 1).close() is None)
@@ -194,7 +199,7 @@ class Portkey(System):
 class Static(System):
     """A worker alone, configured by a file: forwarding only, or as many routes and consumers as wanted."""
 
-    def __init__(self, bin_dir, mock, scratch, name="tidegate-L0", routes=1, consumers=0, loops=1, cpus="0"):
+    def __init__(self, bin_dir, mock, scratch, name="tidegate-L0", routes=1, consumers=0, loops=1, cpus="0", under=()):
         self.name, self.port, self.admin = name, free_port(), free_port()
         self.key = KEY
         objects = {
@@ -210,7 +215,7 @@ class Static(System):
         config.write_text(json.dumps({"epoch": "0123456789abcdef", "format": 1, "revision": 1, "objects": objects}))
         config.chmod(0o600)
         self.log = open(scratch / (name + ".log"), "wb")
-        self.process = subprocess.Popen(pinned(cpus, bin_dir / "tidegate-worker", "--static-config", config, "--listen",
+        self.process = subprocess.Popen(pinned(cpus, *under, bin_dir / "tidegate-worker", "--static-config", config, "--listen",
             "127.0.0.1:%d" % self.port, "--admin-listen", "127.0.0.1:%d" % self.admin, "--loops", loops), stdout=self.log,
             stderr=self.log)
         wait_for("the worker", lambda: get(self.admin, "/readyz")[0] == 200)
@@ -264,10 +269,16 @@ class Tidegate(System):
         self.api("PATCH", "/settings", {"data_plane": {"access_log": {"enabled": level == "L2"}}})
         if level == "L2":
             on["token_limit"] = self.api("PATCH", "/consumers/bench", {"plugins": {"token-ratelimit":
-                {"tokens": 1000000000, "window": "1m"}}}, fail=False) is not None
+                {"tokens": 1000000000, "window": "1m"}}}) is not None
             on["budget"] = self.api("POST", "/quotas", {"name": "budget", "consumer": "bench", "unit": "tokens",
-                "limit": 1 << 50, "period": "month"}) is not None
+                "limit": 10 ** 12, "period": "month"}) is not None
         return on
+
+    def speak_tls(self, cert):
+        self.api("PATCH", "/settings", {"tls": {"mode": "optional", "certificates": [
+            {"name": "bench", "certificate_pem": cert[0].read_text(), "private_key": cert[1].read_text()}]}})
+        self.wait_served(self.api.revision)
+        self.tls_port = self.port
 
     def revision_of(self, i):
         return json.loads(get(self.admin + i, "/snapshot")[1])["revision"] or 0

@@ -153,14 +153,58 @@ static void put_targets(struct dp_call *c, const struct dp_limits *conf, int64_t
 	out->amount[DP_FALLBACK] = targets == DP_TARGETS_PRIMARY ? DP_NOT_CLAIMED : amount;
 }
 
+/* Text into a place of fixed size: each request with a limit has some, and printf was most of their work. */
+struct pen { char *at, *end; };
+
+static void put(struct pen *p, struct gw_str s)
+{
+	size_t room = (size_t)(p->end - p->at), n = s.n < room ? s.n : room;
+
+	if (n > 0)
+		memcpy(p->at, s.p, n);
+	p->at += n;
+}
+
+static void put_c(struct pen *p, const char *z)
+{
+	put(p, gw_str_c(z));
+}
+
+static void put_int(struct pen *p, int64_t v)
+{
+	char text[GW_INT_TEXT];
+
+	put(p, gw_int_text(text, v));
+}
+
+/* What tells this counter from all others, but for whom it counts. */
+static struct gw_str counter_name(struct dp_call *c, const char *plugin, const struct dp_limit *l, struct gw_str owner, char *buf, size_t cap)
+{
+	struct pen p = { buf, buf + cap };
+
+	put_c(&p, plugin);
+	put(&p, GW_STR("/"));
+	put_c(&p, scope_words[dp_scope(c)]);
+	put(&p, GW_STR(":"));
+	put(&p, (struct gw_str){ owner.p, owner.n < 100 ? owner.n : 100 });
+	put(&p, GW_STR("/"));
+	put_c(&p, dp_limit_by_words[l->limit_by]);
+	put(&p, l->name.n ? GW_STR(":") : GW_STR(""));
+	put(&p, l->name);
+	put(&p, GW_STR("/"));
+	put_c(&p, dp_limit_count_words[l->count]);
+	put(&p, l->algorithm ? GW_STR("/bucket/") : GW_STR("/window/"));
+	put_int(&p, l->window);
+	put(&p, GW_STR("/"));
+	return (struct gw_str){ buf, (size_t)(p.at - buf) };
+}
+
 void dp_limit_claim(struct dp_call *c, const char *plugin, const struct dp_limits *conf, const struct dp_limit_hit *hit,
                     int64_t amount, struct dp_claim *out, char buf[DP_LIMIT_TEXT])
 {
 	const struct dp_limit *l = hit->limit;
 	struct gw_str owner = dp_owner(c), who = hit->who;
 	const struct dp_limit *rules = conf->rules.v;
-	char shared[24] = "";
-	int n;
 
 	*out = (struct dp_claim){
 		.kind = !l->window ? DP_CLAIM_OPEN : l->algorithm ? DP_CLAIM_BUCKET : DP_CLAIM_SLIDING,
@@ -168,15 +212,10 @@ void dp_limit_claim(struct dp_call *c, const char *plugin, const struct dp_limit
 		.scope = gw_str_c(dp_limit_by_words[l->limit_by]), .owner_scope = gw_str_c(scope_words[dp_scope(c)]), .owner = owner,
 	};
 	if (l->shared && !for_all(l)) {
-		n = snprintf(shared, sizeof shared, "rule %zu", (size_t)(l - rules) + 1);
-		who = (struct gw_str){ buf, (size_t)snprintf(buf, 24, "%s", shared) };
+		who = (struct gw_str){ buf, (size_t)snprintf(buf, 24, "rule %zu", (size_t)(l - rules) + 1) };
 	}
 	out->who = who;
-	n = snprintf(buf + 24, DP_LIMIT_TEXT - 24, "%s/%s:%.*s/%s%s%.*s/%s/%s/%lld/", plugin, scope_words[dp_scope(c)],
-	             (int)(owner.n < 100 ? owner.n : 100), owner.p ? owner.p : "", dp_limit_by_words[l->limit_by], l->name.n ? ":" : "",
-	             (int)l->name.n, l->name.p ? l->name.p : "", dp_limit_count_words[l->count], l->algorithm ? "bucket" : "window",
-	             (long long)l->window);
-	out->key = dp_digest_key(c, (struct gw_str){ buf + 24, (size_t)n }, who);
+	out->key = dp_digest_key(c, counter_name(c, plugin, l, owner, buf + 24, DP_LIMIT_TEXT - 24), who);
 	put_targets(c, conf, amount, out);
 }
 
@@ -212,13 +251,17 @@ void dp_limit_words(const struct dp_limit_hit *hit, const char *what, char *out,
 		         dp_limit_by_words[l->limit_by], (int)who.n, who.p);
 }
 
-static void show(struct dp_call *c, const char *what, const char *unit, const char *format, long long value)
+static void show(struct dp_call *c, const char *what, const char *unit, int64_t value, const char *behind)
 {
 	char name[48], text[32];
-	int n = snprintf(text, sizeof text, format, value);
+	struct pen n = { name, name + sizeof name - 1 }, t = { text, text + sizeof text };
 
-	snprintf(name, sizeof name, "x-ratelimit-%s-%s", what, unit);
-	dp_reply_header(c, name, (struct gw_str){ text, (size_t)n });
+	put_c(&n, what);
+	put_c(&n, unit);
+	*n.at = '\0';
+	put_int(&t, value);
+	put_c(&t, behind);
+	dp_reply_header(c, name, (struct gw_str){ text, (size_t)(t.at - text) });
 }
 
 void dp_limit_headers(struct dp_call *c, const char *unit, const struct dp_claim_state *v, size_t n)
@@ -234,10 +277,10 @@ void dp_limit_headers(struct dp_call *c, const char *unit, const struct dp_claim
 	}
 	if (!tightest)
 		return;
-	show(c, "limit", unit, "%lld", (long long)tightest->limit);
-	show(c, "remaining", unit, "%lld", (long long)tightest->left);
+	show(c, "x-ratelimit-limit-", unit, tightest->limit, "");
+	show(c, "x-ratelimit-remaining-", unit, tightest->left, "");
 	if (tightest->reset_ms > 0 || !tightest->used)
-		show(c, "reset", unit, "%llds", tightest->reset_ms ? dp_limit_seconds(tightest->reset_ms) : 0);
+		show(c, "x-ratelimit-reset-", unit, tightest->reset_ms ? dp_limit_seconds(tightest->reset_ms) : 0, "s");
 }
 
 long long dp_limit_seconds(int64_t wait_ms)
