@@ -158,6 +158,28 @@ struct gw_str dp_cookie(const struct dp_call *c, const char *name);
 int64_t dp_prompt_tokens(const struct dp_call *c);         /* estimated; 0 before BODY */
 /* What all answers asked for may have: max_tokens, or `each` where the client did not say; 0 where no text is made. */
 int64_t dp_answer_tokens(const struct dp_call *c, int64_t each);
+/*
+ * Ask another HTTP service, and return DP_WAIT from the hook: a GET over the worker's own dialer, which judges addresses
+ * and follows no redirect.  Everything is copied but ca_pem, which must be of the settings.  One question at a time; it is
+ * called off when the request ends.  Headers that cannot be sent as they are make it fail.
+ */
+struct dp_question {
+	struct gw_str url, ca_pem;
+	const struct gw_pair *headers; size_t n_headers;
+	int64_t timeout_ms;
+};
+/*
+ * status 0: there was no answer, and `text` says why.  The plugin goes on with dp_resume(), or asks once more; until then
+ * the answer's headers can be asked for.
+ */
+struct dp_told { unsigned status; const char *text; struct gw_str body; };
+typedef void dp_told_fn(struct dp_call *c, const struct dp_told *t);
+void dp_ask(struct dp_call *c, const struct dp_question *q, dp_told_fn *told);
+struct gw_str dp_told_header(const struct dp_call *c, const char *name);
+
+struct gw_str dp_request_id(const struct dp_call *c);
+struct gw_str dp_method(const struct dp_call *c);          /* "POST" */
+struct gw_str dp_target(const struct dp_call *c);          /* "/v1/chat/completions?…", as the client sent it */
 /* Where this plugin's settings stand, and the name of that object ({NULL,0} for GLOBAL). */
 enum gw_scope dp_scope(const struct dp_call *c);
 struct gw_str dp_owner(const struct dp_call *c);

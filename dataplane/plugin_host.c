@@ -406,6 +406,31 @@ int64_t dp_answer_tokens(const struct dp_call *c, int64_t each)
 	return c->running->host->answer_tokens(c->x, each);
 }
 
+void dp_ask(struct dp_call *c, const struct dp_question *q, dp_told_fn *told)
+{
+	c->running->host->ask(c->x, c, q, told);
+}
+
+struct gw_str dp_told_header(const struct dp_call *c, const char *name)
+{
+	return c->running->host->told_header(c->x, name);
+}
+
+struct gw_str dp_request_id(const struct dp_call *c)
+{
+	return c->running->host->request_id(c->x);
+}
+
+struct gw_str dp_method(const struct dp_call *c)
+{
+	return c->running->host->method(c->x);
+}
+
+struct gw_str dp_target(const struct dp_call *c)
+{
+	return c->running->host->target(c->x);
+}
+
 bool dp_falls_back_when_limited(const struct dp_call *c)
 {
 	return c->running->host->falls_back_when_limited(c->x);

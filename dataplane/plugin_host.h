@@ -30,6 +30,11 @@ struct dp_host {
 	struct gw_str (*cookie)(const struct dp_exchange *x, const char *name);
 	int64_t (*prompt_tokens)(const struct dp_exchange *x);
 	int64_t (*answer_tokens)(const struct dp_exchange *x, int64_t each);
+	void (*ask)(struct dp_exchange *x, struct dp_call *c, const struct dp_question *q, dp_told_fn *told);
+	struct gw_str (*told_header)(const struct dp_exchange *x, const char *name);
+	struct gw_str (*request_id)(const struct dp_exchange *x);
+	struct gw_str (*method)(const struct dp_exchange *x);
+	struct gw_str (*target)(const struct dp_exchange *x);
 	bool (*falls_back_when_limited)(const struct dp_exchange *x);
 	/*
 	 * Parameters are as they will be sent and all claims are known (there may be none): reserve.  Once for each request.

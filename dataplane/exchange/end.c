@@ -198,6 +198,7 @@ void dp_x_end(struct dp_exchange *x, enum gw_end_reason why)
 	x->ended = true;
 	dp_timer_stop(&x->timer);
 	dp_jwks_cancel(&x->auth.wait);
+	dp_fetch_cancel(&x->asked.fetch);
 	dp_x_models_stop(x);
 	record(x, x->gone ? GW_END_CLIENT_CLOSED : why);
 	x->step = DP_STEP_DONE;

@@ -178,6 +178,56 @@ static bool falls_back_when_limited(const struct dp_exchange *x)
 	return x->route->fallback.enabled && gw_on_has(&x->route->fallback.on, GW_ON_BIT_RATE_LIMITED);
 }
 
+/* ---- questions to other services ---- */
+
+#define ANSWER_MAX 65536
+
+static void on_told(void *arg, struct gw_str body, const char *text)
+{
+	struct dp_exchange *x = arg;
+	struct dp_fetch *f = x->asked.fetch;
+	struct dp_told t = { .text = text, .body = body };
+
+	GW_CHECK(x, DP_EXCHANGE_MAGIC);
+	if (!text)
+		t.status = dp_fetch_status(f);
+	x->asked.told(x->asked.call, &t);
+	if (x->asked.fetch == f) /* not asked once more */
+		x->asked.fetch = NULL;
+}
+
+static void say_refused(struct dp_deferred *d)
+{
+	struct dp_exchange *x = GW_CONTAINER(d, struct dp_exchange, asked.later);
+
+	if (!x->ended)
+		x->asked.told(x->asked.call, &(struct dp_told){ .text = "a header of it cannot be sent" });
+}
+
+static void ask(struct dp_exchange *x, struct dp_call *c, const struct dp_question *q, dp_told_fn *told)
+{
+	struct dp_fetch_spec s = { .url = q->url, .ca_pem = q->ca_pem, .allow_private = true, .max_bytes = ANSWER_MAX, .timeout_ms = q->timeout_ms,
+	                           .headers = q->headers, .n_headers = q->n_headers, .any_status = true };
+
+	x->asked.call = c;
+	x->asked.told = told;
+	for (size_t i = 0; i < q->n_headers; i++)
+		if (!dp_header_ok(q->headers[i].name, q->headers[i].value)) {
+			dp_loop_defer(x->shard->loop, &x->asked.later, say_refused);
+			return;
+		}
+	x->asked.fetch = dp_fetch_open(x->shard->loop, &s, on_told, x);
+}
+
+static struct gw_str told_header(const struct dp_exchange *x, const char *name)
+{
+	return x->asked.fetch ? dp_fetch_header(x->asked.fetch, name) : GW_STR_NONE;
+}
+
+static struct gw_str request_id(const struct dp_exchange *x) { return gw_str_c(x->id); }
+static struct gw_str method(const struct dp_exchange *x) { return x->head->method; }
+static struct gw_str target(const struct dp_exchange *x) { return x->head->target; }
+
 static void resumed(struct dp_exchange *x, enum dp_hook hook, enum dp_verdict verdict)
 {
 	if (!dp_x_over(x))
@@ -194,6 +244,7 @@ const struct dp_host dp_exchange_host = {
 	.deny = deny, .reply_header = reply_header, .body_member = body_member, .body_change = body_change, .operation = operation,
 	 .consumer = consumer, .route = route, .model = model,
 	.client_ip = client_ip, .api_key = api_key, .groups = groups, .header = header, .query = query, .cookie = cookie,
+	.ask = ask, .told_header = told_header, .request_id = request_id, .method = method, .target = target,
 	.prompt_tokens = prompt_tokens, .answer_tokens = answer_tokens,
 	.falls_back_when_limited = falls_back_when_limited, .admit = dp_x_admit, .resumed = resumed, .broke = broke,
 };

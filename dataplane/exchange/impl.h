@@ -43,6 +43,7 @@
 #include "net/crash.h"
 #include "plugin_host.h"
 #include "provider.h"
+#include "services/fetch.h"
 #include "services/jwks.h"
 #include "services/jwt.h"
 #include "services/signature.h"
@@ -179,6 +180,14 @@ struct dp_asker {
 	struct gw_sha256_run *digest;      /* of the body, as it arrives; NULL: it is not signed */
 };
 
+/* What a plugin asks of another service. */
+struct dp_asked {
+	struct dp_fetch *fetch;            /* NULL: nothing is under way */
+	struct dp_call *call;
+	dp_told_fn *told;
+	struct dp_deferred later;
+};
+
 /* Quotas and budgets of the request (spend.c); arena. */
 struct dp_spend {
 	struct { const struct gw_quota *def; struct dp_quota_hold hold; } *v;
@@ -228,6 +237,7 @@ struct dp_exchange {
 	const char *allow;                 /* methods, with BAD_METHOD; static */
 	bool head_only;                    /* HEAD: no body in the answer */
 	struct dp_running *plugins;
+	struct dp_asked asked;
 	struct dp_listing *listing;        /* arena; NULL: it is not, or no longer, waiting for the list of models */
 	char client_ip[DP_ADDR_TEXT];
 

@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/str.h"
 #include "http/h1.h"
+#include "http/headers.h"
 #include "http/h1_write.h"
 #include "http/target.h"
 #include "net/dial.h"
@@ -20,8 +21,8 @@ struct dp_fetch {
 	struct dp_dial *dial;
 	struct dp_conn *conn;
 	struct dp_h1 *parser;
-	struct gw_buf body;
-	bool collecting, over;
+	struct gw_buf request, body;
+	bool any_status, over;
 	struct dp_timer timer;
 	struct dp_deferred later, dead;
 	bool deferred;
@@ -36,6 +37,9 @@ static void free_fetch(struct dp_deferred *d)
 
 	dp_h1_close(&f->parser);
 	gw_buf_fini(&f->body);
+	if (f->request.p)
+		explicit_bzero(f->request.p, f->request.cap);
+	gw_buf_fini(&f->request);
 	free(f->url);
 	f->magic = 0;
 	free(f);
@@ -80,7 +84,7 @@ static bool take(struct dp_fetch *f, enum dp_h1_event ev, struct gw_str slice)
 		return false;
 	case DP_H1_HEAD:
 		h = dp_h1_head(f->parser);
-		if (h->status == 200)
+		if (h->status == 200 || f->any_status)
 			return true;
 		snprintf(text, sizeof text, "the server answered %u", h->status);
 		fail(f, text, h->status / 100 == 3 ? "redirects are not followed" : NULL);
@@ -129,27 +133,26 @@ static void on_end(void *arg, enum dp_net_end how)
 
 static const struct dp_conn_ops ops = { .on_read = on_read, .on_end = on_end };
 
-static void ask(struct dp_fetch *f)
+/* What is asked, as bytes: the headers are the caller's only until dp_fetch_open() returns. */
+static void write_request(struct dp_fetch *f, const struct dp_fetch_spec *s)
 {
-	struct gw_buf head;
-	struct gw_str v;
+	struct gw_buf *b = &f->request;
 
-	gw_buf_init(&head, 8192);
-	gw_buf_printf(&head, "GET %.*s HTTP/1.1\r\n", GW_FMT(f->base.path.n ? f->base.path : GW_STR("/")));
-	dp_write_header(&head, "host", f->base.authority);
-	dp_write_header(&head, "accept", GW_STR("application/json"));
-	dp_write_header(&head, "accept-encoding", GW_STR("identity"));
-	dp_write_header(&head, "user-agent", GW_STR("tidegate/" TIDEGATE_VERSION));
-	dp_write_header(&head, "connection", GW_STR("close"));
-	dp_write_head_end(&head);
-	v = gw_buf_str(&head);
-	(void)dp_conn_write(f->conn, &v, 1);
-	gw_buf_fini(&head);
+	gw_buf_printf(b, "GET %.*s HTTP/1.1\r\n", GW_FMT(f->base.path.n ? f->base.path : GW_STR("/")));
+	dp_write_header(b, "host", f->base.authority);
+	dp_write_header(b, "accept", GW_STR("application/json"));
+	dp_write_header(b, "accept-encoding", GW_STR("identity"));
+	dp_write_header(b, "user-agent", GW_STR("tidegate/" TIDEGATE_VERSION));
+	for (size_t i = 0; i < s->n_headers; i++)
+		dp_write_header_pair(b, s->headers[i].name, s->headers[i].value);
+	dp_write_header(b, "connection", GW_STR("close"));
+	dp_write_head_end(b);
 }
 
 static void on_dial(void *arg, struct dp_conn *c, enum dp_net_fault fault, const char *text)
 {
 	struct dp_fetch *f = arg;
+	struct gw_str v;
 
 	GW_CHECK(f, DP_FETCH_MAGIC);
 	f->dial = NULL; /* it is over */
@@ -159,7 +162,8 @@ static void on_dial(void *arg, struct dp_conn *c, enum dp_net_fault fault, const
 	}
 	f->conn = c;
 	dp_conn_bind(c, &ops, f);
-	ask(f);
+	v = gw_buf_str(&f->request);
+	(void)dp_conn_write(f->conn, &v, 1);
 }
 
 static void on_timer(struct dp_timer *t)
@@ -192,7 +196,9 @@ struct dp_fetch *dp_fetch_open(struct dp_loop *l, const struct dp_fetch_spec *s,
 	f->done = done;
 	f->arg = arg;
 	f->parser = dp_h1_open(DP_H1_RESPONSE, &limits);
+	f->any_status = s->any_status;
 	gw_buf_init(&f->body, s->max_bytes);
+	gw_buf_init(&f->request, 256u << 10);
 	dp_timer_init(&f->timer, on_timer);
 	dp_loop_timer(l, &f->timer, s->timeout_ms);
 	if (dp_base_url_parse(&f->base, gw_str_c(f->url), f->text, sizeof f->text)) {
@@ -201,12 +207,26 @@ struct dp_fetch *dp_fetch_open(struct dp_loop *l, const struct dp_fetch_spec *s,
 			.allow_private = s->allow_private, .timeout_ms = s->timeout_ms,
 		};
 
+		write_request(f, s);
 		f->dial = dp_dial(l, &dial, on_dial, f);
 	} else {
 		f->deferred = true;
 		dp_loop_defer(l, &f->later, fail_later);
 	}
 	return f;
+}
+
+unsigned dp_fetch_status(const struct dp_fetch *f)
+{
+	GW_CHECK(f, DP_FETCH_MAGIC);
+	return dp_h1_head(f->parser)->status;
+}
+
+struct gw_str dp_fetch_header(const struct dp_fetch *f, const char *name)
+{
+	const struct dp_head *h = dp_h1_head(f->parser);
+
+	return dp_header_find(h->headers, h->n_headers, name);
 }
 
 void dp_fetch_cancel(struct dp_fetch **fp)
