@@ -114,14 +114,14 @@ static void changed(struct cp_alerts *x)
 
 static struct cp_telling telling(const struct cp_rule *r, const struct cp_case *c, int64_t now_ms)
 {
-	return (struct cp_telling){ .channels = r->channels, .text = c->text, .description = r->description, .value = c->value, .at_ms = now_ms };
+	return (struct cp_telling){ .channels = r->channels, .text = c->text, .text_zh = c->text_zh, .description = r->description, .value = c->value, .at_ms = now_ms };
 }
 
 static void begin(struct cp_alerts *x, const struct cp_rule *r, struct state *s, const struct cp_case *c, int64_t now_ms)
 {
 	struct gw_error err = { 0 };
 	struct cp_telling tell = telling(r, c, now_ms);
-	struct cp_alert_event e = { .rule = r->name, .object = c->object, .severity = r->severity, .text = c->text, .value = c->value,
+	struct cp_alert_event e = { .rule = r->name, .object = c->object, .severity = r->severity, .text = c->text, .text_zh = c->text_zh, .value = c->value,
 		.started_at_ms = now_ms, .silenced = s->silenced };
 	if (cp_alert_open(x->o.store, &e, s->silenced ? NULL : &tell, &err) != GW_OK) {
 		gw_log(GW_LOG_ERROR, "alert", r->name, "event not recorded", "%s", err.text);
@@ -144,7 +144,7 @@ static void go_on(struct cp_alerts *x, const struct cp_rule *r, struct state *s,
 		return;
 	}
 	struct cp_telling tell = telling(r, c, now_ms);
-	struct cp_alert_event e = { .id = s->event, .text = c->text, .value = c->value, .silenced = silenced };
+	struct cp_alert_event e = { .id = s->event, .text = c->text, .text_zh = c->text_zh, .value = c->value, .silenced = silenced };
 	bool again = !silenced && (s->told_ms == 0 || (r->repeat_ms > 0 && now_ms - s->told_ms >= r->repeat_ms));
 	if (silenced == s->silenced && !again)
 		return;
@@ -162,9 +162,14 @@ static void go_on(struct cp_alerts *x, const struct cp_rule *r, struct state *s,
 static void over(struct cp_alerts *x, const struct cp_rule *r, struct state *s, int64_t now_ms)
 {
 	struct gw_error err = { 0 };
-	struct cp_telling tell = { .at_ms = now_ms, .description = r ? r->description : GW_STR_NONE, .text = !r ?
-		GW_STR("its rule was removed or switched off") : r->watch == CP_WATCH_SERIES ? GW_STR("it is within its bounds again") :
-		GW_STR("it is well again") };
+	static const struct { struct gw_str en, zh; } why[] = {
+#define X(en, zh) { { en, sizeof en - 1 }, { zh, sizeof zh - 1 } },
+		X("its rule was removed or switched off", "规则已删除或停用") X("it is within its bounds again", "已回到阈值以内")
+		X("it is well again", "已恢复正常")
+#undef X
+	};
+	size_t reason = !r ? 0 : r->watch == CP_WATCH_SERIES ? 1 : 2;
+	struct cp_telling tell = { .at_ms = now_ms, .description = r ? r->description : GW_STR_NONE, .text = why[reason].en, .text_zh = why[reason].zh };
 	if (s->event && cp_alert_end(x->o.store, s->event, now_ms, s->silenced ? NULL : &tell, &err) != GW_OK) {
 		gw_log(GW_LOG_ERROR, "alert", gw_str_c(s->rule), "end of the event not recorded", "%s", err.text);
 		return;

@@ -58,7 +58,7 @@ bool cp_rule_read(struct cp_rule *out, struct gw_str name, struct gw_str spec, s
 
 /* One object for which the rule is broken at this moment.  Texts are arena. */
 struct cp_case {
-	struct gw_str object, text;
+	struct gw_str object, text, text_zh;     /* the same sentence twice */
 	double value;
 	bool unknown;                            /* cannot be told now: an open event stays, none opens */
 };

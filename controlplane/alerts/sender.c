@@ -29,7 +29,7 @@ struct cp_sender {
 
 /* ---- one message ---- */
 
-static enum gw_rc send_to(struct cp_sender *x, struct gw_str channel, const struct cp_notice *n, bool even_if_off, bool *gone, struct gw_error *err)
+static enum gw_rc send_to(struct cp_sender *x, struct gw_str channel, const struct cp_notice *n, struct gw_str text_zh, bool even_if_off, bool *gone, struct gw_error *err)
 {
 	struct gw_arena *a = gw_arena_open(0);
 	struct cp_txn *t = NULL;
@@ -42,8 +42,8 @@ static enum gw_rc send_to(struct cp_sender *x, struct gw_str channel, const stru
 	cp_txn_end(&t);
 	*gone = rc == GW_NOTFOUND || (rc == GW_OK && !enabled && !even_if_off);
 	if (rc == GW_OK && !*gone) {
-		if (strcmp(n->state, "test") == 0)
-			said.text = c.chinese ? GW_STR("这是一条测试消息：该渠道可用。") : GW_STR("This is a test: the channel works.");
+		if (c.chinese && text_zh.n > 0)
+			said.text = text_zh;
 		rc = cp_notify(&c, &said, gw_now_ms(), SEND_MS, err);
 		atomic_fetch_add(&x->sent[c.type][rc == GW_OK], 1);
 	}
@@ -71,7 +71,7 @@ static bool try_once(struct cp_sender *x, struct gw_arena *a, const struct cp_me
 	struct cp_notice n = { .rule = m->rule, .object = m->object, .severity = m->severity, .description = m->description,
 		.state = gw_arena_c(a, m->state), .text = m->text, .value = m->value, .started_at_ms = m->started_at_ms,
 		.ended_at_ms = gw_str_is(m->state, "resolved") ? m->ended_at_ms : 0, .id = gw_arena_printf(a, "%lld", (long long)m->event) };
-	enum gw_rc rc = send_to(x, m->channel, &n, false, &gone, &err), kept;
+	enum gw_rc rc = send_to(x, m->channel, &n, m->text_zh, false, &gone, &err), kept;
 	int64_t now = gw_now_ms();
 	if (rc != GW_OK && !gone && rc != GW_DENIED && now - m->made_at_ms < GIVE_UP_MS) {
 		if (m->tries == 0)
@@ -192,8 +192,9 @@ void cp_sender_wake(struct cp_sender *x)
 enum gw_rc cp_sender_test(struct cp_sender *x, struct gw_str channel, struct gw_error *err)
 {
 	bool gone;
-	struct cp_notice n = { .rule = GW_STR("test"), .severity = GW_STR("info"), .state = "test", .started_at_ms = gw_now_ms(), .id = GW_STR("test") };
-	return send_to(x, channel, &n, true, &gone, err);
+	struct cp_notice n = { .rule = GW_STR("test"), .severity = GW_STR("info"), .state = "test", .started_at_ms = gw_now_ms(), .id = GW_STR("test"),
+		.text = GW_STR("This is a test: the channel works.") };
+	return send_to(x, channel, &n, GW_STR("这是一条测试消息：该渠道可用。"), true, &gone, err);
 }
 
 void cp_sender_counts(const struct cp_sender *x, int64_t sent[CP_CHANNEL_TYPES][2])

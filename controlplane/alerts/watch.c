@@ -14,7 +14,7 @@
 #define DAY_MS  (24LL * 3600 * 1000)
 #define LONG_MS (3LL * 3600 * 1000)  /* longer windows are read from the points of a minute */
 
-static void add(struct cp_cases *c, struct gw_arena *a, struct gw_str object, struct gw_str text, double value)
+static void add(struct cp_cases *c, struct gw_arena *a, struct gw_str object, struct gw_str text, struct gw_str text_zh, double value)
 {
 	if (c->n == c->cap) {
 		struct cp_case *old = c->v;
@@ -23,7 +23,7 @@ static void add(struct cp_cases *c, struct gw_arena *a, struct gw_str object, st
 		if (c->n)
 			memcpy(c->v, old, c->n * sizeof *old);
 	}
-	c->v[c->n++] = (struct cp_case){ .object = gw_arena_copy(a, object.p ? object : GW_STR("")), .text = text, .value = value };
+	c->v[c->n++] = (struct cp_case){ .object = gw_arena_copy(a, object.p ? object : GW_STR("")), .text = text, .text_zh = text_zh, .value = value };
 }
 
 static enum gw_rc window(struct cp_chart *out, const struct cp_rule *r, struct cp_txn *t, struct gw_str metric, struct gw_str by, int64_t now_ms,
@@ -80,15 +80,37 @@ static double statistic_of(const struct cp_rule *r, const struct cp_chart *c, co
 	return r->statistic == CP_STAT_RATE ? (double)l->total / minutes : (double)l->total;
 }
 
-static struct gw_str sentence(const struct cp_rule *r, double v, struct gw_arena *a)
+/* What series are called in Chinese, as the console calls them; what is missing goes by its own name. */
+static struct gw_str chinese_name(struct gw_str metric)
+{
+	static const struct { const char *name; struct gw_str zh; } names[] = {
+#define X(name, zh) { name, { zh, sizeof zh - 1 } },
+		X("requests", "请求") X("errors", "错误（含 4xx）") X("failures", "失败") X("tokens", "令牌") X("cost", "费用") X("duration", "请求耗时")
+		X("first_token", "首个令牌耗时") X("time_per_token", "每个令牌耗时") X("estimated", "估算用量的请求") X("bad_events", "无法解析的事件")
+		X("limited", "触发限制") X("refused", "网关拒绝") X("attempts", "对提供商的尝试") X("retries", "重试") X("fallbacks", "回退")
+		X("overhead", "网关自身耗时") X("queue", "等待连接") X("loop_delay", "事件循环延迟") X("in_flight", "进行中的请求")
+		X("connections", "客户端连接") X("upstream_busy", "使用中的上游连接") X("upstream_idle", "空闲的上游连接") X("memory", "内存")
+		X("usage_queued", "未确认的用量记录") X("cpu", "处理器时间") X("usage_dropped", "丢失的用量记录")
+#undef X
+	};
+	for (size_t i = 0; i < GW_COUNT(names); i++)
+		if (gw_str_is(metric, names[i].name))
+			return names[i].zh;
+	return metric;
+}
+
+static void add_series(struct cp_cases *out, const struct cp_rule *r, struct gw_str object, double v, struct gw_arena *a)
 {
 	static const char *const names[] = { "total", "rate", "share", "p50", "p95", "p99", "mean", "value" };
+	static const char *const zh[] = { "总数", "速率", "占比", "中位数", "95 分位", "99 分位", "平均值", "值" };
 	char span[GW_DURATION_LEN];
+	bool time = r->statistic >= CP_STAT_P50 && r->statistic <= CP_STAT_MEAN;
+	const char *unit = r->statistic == CP_STAT_SHARE ? " %" : time ? " ms" : r->statistic == CP_STAT_RATE ? " a minute" : "";
+	const char *unit_zh = r->statistic == CP_STAT_SHARE ? " %" : time ? " 毫秒" : r->statistic == CP_STAT_RATE ? " 每分钟" : "";
 	gw_duration_format(span, r->window_ms);
-	const char *unit = r->statistic == CP_STAT_SHARE ? " %" : r->statistic >= CP_STAT_P50 && r->statistic <= CP_STAT_MEAN ? " ms" :
-	    r->statistic == CP_STAT_RATE ? " a minute" : "";
-	return gw_arena_printf(a, "%s of %.*s is %.6g%s, %s %.6g%s (%s)", names[r->statistic], GW_FMT(r->metric), v, unit,
-	    r->below ? "below" : "above", r->threshold, unit, span);
+	add(out, a, object, gw_arena_printf(a, "%s of %.*s is %.6g%s, %s %.6g%s (%s)", names[r->statistic], GW_FMT(r->metric), v, unit,
+	    r->below ? "below" : "above", r->threshold, unit, span), gw_arena_printf(a, "%.*s的%s为 %.6g%s，%s %.6g%s（%s 内）",
+	    GW_FMT(chinese_name(r->metric)), zh[r->statistic], v, unit_zh, r->below ? "低于" : "高于", r->threshold, unit_zh, span), v);
 }
 
 static enum gw_rc look_series(struct cp_cases *out, const struct cp_rule *r, struct cp_txn *t, int64_t now_ms, struct gw_arena *a,
@@ -109,7 +131,7 @@ static enum gw_rc look_series(struct cp_cases *out, const struct cp_rule *r, str
 		const struct cp_chart_line *whole = share ? line_of(&all, object) : NULL;
 		double v = statistic_of(r, &c, line_of(&c, object), whole ? whole->total : 0);
 		if (v >= 0 && (r->below ? v < r->threshold : v > r->threshold))
-			add(out, a, object, sentence(r, v, a), v);
+			add_series(out, r, object, v, a);
 	}
 	return GW_OK;
 }
@@ -153,7 +175,8 @@ static void look_health(struct cp_cases *out, const struct cp_rule *r, const str
 				continue;
 			for (size_t m = 0; m < n; m++)
 				sure += is_named(live[m].providers_out, name);
-			add(out, a, name, gw_arena_printf(a, "no key or no server of it can be used, say %zu of %zu workers", sure, n), (double)sure);
+			add(out, a, name, gw_arena_printf(a, "no key or no server of it can be used, say %zu of %zu workers", sure, n),
+			    gw_arena_printf(a, "没有可用的密钥或服务器（%zu / %zu 个工作节点报告）", sure, n), (double)sure);
 		}
 }
 
@@ -176,7 +199,8 @@ static enum gw_rc look_providers(struct cp_cases *out, const struct cp_rule *r, 
 			good |= gw_str_eq(by_result.line[k].label[0], all.line[i].label[0]) && answered(by_result.line[k].label[1]) &&
 				by_result.line[k].total > 0;
 		if (!good && failed >= (uint64_t)(r->min_count > 0 ? r->min_count : 1))
-			add(out, a, all.line[i].label[0], gw_arena_printf(a, "none of %llu attempts succeeded", (unsigned long long)failed), (double)failed);
+			add(out, a, all.line[i].label[0], gw_arena_printf(a, "none of %llu attempts succeeded", (unsigned long long)failed),
+			    gw_arena_printf(a, "%llu 次尝试全部失败", (unsigned long long)failed), (double)failed);
 	}
 	return rc;
 }
@@ -198,8 +222,9 @@ static bool add_lost(void *arg, const struct cp_node_row *row)
 	if (live_one(m, row->id) || gw_str_is(row->last_error, "shutdown")) /* it said goodbye */
 		return true;
 	gw_time_format(seen, row->last_seen_ms);
-	add(m->out, m->a, row->name, gw_arena_printf(m->a, "not connected since %s: %.*s", seen, (int)row->last_error.n,
-	    row->last_error.p ? row->last_error.p : ""), 1);
+	struct gw_str why = row->last_error.p ? row->last_error : GW_STR("");
+	add(m->out, m->a, row->name, gw_arena_printf(m->a, "not connected since %s: %.*s", seen, GW_FMT(why)),
+	    gw_arena_printf(m->a, "自 %s 起失联：%.*s", seen, GW_FMT(why)), 1);
 	return true;
 }
 
@@ -209,9 +234,9 @@ static bool add_refusing(void *arg, const struct cp_node_row *row)
 	struct remembered *m = arg;
 	const struct cp_node_live *live = live_one(m, row->id);
 	if (live && live->last_error.n > 0) {
-		add(m->out, m->a, row->name, gw_arena_copy(m->a, live->last_error), 1);
+		add(m->out, m->a, row->name, gw_arena_copy(m->a, live->last_error), gw_arena_printf(m->a, "拒绝了最新配置：%.*s", GW_FMT(live->last_error)), 1);
 	} else if (live ? live->revision < m->revision : !gw_str_is(row->last_error, "shutdown")) {
-		add(m->out, m->a, row->name, GW_STR(""), 0);
+		add(m->out, m->a, row->name, GW_STR(""), GW_STR(""), 0);
 		m->out->v[m->out->n - 1].unknown = true;
 	}
 	return true;
@@ -240,7 +265,8 @@ static bool add_budget(void *arg, const struct cp_record *record)
 		return true;
 	double granted = (double)(q.def.limit + sums.adjusted), percent = granted > 0 ? 100 * (double)sums.used / granted : 100;
 	if (percent >= b->r->threshold)
-		add(b->out, b->a, q.def.name, gw_arena_printf(b->a, "%.1f %% of the quota is used", percent), percent);
+		add(b->out, b->a, q.def.name, gw_arena_printf(b->a, "%.1f %% of the quota is used", percent),
+		    gw_arena_printf(b->a, "已用配额的 %.1f %%", percent), percent);
 	return true;
 }
 
@@ -260,7 +286,8 @@ static void add_end(void *to, const char *name, int64_t expires_at_ms)
 	double days = (double)(expires_at_ms - e->now_ms) / (double)DAY_MS;
 	gw_time_format(when, expires_at_ms);
 	if (days < e->r->threshold)
-		add(e->out, e->a, gw_str_c(name), gw_arena_printf(e->a, "the certificate ends at %s", when), days);
+		add(e->out, e->a, gw_str_c(name), gw_arena_printf(e->a, "the certificate ends at %s", when),
+		    gw_arena_printf(e->a, "证书将于 %s 到期", when), days);
 }
 
 /* Those of the data port stand in the settings. */

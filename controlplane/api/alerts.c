@@ -189,6 +189,7 @@ static bool add_event(void *arg, const struct cp_alert_event *e)
 	gw_json_set_str(o, "object", e->object);
 	gw_json_set_str(o, "severity", e->severity);
 	gw_json_set_str(o, "text", e->text);
+	gw_json_set_str(o, "text_zh", e->text_zh.n > 0 ? e->text_zh : e->text);
 	json_object_set_new(o, "value", json_real(e->value));
 	gw_json_set_time(o, "started_at", e->started_at_ms);
 	gw_json_set_time(o, "ended_at", e->ended_at_ms);

@@ -51,6 +51,13 @@ static struct gw_str title(struct gw_arena *a, const struct cp_channel *c, const
 	    n->object.p ? n->object.p : "");
 }
 
+static struct gw_str severity_word(const struct cp_channel *c, const struct cp_notice *n)
+{
+	if (!c->chinese)
+		return n->severity;
+	return gw_str_is(n->severity, "critical") ? GW_STR("严重") : gw_str_is(n->severity, "warning") ? GW_STR("警告") : GW_STR("提示");
+}
+
 static struct gw_str lines(struct gw_arena *a, const struct cp_channel *c, const struct cp_notice *n, const char *gap)
 {
 	char began[GW_TIME_LEN], ended[GW_TIME_LEN] = "";
@@ -58,7 +65,7 @@ static struct gw_str lines(struct gw_arena *a, const struct cp_channel *c, const
 	if (n->ended_at_ms)
 		gw_time_format(ended, n->ended_at_ms);
 	return gw_arena_printf(a, "%.*s%s%s%.*s%s%s%s%s%s%s%s%.*s", GW_FMT(n->text), gap, c->chinese ? "级别：" : "Severity: ",
-	    GW_FMT(n->severity), gap, c->chinese ? "开始：" : "Since: ", began, ended[0] ? gap : "", ended[0] ? (c->chinese ? "结束：" : "Until: ") : "",
+	    GW_FMT(severity_word(c, n)), gap, c->chinese ? "开始：" : "Since: ", began, ended[0] ? gap : "", ended[0] ? (c->chinese ? "结束：" : "Until: ") : "",
 	    ended, n->description.n ? gap : "", (int)n->description.n, n->description.p ? n->description.p : "");
 }
 

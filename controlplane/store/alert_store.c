@@ -42,12 +42,13 @@ static enum gw_rc add_message(sqlite3 *db, int64_t event, struct gw_str channel,
 		return add_delivery(db, &lost, err);
 	}
 	(*waiting)++;
-	cp_sql_open(&q, db, "INSERT INTO alert_outbox (event, channel, state, text, description, value, made_at, due_at)"
-			    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)");
+	cp_sql_open(&q, db, "INSERT INTO alert_outbox (event, channel, state, text, text_zh, description, value, made_at, due_at)"
+			    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)");
 	cp_sql_int(&q, event);
 	cp_sql_text(&q, channel);
 	cp_sql_text(&q, state);
 	cp_sql_text(&q, or_empty(tell->text));
+	cp_sql_text(&q, or_empty(tell->text_zh));
 	cp_sql_text(&q, or_empty(tell->description));
 	bind_real(&q, tell->value);
 	cp_sql_int(&q, tell->at_ms);
@@ -112,12 +113,13 @@ enum gw_rc cp_alert_open(struct cp_store *s, struct cp_alert_event *e, const str
 	enum gw_rc rc = cp_write_begin(s, err);
 	if (rc != GW_OK)
 		return rc;
-	cp_sql_open(&q, s->writer, "INSERT INTO alert_events (rule, object, severity, text, value, started_at, silenced)"
-				   " VALUES (?, ?, ?, ?, ?, ?, ?)");
+	cp_sql_open(&q, s->writer, "INSERT INTO alert_events (rule, object, severity, text, text_zh, value, started_at, silenced)"
+				   " VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
 	cp_sql_text(&q, e->rule);
 	cp_sql_text(&q, or_empty(e->object));
 	cp_sql_text(&q, e->severity);
 	cp_sql_text(&q, e->text);
+	cp_sql_text(&q, or_empty(e->text_zh));
 	bind_real(&q, e->value);
 	cp_sql_int(&q, e->started_at_ms);
 	cp_sql_int(&q, e->silenced);
@@ -150,8 +152,9 @@ enum gw_rc cp_alert_touch(struct cp_store *s, const struct cp_alert_event *e, co
 	enum gw_rc rc = cp_write_begin(s, err);
 	if (rc != GW_OK)
 		return rc;
-	cp_sql_open(&q, s->writer, "UPDATE alert_events SET text = ?, value = ?, silenced = ? WHERE id = ?");
+	cp_sql_open(&q, s->writer, "UPDATE alert_events SET text = ?, text_zh = ?, value = ?, silenced = ? WHERE id = ?");
 	cp_sql_text(&q, e->text);
+	cp_sql_text(&q, or_empty(e->text_zh));
 	bind_real(&q, e->value);
 	cp_sql_int(&q, e->silenced);
 	cp_sql_int(&q, e->id);
@@ -161,7 +164,7 @@ enum gw_rc cp_alert_touch(struct cp_store *s, const struct cp_alert_event *e, co
 	return cp_write_end(s, rc, err);
 }
 
-#define EVENTS "SELECT id, rule, object, severity, text, value, started_at, ended_at, silenced, told_at FROM alert_events"
+#define EVENTS "SELECT id, rule, object, severity, text, value, started_at, ended_at, silenced, told_at, text_zh FROM alert_events"
 
 enum gw_rc cp_alerts_each(struct cp_txn *t, struct gw_str rule, bool open_only, int64_t before,
 			  bool (*row)(void *arg, const struct cp_alert_event *e), void *arg, struct gw_error *err)
@@ -182,7 +185,7 @@ enum gw_rc cp_alerts_each(struct cp_txn *t, struct gw_str rule, bool open_only, 
 		struct cp_alert_event e = { .id = cp_col_int(&q, 0), .rule = cp_col_text(&q, 1), .object = cp_col_text(&q, 2),
 			.severity = cp_col_text(&q, 3), .text = cp_col_text(&q, 4), .value = sqlite3_column_double(q.st, 5),
 			.started_at_ms = cp_col_int(&q, 6), .ended_at_ms = cp_col_int(&q, 7), .silenced = cp_col_int(&q, 8),
-			.told_at_ms = cp_col_int(&q, 9) };
+			.told_at_ms = cp_col_int(&q, 9), .text_zh = cp_col_text(&q, 10) };
 		if (!row(arg, &e))
 			break;
 	}
@@ -196,7 +199,7 @@ enum gw_rc cp_message_first(struct cp_txn *t, struct gw_arena *a, struct cp_mess
 	struct cp_sql q;
 	bool found;
 	cp_sql_open(&q, t->db, "SELECT o.id, o.event, o.tries, o.channel, o.state, e.rule, e.object, e.severity, o.text, o.description,"
-			       " o.value, e.started_at, e.ended_at, o.made_at, o.due_at FROM alert_outbox o JOIN alert_events e ON e.id = o.event"
+			       " o.value, e.started_at, e.ended_at, o.made_at, o.due_at, o.text_zh FROM alert_outbox o JOIN alert_events e ON e.id = o.event"
 			       " WHERE NOT EXISTS (SELECT 1 FROM alert_outbox b WHERE b.event = o.event AND b.channel = o.channel AND b.id < o.id)"
 			       " ORDER BY o.due_at, o.id LIMIT 1");
 	found = cp_sql_row(&q);
@@ -207,6 +210,7 @@ enum gw_rc cp_message_first(struct cp_txn *t, struct gw_arena *a, struct cp_mess
 					    .ended_at_ms = cp_col_int(&q, 12), .made_at_ms = cp_col_int(&q, 13), .due_at_ms = cp_col_int(&q, 14) };
 		for (size_t i = 0; i < GW_COUNT(texts); i++)
 			*texts[i] = gw_arena_copy(a, or_empty(cp_col_text(&q, (int)i + 3)));
+		out->text_zh = gw_arena_copy(a, or_empty(cp_col_text(&q, 15)));
 	}
 	enum gw_rc rc = cp_sql_close(&q, err);
 	return rc == GW_OK && !found ? GW_NOTFOUND : rc;

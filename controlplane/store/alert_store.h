@@ -16,7 +16,7 @@
 
 struct cp_alert_event {          /* texts borrowed when given, for the call when received */
 	int64_t id;
-	struct gw_str rule, object, severity, text;
+	struct gw_str rule, object, severity, text, text_zh;
 	double value;
 	int64_t started_at_ms, ended_at_ms;  /* 0: still open */
 	int64_t told_at_ms;          /* people, last; 0: never */
@@ -26,7 +26,7 @@ struct cp_alert_event {          /* texts borrowed when given, for the call when
 /* What people are told with a change of an event; borrowed. */
 struct cp_telling {
 	struct gw_strv channels;
-	struct gw_str text, description;
+	struct gw_str text, text_zh, description;
 	double value;
 	int64_t at_ms;
 };
@@ -44,7 +44,7 @@ enum gw_rc cp_alerts_each(struct cp_txn *t, struct gw_str rule, bool open_only, 
 
 struct cp_message {
 	int64_t id, event, tries;
-	struct gw_str channel, state, rule, object, severity, text, description;
+	struct gw_str channel, state, rule, object, severity, text, text_zh, description;
 	double value;
 	int64_t started_at_ms, ended_at_ms, made_at_ms, due_at_ms;
 };

@@ -7,7 +7,7 @@ export const moneyEn = {
     by: 'Group by',
     bucket: 'Over time',
     span: 'Span',
-    buckets: { none: 'no buckets', hour: 'by hour', day: 'by day', week: 'by week', month: 'by month' },
+    buckets: { none: 'in total', hour: 'by hour', day: 'by day', week: 'by week', month: 'by month' },
     dims: { consumer: 'Consumer', group: 'Group', key: 'Key', route: 'Route', provider: 'Provider', model: 'Model' },
     columns: {
       time: 'Begin', requests: 'Requests', errors: 'Errors', prompt_tokens: 'Tokens in', completion_tokens: 'Tokens out', cost: 'Cost',

@@ -203,7 +203,7 @@ export function PricesPage() {
             off={price.enabled === false}
             meta={[
               { label: t('prices.of'), value: price.provider ?? price.provider_type ?? t('prices.anyProvider') },
-              { label: t('prices.inOut'), value: priceWords(price, language) },
+              { label: t('prices.inOut'), value: priceWords(price, language), grow: 2.4 },
               { label: t('prices.source'), value: <Tag>{t(`prices.sources.${price.source}`)}</Tag> },
             ]}
             actions={

@@ -6,11 +6,13 @@ import { api, need, type Schemas } from '../../api/client';
 import { usePaged } from '../../api/queries';
 import { Ago, State } from '../../components/Bits';
 import { Empty, List, Row } from '../../components/List';
+import { usePreferences } from '../../lib/preferences';
 
 const LEVEL: Record<Schemas['AlertEvent']['severity'], 'ok' | 'warn' | 'bad'> = { info: 'ok', warning: 'warn', critical: 'bad' };
 
 export function AlertEvents() {
   const { t } = useTranslation();
+  const { language } = usePreferences();
   const [state, setState] = useState<'all' | 'firing'>('all');
   const query = usePaged(
     ['alert-events', state],
@@ -42,7 +44,7 @@ export function AlertEvents() {
           <Row
             testId={`event-${event.rule}`}
             title={event.object ? `${event.rule}: ${event.object}` : event.rule}
-            sub={event.text}
+            sub={language === 'zh' ? event.text_zh : event.text}
             off={event.ended_at !== null}
             meta={[
               {
@@ -52,6 +54,7 @@ export function AlertEvents() {
                     {event.ended_at ? t('alerts.resolved') : t('alerts.firing')} · {t(`alerts.severities.${event.severity}`)}
                   </State>
                 ),
+                grow: 1.5,
               },
               { label: t('alerts.since'), value: <Ago at={event.started_at} /> },
               { label: t('alerts.until'), value: event.ended_at ? <Ago at={event.ended_at} /> : '–' },
