@@ -58,12 +58,13 @@ def test_a_certificate_that_ends_and_a_worker_that_refuses(start_control, tmp_pa
     control = start_control(control_args=["--tls-cert", crt, "--tls-key", key])
     control.admin.post("alerts", {"name": "ends", "watch": "certificate_expiry", "threshold": 10, "for": "0s"})
     control.admin.post("alerts", {"name": "refused", "watch": "config_rejected", "for": "0s"})
+    control.admin.patch("settings", {"tls": {"certificates": [{"name": "edge", "certificate_pem": crt.read_text(), "private_key": key.read_text()}]}})
     good, bad = (FakeWorker(control.control_port, control.join_token, name=name).join() for name in ("good", "bad"))
     control.change()
     good.ack(good.hear("snapshot"))
     bad.nack(bad.hear("snapshot"), "/routes/r1/targets/0", "no such provider type")
-    [ends] = wait_until(lambda: events(control, "ends"), 60, "the certificate's event", every=0.3)
-    assert ends["object"] == "console" and 4 < ends["value"] < 5.1 and "ends at" in ends["text"], ends
+    both = wait_until(lambda: len(events(control, "ends")) == 2 and events(control, "ends"), 60, "the certificates' events", every=0.3)
+    assert {e["object"] for e in both} == {"console", "tls/edge"} and all(4 < e["value"] < 5.1 and "ends at" in e["text"] for e in both), both
     [refused] = wait_until(lambda: events(control, "refused"), 60, "the refusal's event", every=0.3)
     assert refused["object"] == "bad" and "/routes/r1/targets/0" in refused["text"] and "no such provider type" in refused["text"]
     control.admin.patch("alerts/ends", {"threshold": 2})
@@ -73,6 +74,6 @@ def test_a_certificate_that_ends_and_a_worker_that_refuses(start_control, tmp_pa
         newest = bad.hear("snapshot")
         bad.ack(newest)
     wait_until(lambda: not firing(control, "refused") and not firing(control, "ends"), 60, "both ends", every=0.3)
-    assert len(events(control, "ends")) == len(events(control, "refused")) == 1
+    assert len(events(control, "ends")) == 2 and len(events(control, "refused")) == 1
     for worker in (good, bad):
         worker.close()
