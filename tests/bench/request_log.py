@@ -67,7 +67,9 @@ def main():
         db.close()
         size = (gateway.data_dir / "tidegate.db").stat().st_size
         print("%d rows in %.0f s, %.0f bytes a row with its indexes" % (arguments.rows, time.monotonic() - began, size / arguments.rows))
+        began = time.monotonic()
         gateway.start_control()
+        print("ready %.0f ms after its start" % (1000 * (time.monotonic() - began)))
         token = (gateway.data_dir / "setup-token").read_text().strip()
         browser = Admin(gateway.console_url)
         browser.csrf = browser.post("setup", {"setup_token": token, "username": "root", "password": "correct horse battery"}).json()["csrf_token"]

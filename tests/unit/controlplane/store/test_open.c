@@ -123,6 +123,64 @@ START_TEST(strange_files_are_refused)
 }
 END_TEST
 
+/* The first page of a table is overwritten with what no page is. */
+static void damage(const char *table)
+{
+	sqlite3 *open = NULL;
+	sqlite3_stmt *st = NULL;
+	char junk[4096];
+	ck_assert_int_eq(sqlite3_open(db, &open), SQLITE_OK);
+	ck_assert_int_eq(sqlite3_prepare_v2(open, "SELECT rootpage FROM sqlite_schema WHERE name = ?", -1, &st, NULL), SQLITE_OK);
+	sqlite3_bind_text(st, 1, table, -1, SQLITE_STATIC);
+	ck_assert_int_eq(sqlite3_step(st), SQLITE_ROW);
+	off_t at = (off_t)(sqlite3_column_int64(st, 0) - 1) * 4096;
+	sqlite3_finalize(st);
+	sqlite3_close(open);
+	memset(junk, 0x5a, sizeof junk);
+	FILE *f = fopen(db, "r+b");
+	ck_assert_ptr_nonnull(f);
+	ck_assert_int_eq(fseeko(f, at, SEEK_SET), 0);
+	ck_assert_uint_eq(fwrite(junk, 1, sizeof junk, f), sizeof junk);
+	ck_assert_int_eq(fclose(f), 0);
+}
+
+static void make_store(off_t bytes)
+{
+	fx_dir(dir);
+	snprintf(db, sizeof db, "%s/tidegate.db", dir);
+	struct cp_store *s = fx_store(dir);
+	cp_store_close(&s);
+	if (bytes > 0) /* what stands behind the last page is not looked at */
+		ck_assert_int_eq(truncate(db, bytes), 0);
+}
+
+static enum gw_rc open_again(struct gw_error *err)
+{
+	struct cp_store *s = NULL;
+	struct cp_store_options o = { .path = db, .migrations = TG_SOURCE_DIR "/migrations" };
+	enum gw_rc rc = cp_store_open(&s, &o, err);
+	cp_store_close(&s);
+	return rc;
+}
+
+START_TEST(damage_is_said)
+{
+	static const struct { off_t bytes; const char *table; enum gw_rc rc; } cases[] = {
+		{ 0, "objects", GW_INVALID }, { 0, "requests", GW_INVALID }, { 65 << 20, "objects", GW_INVALID },
+		{ 65 << 20, "quota_periods", GW_INVALID }, { 65 << 20, "requests", GW_OK }, { 65 << 20, NULL, GW_OK },
+	};
+	for (size_t i = 0; i < GW_COUNT(cases); i++) {
+		struct gw_error err = { 0 };
+		make_store(cases[i].bytes);
+		if (cases[i].table)
+			damage(cases[i].table);
+		ck_assert_msg(open_again(&err) == cases[i].rc, "%zu: %s", i, err.text);
+		ck_assert(cases[i].rc == GW_OK || strstr(err.text, "is damaged: restore a backup") != NULL);
+		fx_rmdir(dir);
+	}
+}
+END_TEST
+
 START_TEST(a_backup_comes_back_with_a_new_epoch)
 {
 	char backup[256], lock[256], epoch[32];
@@ -153,4 +211,4 @@ START_TEST(a_backup_comes_back_with_a_new_epoch)
 END_TEST
 
 UNIT_MAIN("store.open", migrations_are_applied_once, a_changed_migration_is_refused, a_gap_is_refused, a_newer_database_is_refused,
-	  a_broken_migration_leaves_no_half, strange_files_are_refused, a_backup_comes_back_with_a_new_epoch)
+	  a_broken_migration_leaves_no_half, strange_files_are_refused, damage_is_said, a_backup_comes_back_with_a_new_epoch)
