@@ -227,6 +227,17 @@ static void commit_content(struct dp_exchange *x)
 		x->committed = true;
 }
 
+/* An error event goes on as it came, but for the provider's key, which vendors like to repeat: same length, nothing to read. */
+static void blot_key(struct dp_exchange *x)
+{
+	struct gw_buf *out = out_of(x);
+	struct gw_str key = x->at.place.key ? x->at.place.key->value : GW_STR_NONE;
+	size_t at;
+
+	while (key.n && out->n && gw_str_find(gw_buf_str(out), key, &at))
+		memset(out->p + at, '*', key.n);
+}
+
 /* An error object inside a 200: before anything was sent it is a failure like any other. */
 static void fail_in_band(struct dp_exchange *x)
 {
@@ -366,11 +377,15 @@ static void take_plain(struct dp_exchange *x, struct gw_str slice)
 		if (slice.n > DP_ERROR_BODY_MAX - t->error.n)
 			slice.n = DP_ERROR_BODY_MAX - t->error.n;
 		gw_buf_add(&t->error, slice);
+		if (t->error.n == DP_ERROR_BODY_MAX) /* it has said enough, and may never end */
+			judge_error(x, false);
 		return;
 	}
 	flow = dp_feed_bytes(t->chain, slice);
 	if (t->tap->error_seen || flow == DP_ERROR)
 		commit_content(x);
+	if (t->tap->error_seen)
+		blot_key(x);
 	if (t->tap->error_seen && !x->committed) {
 		fail_in_band(x);
 		return;

@@ -565,18 +565,32 @@ static void pool_close(struct dp_pool *p)
 	p->bound = NULL;
 }
 
+static void pool_free(struct dp_pools *ps, struct dp_pool *p)
+{
+	gw_map_del(ps->map, p->name);
+	free((char *)(uintptr_t)p->name.p);
+	free(p);
+}
+
 void dp_pools_keep(struct dp_pools *ps, const struct gw_snapshot *s)
 {
+	struct dp_pool *over[64];
 	struct gw_str key;
 	void *v;
+	size_t n = 0;
 
 	for (size_t at = 0; gw_map_next(ps->map, &at, &key, &v);) {
 		struct dp_pool *p = v;
 
 		p->bound = NULL; /* an address may be reused for another provider object */
-		if (!s || !gw_snapshot_provider(s, key))
-			pool_close(p);
+		if (s && gw_snapshot_provider(s, key))
+			continue;
+		pool_close(p);
+		if (gw_list_empty(&p->endpoints) && n < GW_COUNT(over))
+			over[n++] = p; /* nobody holds anything of it; the others, and those beyond, next time */
 	}
+	while (n > 0)
+		pool_free(ps, over[--n]);
 }
 
 void dp_pools_drain(struct dp_pools *ps)

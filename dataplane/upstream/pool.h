@@ -49,7 +49,10 @@ void dp_pools_drain(struct dp_pools *p);             /* close idle connections n
  */
 void dp_pools_keep(struct dp_pools *p, const struct gw_snapshot *s);
 
-/* The provider's pool, brought up to this configuration.  Borrowed; valid as long as the loop. */
+/*
+ * The provider's pool, brought up to this configuration.  Borrowed; valid as long as a place or a connection of it is held,
+ * or else until the next dp_pools_keep().
+ */
 struct dp_pool *dp_pool_for(struct dp_pools *p, const struct gw_provider *pr);
 
 /* ---- choosing, with what this request has tried already ---- */

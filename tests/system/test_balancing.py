@@ -410,3 +410,19 @@ def test_another_consumers_answer_does_not_exist(rig):
         assert number == 400 and json.loads(body)["error"]["code"] == "previous_response_not_found", "an escape is another spelling only"
         assert len(upstream.requests) == sent
     assert ask("tgk_worker-test-key", previous_response_id=first)[0] == 200
+
+
+# ---- providers that come and go ---------------------------------------------------------------------------------------------
+
+def test_nothing_is_kept_of_a_provider_that_is_gone(rig):
+    """Neither a series, which would be there for ever, nor memory: names of providers may be made by programs."""
+    worker, server = rig(answer_plainly)
+    of = lambda: {line.split('provider="')[1].split('"')[0] for line in worker.admin("/metrics").split("\n")
+                  if line.startswith("tidegate_upstream_connections{")}
+    for i in range(12):
+        objects = config(server)
+        objects["providers"]["made-%d" % i] = objects["providers"].pop("p0")
+        objects["routes"]["r"]["targets"][0]["provider"] = "made-%d" % i
+        worker.change(objects)
+        assert worker.talk().send(request()).answer()[0] == 200
+    assert "made-11" in of() and len(of()) <= 2, of()

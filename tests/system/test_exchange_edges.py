@@ -68,6 +68,40 @@ def test_a_stream_that_only_was_kept_alive_ends_with_an_error_event(rig, fault):
     assert worker.ended("upstream_error") == 1
 
 
+def test_an_error_event_goes_on_without_the_key_in_it(rig):
+    def script(wire):
+        wire.request()
+        wire.sse()
+        wire.event(chunk("a"))
+        wire.event({"error": {"message": "key sk-upstream-0 has been revoked meanwhile, sk-upstream-0!", "type": "x"}})
+        wire.last_chunk()
+    worker, _ = rig(script)
+    _, body, ended = worker.talk().send(request(stream=True)).stream()
+    assert ended and b"sk-upstream" not in body and b"has been revoked meanwhile" in body and b"[DONE]" not in body
+    assert json.loads([line for line in body.split(b"\n") if line.startswith(b"data: ")][-1][6:])["error"]["message"]
+
+
+@pytest.mark.parametrize("early", [False, True])
+def test_an_error_without_end_is_judged_by_its_beginning(rig, early):
+    """64 KiB of it are enough; the connection is closed, and another target answers."""
+    ended = []
+
+    def script(wire):
+        while b"\r\n\r\n" not in wire.rest if early else not wire.request():
+            wire._fill()
+        wire.send(b"HTTP/1.1 500 X\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n")
+        try:
+            while len(ended) == 0:
+                wire.send(b"1000\r\n" + b"x" * 4096 + b"\r\n")
+        except OSError:
+            ended.append(True)
+    worker, _, second = rig(script, answer_plainly, route=FALLBACK)
+    body = b'{"model":"m","messages":[{"role":"user","content":"%s"}]}' % (b"x" * (8 << 20 if early else 10))
+    status, headers, _ = worker.talk(20).send(request(body=body)).answer()
+    assert status == 200 and headers["x-tidegate-provider"] == "p1"
+    wait_until(lambda: ended, 10, "the provider being let go")
+
+
 # ---- redirects -----------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("number", [301, 302, 303, 304, 307, 308])
