@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Schemas } from '../src/api/client';
 import { roleReaches } from '../src/api/queries';
-import { partSecrets, withoutEmpty, type Field } from '../src/forms/FieldTable';
+import { named, partSecrets, withoutEmpty, type Field } from '../src/forms/FieldTable';
 import { pluginsFromForm, pluginsToForm } from '../src/forms/PluginsEditor';
 import { spread } from '../src/forms/useApiForm';
 import { routesOpenTo } from '../src/pages/Consumer';
@@ -229,5 +229,13 @@ describe('a fallback', () => {
     expect(fellBack({ refused_by: 'token-ratelimit', end_reason: 'complete' })).toBe(true);
     expect(fellBack({ refused_by: 'token-ratelimit', end_reason: 'blocked' })).toBe(false);
     expect(fellBack({ refused_by: null, end_reason: 'complete' })).toBe(false);
+  });
+});
+
+describe('names of values', () => {
+  it('keep the word by which explanations call them', () => {
+    expect(named('滑动窗口', 'sliding_window')).toBe('滑动窗口 (sliding_window)');
+    expect(named('sliding window', 'sliding_window')).toBe('sliding window');
+    expect(named('', 'brand_new')).toBe('brand_new');
   });
 });

@@ -47,6 +47,11 @@ export function spell(name: string): string {
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
+/** A value by its name, and beside it the word by which explanations and JSON call it, where that is another. */
+export function named(label: string, option: string): string {
+  return !label || label === option.replace(/_/g, ' ') ? label || option : `${label} (${option})`;
+}
+
 type Path = (string | number)[];
 
 interface TableProps {
@@ -166,7 +171,7 @@ function FieldItem({ field, path, within, stored }: { field: Field; path: Path; 
         <Form.Item {...common} rules={must} initialValue={inList ? undefined : (field.default ?? undefined)}>
           <FormSelect
             style={{ maxWidth: 320 }}
-            options={field.options.map((option) => ({ value: option, label: local(OPTIONS[option]) || option }))}
+            options={field.options.map((option) => ({ value: option, label: named(local(OPTIONS[option]), option) }))}
             allowClear={!field.required}
             data-testid={testId}
           />

@@ -54,10 +54,10 @@ export function AlertEvents() {
                     {event.ended_at ? t('alerts.resolved') : t('alerts.firing')} · {t(`alerts.severities.${event.severity}`)}
                   </State>
                 ),
-                grow: 1.5,
+                grow: 1.7,
               },
-              { label: t('alerts.since'), value: <Ago at={event.started_at} /> },
-              { label: t('alerts.until'), value: event.ended_at ? <Ago at={event.ended_at} /> : '–' },
+              { label: t('alerts.since'), value: <Ago at={event.started_at} />, grow: 1.5 },
+              { label: t('alerts.until'), value: event.ended_at ? <Ago at={event.ended_at} /> : '–', grow: 1.5 },
               {
                 label: t('alerts.told'),
                 value: event.silenced
@@ -67,7 +67,7 @@ export function AlertEvents() {
                     : waiting.length > 0
                       ? t('alerts.waiting', { channels: [...new Set(waiting.map((delivery) => (delivery.detail ? `${delivery.channel} (${delivery.detail})` : delivery.channel)))].join(', ') })
                       : [...new Set(event.deliveries.map((delivery) => delivery.channel))].join(', ') || t('alerts.nobody'),
-                grow: 2,
+                grow: 1.6,
               },
             ]}
           />
