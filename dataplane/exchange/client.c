@@ -291,7 +291,7 @@ static void on_tls(void *arg, const char *text)
 		begin_message(c);
 		c->begun_us = 0;
 		if (c->shard->draining)
-			dp_loop_timer(c->shard->loop, &c->timer, DP_UNREAD_MS);
+			dp_loop_timer(c->shard->loop, &c->timer, DP_AFTER_HANDSHAKE_MS);
 		return;
 	}
 	if (gw_log_on(GW_LOG_DEBUG))

@@ -55,6 +55,7 @@
 #define DP_ERROR_BODY_MAX   65536     /* of a provider's error answer, for judging and passing on */
 #define DP_OUT_MAX          (192u << 20)
 #define DP_UNREAD_MS        150       /* while draining: for a request that is in the socket, or nearly */
+#define DP_AFTER_HANDSHAKE_MS 1000    /* likewise, for a request that may be a long way off */
 #define DP_BACKLOG_MAX      65536     /* pipelined bytes kept while a request is being answered */
 
 struct dp_client;

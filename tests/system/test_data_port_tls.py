@@ -1,15 +1,19 @@
 """TLS on the data port: certificates by name and replaced while it runs, and consumers known by theirs."""
 import datetime
+import json
 import random
+import signal
 import socket
 import ssl
 import subprocess
+import time
 
 import httpx
 import pytest
 
 from harness.admin import faults
 from harness.certificates import Authority
+from harness.waiting import wait_until
 
 BODY = {"model": "m", "messages": [{"role": "user", "content": "over TLS"}]}
 
@@ -183,6 +187,47 @@ def test_renegotiation_is_refused_F23(house):
     run = subprocess.run(["openssl", "s_client", "-connect", "127.0.0.1:%d" % house.data_port, "-tls1_2"], input=b"R\n", capture_output=True, timeout=60)
     assert b"RENEGOTIATING" in run.stdout + run.stderr and b"no renegotiation" in run.stderr, run.stderr[-2000:]
     assert house.ask(house.key()).status_code == 200
+
+
+def test_half_a_handshake_is_heard_out(start_gateway, vllm_sim, tmp_path):
+    """A worker that is told to go while a client shakes hands lets it finish, answers its request, and goes."""
+    gateway = start_gateway(split=True)
+    gateway.provider("p0", vllm_sim, type="vllm", served=False)
+    gateway.route("r", "m", ("p0", "qwq-32b"), served=False)
+    authority, key = Authority(tmp_path), gateway.key()
+    pair = authority.server("127.0.0.1")
+    gateway.admin.patch("settings", {"tls": {"mode": "required", "certificates": [{"name": "main", "certificate_pem": pair.cert, "private_key": pair.key}]}})
+    gateway.wait_served()
+    into, out, worker = ssl.MemoryBIO(), ssl.MemoryBIO(), gateway.daemon("worker-0")
+    side = ssl.create_default_context(cafile=authority.file).wrap_bio(into, out, server_hostname="127.0.0.1")
+    with socket.create_connection(("127.0.0.1", gateway.data_port), timeout=20) as raw:
+        def until_done(step):
+            while True:
+                try:
+                    done = step()
+                    raw.sendall(out.read())
+                    return done
+                except ssl.SSLWantReadError:
+                    raw.sendall(out.read())
+                    piece = raw.recv(65536)
+                    assert piece, "the worker hung up"
+                    into.write(piece)
+        with pytest.raises(ssl.SSLWantReadError):
+            side.do_handshake()
+        raw.sendall(out.read())
+        into.write(raw.recv(65536))                      # its part of the handshake: so ours was read
+        worker.send(signal.SIGTERM)
+        wait_until(lambda: '"draining"' in worker.log(), 10, "the worker being told")
+        time.sleep(0.6)                                  # longer than what is given to those who have said nothing
+        assert worker.running
+        until_done(side.do_handshake)
+        body = json.dumps(BODY).encode()
+        until_done(lambda: side.write(b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer %s\r\ncontent-type: application/json\r\n"
+                                      b"content-length: %d\r\n\r\n%s" % (key.encode(), len(body), body)))
+        answer = until_done(lambda: side.read(65536))
+        assert answer.startswith(b"HTTP/1.1 200 ") and b"connection: close" in answer
+    assert worker.process.wait(20) == 0
+    gateway.baseline = {}
 
 
 def test_consumers_by_certificate(house):
