@@ -17,10 +17,7 @@ static const struct gw_field rule_fields[] = {
 	DP_LIMIT_NAME_FIELD(struct dp_limit, ),
 	DP_LIMIT_WHOM_FIELDS,
 	GW_FIELD_INT(struct dp_limit, amount, "requests", 1, 1000000000, 60, "Requests per window.", "每个窗口允许的请求数。"),
-	GW_FIELD_MS(struct dp_limit, window, "window", 1000, 2678400000, 60000, "Length of the window.", "窗口长度。"),
-	GW_FIELD_ENUM(struct dp_limit, algorithm, "algorithm", dp_limit_algorithm_words, 1,
-	              "sliding_window: never more in any window. token_bucket: refills evenly, a burst may be as large as the limit.",
-	              "sliding_window：任意窗口内都不超过；token_bucket：匀速补充，突发最多为一个限额。"),
+	DP_LIMIT_WINDOW_FIELDS(struct dp_limit, , 1),
 	GW_FIELD_END
 };
 
@@ -29,10 +26,7 @@ static const struct gw_field fields[] = {
 	DP_LIMIT_NAME_FIELD(struct conf, limits.base.),
 	GW_FIELD_INT(struct conf, limits.base.amount, "requests", 0, 1000000000, 60,
 	             "Requests that each may make per window; 0: only the rules below count.", "每个对象在每个窗口内允许的请求数；0 表示仅按下面的规则。"),
-	GW_FIELD_MS(struct conf, limits.base.window, "window", 1000, 2678400000, 60000, "Length of the window.", "窗口长度。"),
-	GW_FIELD_ENUM(struct conf, limits.base.algorithm, "algorithm", dp_limit_algorithm_words, 1,
-	              "sliding_window: never more in any window. token_bucket: refills evenly, a burst may be as large as the limit.",
-	              "sliding_window：任意窗口内都不超过；token_bucket：匀速补充，突发最多为一个限额。"),
+	DP_LIMIT_WINDOW_FIELDS(struct conf, limits.base., 1),
 	GW_FIELD_OBJECTS(struct conf, limits.rules, "rules", DP_LIMIT_RULES_MAX, struct dp_limit, rule_fields,
 	                 "Further limits, and exceptions for certain values. Rules of the same limit_by, name and window replace each "
 	                 "other, the most exact first; others add up.",

@@ -24,10 +24,7 @@ static const struct gw_field rule_fields[] = {
 	DP_LIMIT_WHOM_FIELDS,
 	GW_FIELD_INT(struct dp_limit, amount, "tokens", 1, 1000000000000, 60000, "Tokens per window.", "每个窗口允许的 token 数。"),
 	GW_FIELD_ENUM(struct dp_limit, count, "count", dp_limit_count_words, DP_COUNT_TOTAL, "Which tokens count.", "计入哪些 token：全部、输入或输出。"),
-	GW_FIELD_MS(struct dp_limit, window, "window", 1000, 2678400000, 60000, "Length of the window.", "窗口长度。"),
-	GW_FIELD_ENUM(struct dp_limit, algorithm, "algorithm", dp_limit_algorithm_words, 0,
-	              "sliding_window: never more in any window. token_bucket: refills evenly, a burst may be as large as the limit.",
-	              "sliding_window：任意窗口内都不超过；token_bucket：匀速补充，突发最多为一个限额。"),
+	DP_LIMIT_WINDOW_FIELDS(struct dp_limit, , 0),
 	GW_FIELD_END
 };
 
@@ -37,10 +34,7 @@ static const struct gw_field fields[] = {
 	GW_FIELD_INT(struct conf, limits.base.amount, "tokens", 0, 1000000000000, 60000,
 	             "Tokens that each may use per window; 0: only the rules below count.", "每个对象在每个窗口内可用的 token 数；0 表示仅按下面的规则。"),
 	GW_FIELD_ENUM(struct conf, limits.base.count, "count", dp_limit_count_words, DP_COUNT_TOTAL, "Which tokens count.", "计入哪些 token：全部、输入或输出。"),
-	GW_FIELD_MS(struct conf, limits.base.window, "window", 1000, 2678400000, 60000, "Length of the window.", "窗口长度。"),
-	GW_FIELD_ENUM(struct conf, limits.base.algorithm, "algorithm", dp_limit_algorithm_words, 0,
-	              "sliding_window: never more in any window. token_bucket: refills evenly, a burst may be as large as the limit.",
-	              "sliding_window：任意窗口内都不超过；token_bucket：匀速补充，突发最多为一个限额。"),
+	DP_LIMIT_WINDOW_FIELDS(struct conf, limits.base., 0),
 	GW_FIELD_INT(struct conf, reserve, "reserve", 0, 1000000, 256,
 	             "Tokens to reserve for the answer when the client gives no max_tokens; the real ones are charged.",
 	             "客户端未给出 max_tokens 时为回答预留的 token 数；最终按实际用量计。"),

@@ -68,6 +68,11 @@ struct dp_limits {
 	                   "... or addresses and networks, like 10.0.0.0/8.", "或地址与网段，例如 10.0.0.0/8。"),        \
 	GW_FIELD_BOOL(struct dp_limit, shared, "shared", 0, "All values of this rule use one counter together.",      \
 	              "此规则的所有值共用一个计数器。")
+#define DP_LIMIT_WINDOW_FIELDS(S, m, usual)                                                                        \
+	GW_FIELD_MS(S, m window, "window", 1000, 2678400000, 60000, "Length of the window.", "窗口长度。"),          \
+	GW_FIELD_ENUM(S, m algorithm, "algorithm", dp_limit_algorithm_words, usual,                                 \
+	              "sliding_window: never more in any window. token_bucket: refills evenly, a burst may be as large as the limit.", \
+	              "sliding_window：任意窗口内都不超过；token_bucket：匀速补充，突发最多为一个限额。")
 #define DP_LIMIT_COMMON_FIELDS(S, m)                                                                               \
 	GW_FIELD_ENUM(S, m targets, "targets", dp_limit_targets_words, DP_TARGETS_AUTO,                             \
 	              "Which targets the limit concerns. auto: those of the route and its fallback ones; but a limit " \
