@@ -337,7 +337,7 @@ struct dp_up *dp_pool_take(struct dp_want *a, struct dp_endpoint *e)
 		return u;
 	a->endpoint = e;
 	e->refs++;
-	if (take_seat(e)) {
+	if (gw_list_empty(&e->waiting) && take_seat(e)) { /* nobody overtakes those who wait */
 		start_dial(a, e);
 	} else {
 		a->refused = e->n_waiting >= e->max_queue; /* told in the loop's next turn, like any other failure */

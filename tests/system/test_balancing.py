@@ -299,6 +299,7 @@ def test_drain_reads_to_the_end_for_the_exact_count(rig):
     while b"one" not in talk.rest:
         talk._fill()
     talk.close()
+    assert worker.talk().send(request(path="/nowhere")).answer()[0] == 404      # the loop has seen the end by now
     step.release()
     step.release()
     worker.idle()
@@ -337,6 +338,7 @@ def test_drain_starts_no_other_attempt(rig):
     talk = worker.talk().send(request())
     wait_until(lambda: len(first.requests) == 1, 5, "the attempt")
     talk.close()
+    assert worker.talk().send(request(path="/nowhere")).answer()[0] == 404
     step.set()
     worker.idle()
     assert worker.ended("client_closed") == 1 and second.requests == []
