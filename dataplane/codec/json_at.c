@@ -72,7 +72,8 @@ static struct dp_json scalar(struct gw_str s, size_t i)
 	return v;
 }
 
-static struct dp_json value_at(struct gw_str s, size_t i)
+/* `lazy`: a container's end is not looked for, raw goes on to the end of `s`. */
+static struct dp_json value_at(struct gw_str s, size_t i, bool lazy)
 {
 	struct dp_json none = { DP_J_NONE, GW_STR_NONE }, v = none;
 	size_t end;
@@ -87,7 +88,7 @@ static struct dp_json value_at(struct gw_str s, size_t i)
 	case '{':
 	case '[':
 		v.type = s.p[i] == '{' ? DP_J_OBJECT : DP_J_ARRAY;
-		end = skip_container(s, i);
+		end = lazy ? s.n : skip_container(s, i);
 		break;
 	default:
 		return scalar(s, i);
@@ -100,7 +101,7 @@ static struct dp_json value_at(struct gw_str s, size_t i)
 
 struct dp_json dp_json_value(struct gw_str doc)
 {
-	return value_at(doc, blanks(doc, 0));
+	return value_at(doc, blanks(doc, 0), false);
 }
 
 struct dp_json_iter dp_json_iter(struct dp_json c)
@@ -112,23 +113,90 @@ struct dp_json_iter dp_json_iter(struct dp_json c)
 	return it;
 }
 
+struct dp_json_iter dp_json_lazy(struct dp_json c)
+{
+	struct dp_json_iter it = dp_json_iter(c);
+
+	it.lazy = true;
+	return it;
+}
+
+static bool is_open(const struct dp_json_iter *it)
+{
+	return it->lazy && !it->left && (it->value.type == DP_J_OBJECT || it->value.type == DP_J_ARRAY);
+}
+
+struct dp_json dp_json_whole(struct dp_json_iter *it)
+{
+	size_t at, end;
+
+	if (!is_open(it))
+		return it->value;
+	at = (size_t)(it->value.raw.p - it->in.p);
+	end = skip_container(it->in, at);
+	if (!end) {
+		it->broken = true;
+		return (struct dp_json){ DP_J_NONE, GW_STR_NONE };
+	}
+	it->value.raw.n = end - at;
+	it->pos = it->end = end;
+	it->left = true;
+	return it->value;
+}
+
+struct dp_json_iter dp_json_enter(const struct dp_json_iter *it)
+{
+	struct dp_json_iter inner = dp_json_iter(it->value);
+
+	inner.lazy = is_open(it);
+	return inner;
+}
+
+void dp_json_leave(struct dp_json_iter *it, const struct dp_json_iter *inner)
+{
+	size_t at = (size_t)(it->value.raw.p - it->in.p);
+
+	if (!is_open(it) || !inner->ended)
+		return; /* the next step looks for the end itself */
+	it->value.raw.n = inner->pos;
+	it->pos = it->end = at + inner->pos;
+	it->left = true;
+}
+
+/* At `i` the container is over.  Brackets are not matched by kind, as in skip_container(). */
+static bool ends_at(struct dp_json_iter *it, size_t i)
+{
+	if (!it->lazy)
+		return i + 1 >= it->in.n;
+	if (i >= it->in.n)
+		return it->broken = true;
+	if (it->in.p[i] != '}' && it->in.p[i] != ']')
+		return false;
+	it->ended = true;
+	it->pos = i + 1;
+	return true;
+}
+
 bool dp_json_next(struct dp_json_iter *it)
 {
 	size_t i, end;
 
-	if (!it->in.n || it->broken)
+	if (!it->in.n || it->broken || it->ended)
+		return false;
+	if (is_open(it) && dp_json_whole(it).type == DP_J_NONE)
 		return false;
 	i = blanks(it->in, it->pos);
 	if (it->value.raw.p) {
 		if (i < it->in.n && it->in.p[i] == ',')
 			i = blanks(it->in, i + 1);
-		else if (i + 1 != it->in.n)
+		else if (!ends_at(it, i) || (!it->lazy && i + 1 != it->in.n))
 			it->broken = true;
 		it->index++;
 	}
-	if (it->broken || i + 1 >= it->in.n)
+	if (it->broken || it->ended || ends_at(it, i))
 		return false;
 	it->broken = true;
+	it->left = false;
 	it->key_at = i;
 	if (it->object) {
 		end = it->in.p[i] == '"' ? skip_string(it->in, i) : 0;
@@ -140,7 +208,7 @@ bool dp_json_next(struct dp_json_iter *it)
 			return false;
 		i = blanks(it->in, i + 1);
 	}
-	it->value = value_at(it->in, i);
+	it->value = value_at(it->in, i, it->lazy);
 	if (it->value.type == DP_J_NONE)
 		return false;
 	it->pos = it->end = i + it->value.raw.n;
@@ -223,11 +291,8 @@ bool dp_json_truthy(struct dp_json v)
 	case DP_J_NUMBER:
 		return !gw_str_is(v.raw, "0");
 	case DP_J_OBJECT:
-	case DP_J_ARRAY: {
-		struct dp_json_iter it = dp_json_iter(v);
-
-		return dp_json_next(&it);
-	}
+	case DP_J_ARRAY:
+		return blanks(v.raw, 1) + 1 < v.raw.n;
 	default:
 		return false;
 	}
@@ -339,8 +404,14 @@ void dp_json_measure(struct dp_json v, int64_t *ascii, int64_t *wide)
 	size_t i = 0;
 
 	while (i < s.n) {
-		unsigned char c = (unsigned char)s.p[i];
+		size_t plain = dp_scan_plain(s.p + i, s.n - i);
+		unsigned char c;
 
+		*ascii += (int64_t)plain;
+		i += plain;
+		if (i >= s.n)
+			break;
+		c = (unsigned char)s.p[i];
 		if (c == '\\') {
 			*(escaped(s, &i) < 0x80 ? ascii : wide) += 1;
 			continue;

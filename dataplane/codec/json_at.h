@@ -37,6 +37,7 @@ struct dp_json_iter {
 	struct gw_str in;
 	size_t pos;
 	bool object, broken;     /* broken: the text was cut off or malformed */
+	bool lazy, left, ended;  /* of the functions below; left: the value's end is known */
 	struct gw_str key;
 	struct dp_json value;
 	size_t key_at, end;
@@ -44,6 +45,18 @@ struct dp_json_iter {
 };
 struct dp_json_iter dp_json_iter(struct dp_json container);
 bool dp_json_next(struct dp_json_iter *it);
+
+/*
+ * The same without looking for the end of each container before going into it, which walks over the innermost text once
+ * for each level:
+ *   struct dp_json_iter it = dp_json_lazy(v), inner;
+ *   while (dp_json_next(&it)) { inner = dp_json_enter(&it); while (dp_json_next(&inner)) …; dp_json_leave(&it, &inner); }
+ * it.value of an object or array has its type, and its end only from dp_json_whole(); strings and scalars are as above.
+ */
+struct dp_json_iter dp_json_lazy(struct dp_json container);
+struct dp_json_iter dp_json_enter(const struct dp_json_iter *it);
+void dp_json_leave(struct dp_json_iter *it, const struct dp_json_iter *inner);   /* inner may have stopped anywhere */
+struct dp_json dp_json_whole(struct dp_json_iter *it);   /* NONE: it is cut off */
 
 /* Whole numbers, also written 12.0 or 1e3; clamped to [0, max]; false: not a number. */
 bool dp_json_int(struct dp_json v, int64_t max, int64_t *out);

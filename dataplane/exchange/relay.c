@@ -90,12 +90,24 @@ static void release_body(struct dp_exchange *x)
 }
 
 /* Write what the scratch holds; `ended`: and the end of the answer. */
+/* Once for each event, so not by printf. */
+static struct gw_str chunk_size(char text[20], size_t n)
+{
+	char *p = text + 18;
+
+	memcpy(p, "\r\n", 2);
+	do
+		*--p = "0123456789abcdef"[n & 15];
+	while (n >>= 4);
+	return (struct gw_str){ p, (size_t)(text + 20 - p) };
+}
+
 static void flush(struct dp_exchange *x, bool ended)
 {
 	static const char tail[] = "\r\n", last[] = "\r\n0\r\n\r\n", only_last[] = "0\r\n\r\n";
 	struct gw_buf *out = out_of(x);
 	struct gw_str v[4];
-	char size[24];
+	char size[20];
 	size_t n = 0;
 
 	if (out->n == 0 && !ended)
@@ -113,9 +125,7 @@ static void flush(struct dp_exchange *x, bool ended)
 		x->head_sent = true;
 	}
 	if (x->chunked && out->n > 0) {
-		int len = snprintf(size, sizeof size, "%zx\r\n", out->n);
-
-		v[n++] = (struct gw_str){ size, (size_t)len };
+		v[n++] = chunk_size(size, out->n);
 		v[n++] = gw_buf_str(out);
 		v[n++] = ended ? (struct gw_str){ last, sizeof last - 1 } : (struct gw_str){ tail, sizeof tail - 1 };
 	} else if (x->chunked && ended) {

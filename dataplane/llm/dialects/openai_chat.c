@@ -53,12 +53,12 @@ static void parts(struct dp_tap *t, struct dp_json content)
 	}
 }
 
-static void delta(struct dp_tap *t, struct dp_json d)
+static void delta(struct dp_tap *t, struct dp_json_iter *of)
 {
-	struct dp_json_iter it = dp_json_iter(d);
+	struct dp_json_iter it = dp_json_enter(of);
 	bool reasoned = false;
 
-	while (d.type == DP_J_OBJECT && dp_json_next(&it)) {
+	while (of->value.type == DP_J_OBJECT && dp_json_next(&it)) {
 		bool reasoning = gw_str_is(it.key, "reasoning_content") || gw_str_is(it.key, "reasoning");
 
 		if (reasoning && reasoned)
@@ -67,27 +67,28 @@ static void delta(struct dp_tap *t, struct dp_json d)
 			dp_tap_text(t, it.value);
 		reasoned |= reasoning && it.value.type == DP_J_STRING;
 		if (it.value.type == DP_J_ARRAY && gw_str_is(it.key, "content"))
-			parts(t, it.value);
+			parts(t, dp_json_whole(&it));
 		else if (gw_str_is(it.key, "tool_calls"))
-			tool_calls(t, it.value);
+			tool_calls(t, dp_json_whole(&it));
 		else if (gw_str_is(it.key, "function_call"))
-			dp_tap_text(t, dp_json_at(it.value, "arguments"));
+			dp_tap_text(t, dp_json_at(dp_json_whole(&it), "arguments"));
 		else if (gw_str_is(it.key, "audio") && it.value.type == DP_J_OBJECT)
 			t->first_token = true;
 	}
+	dp_json_leave(of, &it);
 }
 
-static void choice(struct dp_tap *t, struct dp_json c)
+static void choice(struct dp_tap *t, struct dp_json_iter *of)
 {
-	struct dp_json_iter it = dp_json_iter(c);
+	struct dp_json_iter it = dp_json_enter(of);
 	int64_t index = 0;
 	struct dp_json finish = { DP_J_NONE, GW_STR_NONE };
 
-	if (c.type != DP_J_OBJECT)
+	if (of->value.type != DP_J_OBJECT)
 		return;
 	while (dp_json_next(&it)) {
 		if (gw_str_is(it.key, "delta"))
-			delta(t, it.value);
+			delta(t, &it);
 		else if (gw_str_is(it.key, "text"))
 			dp_tap_text(t, it.value);
 		else if (gw_str_is(it.key, "finish_reason"))
@@ -95,8 +96,9 @@ static void choice(struct dp_tap *t, struct dp_json c)
 		else if (gw_str_is(it.key, "index"))
 			dp_json_int(it.value, DP_TAP_MAX_CHOICES - 1, &index);
 		else if (gw_str_is(it.key, "usage"))
-			dp_usage_fold(&t->usage, it.value); /* Moonshot's older API */
+			dp_usage_fold(&t->usage, dp_json_whole(&it)); /* Moonshot's older API */
 	}
+	dp_json_leave(of, &it);
 	t->begun[index / 64] |= (uint64_t)1 << (index % 64);
 	if (finish.type == DP_J_STRING && finish.raw.n > 2) {
 		t->ended[index / 64] |= (uint64_t)1 << (index % 64);
@@ -106,20 +108,21 @@ static void choice(struct dp_tap *t, struct dp_json c)
 
 static void read_event(struct dp_tap *t, struct gw_str event, struct dp_json data)
 {
-	struct dp_json_iter it = dp_json_iter(data);
+	struct dp_json_iter it = dp_json_lazy(data);
 
 	(void)event;
 	while (dp_json_next(&it)) {
 		if (gw_str_is(it.key, "choices") && it.value.type == DP_J_ARRAY) {
-			struct dp_json_iter c = dp_json_iter(it.value);
+			struct dp_json_iter c = dp_json_enter(&it);
 
 			while (dp_json_next(&c))
-				choice(t, c.value);
+				choice(t, &c);
+			dp_json_leave(&it, &c);
 		} else if (gw_str_is(it.key, "usage")) {
-			dp_usage_fold(&t->usage, it.value);
+			dp_usage_fold(&t->usage, dp_json_whole(&it));
 		} else if (gw_str_is(it.key, "x_groq")) {
-			dp_usage_fold(&t->usage, dp_json_at(it.value, "usage"));
-		} else if (gw_str_is(it.key, "error") && dp_json_truthy(it.value)) {
+			dp_usage_fold(&t->usage, dp_json_at(dp_json_whole(&it), "usage"));
+		} else if (gw_str_is(it.key, "error") && dp_json_truthy(dp_json_whole(&it))) {
 			dp_tap_error(t, it.value);
 		}
 	}

@@ -105,4 +105,95 @@ START_TEST(broken_texts_stop_the_walk)
 }
 END_TEST
 
-UNIT_MAIN("json_at", paths, numbers_are_clamped, texts_are_decoded, nothing_is_read_past_the_end, broken_texts_stop_the_walk)
+/* ---- the lazy walk says what the other one says ---- */
+
+enum mode { ENTER, WHOLE, PASS };
+
+static bool is_container(struct dp_json v)
+{
+	return v.type == DP_J_OBJECT || v.type == DP_J_ARRAY;
+}
+
+static void note(struct gw_buf *out, const struct dp_json_iter *it)
+{
+	gw_buf_printf(out, "%zu %.*s %d ", it->index, it->object ? (int)it->key.n : 0, it->object ? it->key.p : "", (int)it->value.type);
+	if (!is_container(it->value))
+		gw_buf_add(out, it->value.raw);
+}
+
+static void walk(struct gw_buf *out, struct dp_json v, enum mode mode)
+{
+	struct dp_json_iter it = dp_json_iter(v);
+
+	while (dp_json_next(&it)) {
+		note(out, &it);
+		if (is_container(it.value) && mode != PASS)
+			walk(out, it.value, mode);
+	}
+	gw_buf_add_c(out, it.broken ? "!" : ".");
+}
+
+static void walk_lazily(struct gw_buf *out, struct dp_json_iter it, struct dp_json_iter *end, enum mode mode)
+{
+	while (dp_json_next(&it)) {
+		struct dp_json_iter inner;
+
+		note(out, &it);
+		if (is_container(it.value) && mode == ENTER) {
+			walk_lazily(out, dp_json_enter(&it), &inner, mode);
+			dp_json_leave(&it, &inner);
+		} else if (is_container(it.value) && mode == WHOLE) {
+			walk(out, dp_json_whole(&it), mode);
+		}
+	}
+	gw_buf_add_c(out, it.broken ? "!" : ".");
+	*end = it;
+}
+
+static void compare(struct gw_str text)
+{
+	struct dp_json v = dp_json_value(text);
+	struct dp_json_iter end;
+
+	for (int mode = ENTER; is_container(v) && mode <= PASS; mode++) {
+		struct gw_buf a, b;
+
+		gw_buf_init(&a, 1 << 16);
+		gw_buf_init(&b, 1 << 16);
+		walk(&a, v, (enum mode)mode);
+		walk_lazily(&b, dp_json_lazy(v), &end, (enum mode)mode);
+		ck_assert_msg(gw_str_eq(gw_buf_str(&a), gw_buf_str(&b)), "%d of %.*s: %.*s, but lazily %.*s", mode, GW_FMT(text),
+		              GW_FMT(gw_buf_str(&a)), GW_FMT(gw_buf_str(&b)));
+		gw_buf_fini(&a);
+		gw_buf_fini(&b);
+	}
+}
+
+START_TEST(lazily_the_same_is_found)
+{
+	static const char *const texts[] = {
+		"{\"id\":\"x\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"h\\\"i\",\"tool_calls\":[{\"a\":[]}]},\"finish_reason\":null}],\"usage\":{}}",
+		"[ [ ] , { } , [1, [2,[3]] ,{\"k\" : { \"l\":[true ,-1.5e3]}} ] , \"]}\" ]", "{}", "[]", "{\"a\":{\"b\":{\"c\":{\"d\":1}}},\"e\":2}",
+		"[1,]", "{\"a\":[1 2],\"b\":3}", "{\"a\":{\"x\" 1},\"b\":3}", "{\"a\":[}]", "[{\"a\":1]}", "{\"a\":[,],\"b\":{,}}",
+	};
+	static const char other[] = "{}[],:\"\\ 0x";
+
+	for (size_t i = 0; i < GW_COUNT(texts); i++) {
+		size_t n = strlen(texts[i]);
+
+		compare(gw_str_c(texts[i]));
+		for (size_t at = 0; at < n; at++) { /* any byte replaced: what both make of it is the same */
+			for (const char *c = other; *c; c++) {
+				char *copy = malloc(n);
+
+				memcpy(copy, texts[i], n);
+				copy[at] = *c;
+				compare((struct gw_str){ copy, n });
+				free(copy);
+			}
+		}
+	}
+}
+END_TEST
+
+UNIT_MAIN("json_at", lazily_the_same_is_found, paths, numbers_are_clamped, texts_are_decoded, nothing_is_read_past_the_end, broken_texts_stop_the_walk)
