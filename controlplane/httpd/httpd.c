@@ -220,38 +220,47 @@ static ssize_t on_wanted(void *arg, uint64_t at, char *to, size_t max)
 		return MHD_CONTENT_READER_END_OF_STREAM;
 	if (s->then == CP_BROKEN)
 		return MHD_CONTENT_READER_END_WITH_ERROR;
+	/* No call into the library with our lock held: it has locks of its own, and calls us with them. */
+	MHD_suspend_connection(s->mhd);
 	pthread_mutex_lock(&h->lock);
-	bool closing = h->closing, wait = s->then == CP_WAIT && !closing;
-	if (wait) {
+	bool closing = h->closing, wait = s->then == CP_WAIT;
+	if (!closing && wait) {
 		s->then = CP_MORE;
 		s->waits_since_ms = gw_mono_ms();
-		MHD_suspend_connection(s->mhd);
 		gw_list_add_tail(&h->waiting, &s->waiting);
 	} else if (!closing) {
 		h->running++;
 	}
 	pthread_mutex_unlock(&h->lock);
-	if (closing)
-		return MHD_CONTENT_READER_END_WITH_ERROR;
-	if (!wait) {
-		MHD_suspend_connection(s->mhd);
+	if (closing) {
+		s->then = CP_BROKEN;
+		MHD_resume_connection(s->mhd);
+	} else if (!wait) {
 		cp_pool_add(h->pool, &s->job);
 	}
 	return 0;
 }
 
-/* Those that have waited long enough, or all, are asked again.  Lock held. */
+/* Those that have waited long enough, or all, are asked again.  Lock held; let go of while the library is called. */
 static void wake_waiting(struct cp_httpd *h, bool all)
 {
 	int64_t now = gw_mono_ms();
+	struct gw_node due;
+	gw_list_init(&due);
 	for (struct gw_node *n = h->waiting.next, *next; n != &h->waiting; n = next) {
-		struct stream *s = GW_CONTAINER(n, struct stream, waiting);
 		next = n->next;
-		if (!all && now - s->waits_since_ms < WAIT_MS)
+		if (!all && now - GW_CONTAINER(n, struct stream, waiting)->waits_since_ms < WAIT_MS)
 			continue;
+		gw_list_del(n);
+		gw_list_add_tail(&due, n);
+	}
+	pthread_mutex_unlock(&h->lock);
+	while (!gw_list_empty(&due)) { /* asleep, so that it is nobody's but ours until it is woken */
+		struct stream *s = GW_CONTAINER(due.next, struct stream, waiting);
 		gw_list_del(&s->waiting);
 		MHD_resume_connection(s->mhd);
 	}
+	pthread_mutex_lock(&h->lock);
 }
 
 static struct MHD_Response *stream_response(struct exchange *x)
