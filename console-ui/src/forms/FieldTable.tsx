@@ -199,7 +199,12 @@ function FieldItem({ field, path, within, stored }: { field: Field; path: Path; 
     default:
       return (
         <Form.Item {...common} rules={[...must, ...(field.max ? [{ max: field.max, message: t('form.tooLong', { max: field.max }) }] : [])]}>
-          <Input placeholder={field.default != null ? String(field.default) : undefined} data-testid={testId} />
+          {(field.max ?? 0) > 1024 ? (
+            /* such as certificates, whose lines count */
+            <Input.TextArea className="mono" autoSize={{ minRows: 2, maxRows: 8 }} spellCheck={false} data-testid={testId} />
+          ) : (
+            <Input placeholder={field.default != null ? String(field.default) : undefined} data-testid={testId} />
+          )}
         </Form.Item>
       );
   }
