@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """bench.py: what Tidegate costs, beside nginx and HAProxy in the same run.
 
-    tests/bench/run.sh [--quick] [--json FILE] [--bin-dir DIR] [--only M1,M4] [--portkey DIR]
+    tests/bench/run.sh [--quick] [--json FILE] [--bin-dir DIR] [--rounds N] [--only M1,M4] [--portkey DIR]
 
 The gateway (or the ruler in its place) is pinned to CPU 0, the load and the mock vendor to CPU 1.  The figure is CPU time
 of the processes per answered request or event, from /proc/PID/task/*/schedstat; rounds rotate among the systems, so a
@@ -36,9 +36,9 @@ ROOT = HERE.parent.parent
 class Plan:
     """How long and how much; the quick form fits into three minutes."""
 
-    def __init__(self, quick):
+    def __init__(self, quick, rounds=None):
         self.quick = quick
-        self.rounds, self.seconds = (3, 1.2) if quick else (9, 3)
+        self.rounds, self.seconds = (rounds or 3, 1.2) if quick else (rounds or 9, 3)
         self.sizes = {"small": (600, 300)} if quick else {"small": (600, 300), "16k": (16384, 16384), "100k": (1024, 102400)}
         self.connections = (32,) if quick else (8, 32)
         self.stream_sets = ((200, 2),) if quick else ((200, 4), (1000, 4))
@@ -75,7 +75,7 @@ def summary(taken):
 
 class Bench:
     def __init__(self, options, scratch):
-        self.o, self.scratch, self.plan = options, scratch, Plan(options.quick)
+        self.o, self.scratch, self.plan = options, scratch, Plan(options.quick, options.rounds)
         self.result = {"machine": self.machine(), "quick": options.quick, "goals": []}
         for name in ("mock", "load"):
             subprocess.run(["cc", "-O2", "-D_GNU_SOURCE", "-o", scratch / name, HERE / (name + ".c")], check=True)
@@ -306,7 +306,8 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--bin-dir", type=Path, default=ROOT / "build" / "bin")
     p.add_argument("--quick", action="store_true", help="fewer and shorter rounds, at most three minutes")
-    p.add_argument("--only", type=lambda s: s.split(","), default=None, help="M1,M4,M6,M8,M10,M12")
+    p.add_argument("--rounds", type=int, help="instead of 9 (quick: 3)")
+    p.add_argument("--only", type=lambda s: s.split(","), default=None, help="M1,M4,M6,M8,M10,M12,M13,M14")
     p.add_argument("--gate", action="store_true", help="compare the answers of all systems and end, without timing anything")
     p.add_argument("--portkey", type=Path)
     p.add_argument("--json", type=Path)
