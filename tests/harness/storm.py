@@ -3,6 +3,10 @@ Thousands of calls, each ended by a fault that dice chose: at the provider, at t
 sides, so that ten thousand take seconds.
 
 A call's model names what its provider does (VENDOR), and its `leaves` when the client goes (LEAVES).
+
+At first the provider holds all its answers, until a call of every key has been refused with 429: so a limit on calls at once
+that is below the number of clients refuses some on any machine. It cannot hold for ever: who is refused, or leaves, goes on to
+its next call, and with the last call the provider answers whatever it holds.
 """
 import asyncio
 import json
@@ -93,8 +97,13 @@ class _Vendor(asyncio.Protocol):
             return
         self.seen = b""
         asked = json.loads(body[:length])
-        stream, plain, then = VENDOR[asked["model"]]
         self.storm.asked += 1
+        self.storm.once_open(lambda: self._answer(asked))
+
+    def _answer(self, asked):
+        if self.transport.is_closing():
+            return
+        stream, plain, then = VENDOR[asked["model"]]
         self.transport.write(stream if asked.get("stream") else plain)
         if then == "reset":
             self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
@@ -110,6 +119,7 @@ class Storm:
         self.port, self.keys, self.clients = port, keys, clients
         self.dice = random.Random(seed)
         self.open, self.asked, self.heard = set(), 0, {}
+        self.unrefused, self.held = set(keys), []        # the keys that heard no 429 yet; answers that wait for that
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
         self.url = "http://127.0.0.1:%d/v1" % self.listener.getsockname()[1]
 
@@ -119,11 +129,28 @@ class Storm:
     async def _run(self, n):
         loop = asyncio.get_running_loop()
         server = await loop.create_server(lambda: _Vendor(self), sock=self.listener)
-        calls = iter([self._draw() for _ in range(n)])
+        calls = self._calls(n)
         await asyncio.gather(*(self._client(calls) for _ in range(self.clients)))
         for transport in list(self.open):
             transport.abort()
         server.close()
+
+    def _calls(self, n):
+        yield from [self._draw() for _ in range(n)]
+        self._open_gate()
+
+    def once_open(self, answer):
+        """Calls `answer`, now or when the gate opens."""
+        if self.unrefused:
+            self.held.append(answer)
+        else:
+            answer()
+
+    def _open_gate(self):
+        self.unrefused = set()
+        held, self.held = self.held, []
+        for answer in held:
+            answer()
 
     def _draw(self):
         model = self.dice.choice(list(VENDOR))
@@ -141,6 +168,10 @@ class Storm:
             except (ConnectionError, asyncio.IncompleteReadError):
                 status, again = "broken", False
             self.heard[status] = self.heard.get(status, 0) + 1
+            if status == 429 and self.unrefused:
+                self.unrefused.discard(call[3])
+                if not self.unrefused:
+                    self._open_gate()
             if not again:
                 await self._leave(pair, call[4])
                 pair = None

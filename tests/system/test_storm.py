@@ -7,8 +7,7 @@ from harness.waiting import wait_until
 
 LIMIT = 10**12
 PLUGINS = {"token-ratelimit": {"limit_by": "consumer", "tokens": LIMIT, "window": "1d"},
-           "request-ratelimit": {"limit_by": "consumer", "requests": 10**9, "window": "1d"},
-           "concurrency": {"limit_by": "all", "calls": 40}}
+           "request-ratelimit": {"limit_by": "consumer", "requests": 10**9, "window": "1d"}}
 
 
 def ledger(gateway, consumer):
@@ -69,12 +68,14 @@ def test_after_a_storm_everything_is_as_the_ledger_says(start_gateway, workers, 
             gateway.admin.patch("settings", {"counters": {"backend": "redis", "url": servers[0].url, "on_failure": "closed"}})
         names = ["storm-a", "storm-b"]
         keys = [gateway.key(name) for name in names]
-        storm = Storm(gateway.data_port, keys, seed=calls + workers, clients=32 if shared else 64)
+        clients = 32 if shared else 64
+        storm = Storm(gateway.data_port, keys, seed=calls + workers, clients=clients)
         for name in ("frail", "sound"):
             gateway.admin.post("providers", {"name": name, "type": "openai-compatible", "base_url": storm.url, "key_failover": {"enabled": False}})
         for name in names:
             gateway.admin.post("quotas", {"name": name, "consumer": name, "unit": "tokens", "limit": LIMIT})
-        gateway.admin.post("routes", {"name": "r", "match": {"models": []}, "targets": [{"provider": "frail"}], "plugins": PLUGINS,
+        gateway.admin.post("routes", {"name": "r", "match": {"models": []}, "targets": [{"provider": "frail"}],
+                                      "plugins": {**PLUGINS, "concurrency": {"limit_by": "all", "calls": clients - clients // 8}},
                                       "retry": {"attempts": 2}, "fallback": {"enabled": True, "on": ["5xx", "connect_error"], "targets": [{"provider": "sound"}]}})
         gateway.wait_served()
         storm.run(calls)
