@@ -14,7 +14,7 @@ environment and npm packages under .cache/tests); once that is there it needs no
   --part NAME    only this part; repeatable: lint, unit, console, system, e2e
   --no-asan      run unit and system tests on the release build instead of the ASan+UBSan build
   --asan         the default
-  --jobs N       test processes at a time (default: processors, at least 2)
+  --jobs N       test processes at a time (default: processors, at least 2); half as many more for system tests
   --list         list the tests, run none
   --help         this text
 
@@ -144,7 +144,10 @@ build() {
 }
 
 build_asan() { build "$asan" -DTIDEGATE_SANITIZE=address -DTIDEGATE_CONSOLE=OFF -DCMAKE_BUILD_TYPE=Debug; }
-build_release() { build "$release" -DTIDEGATE_CONSOLE=ON -DCMAKE_BUILD_TYPE=Release; }
+# Unit tests are run on it only when there is no other build; linking each of them anew with what is shipped takes minutes.
+build_release() {
+	build "$release" -DTIDEGATE_CONSOLE=ON -DCMAKE_BUILD_TYPE=Release -DTIDEGATE_TESTS="$([ -n "$sanitize" ] && echo OFF || echo ON)"
+}
 
 # ---------------------------------------------------------------------------------------------------------------------------
 # The parts. Each leaves a JUnit file; tests/summary.py counts them.
@@ -211,13 +214,14 @@ part_console() {
 		--outputFile.junit="$results/console.xml" "${regex[@]}") || true
 }
 
+# More processes than processors: its tests wait half of their time.
 part_system() {
 	local only=()
 	[ -z "$quick" ] || only=(-m smoke)
 	[ ! -d "$release/share/tidegate/console" ] || [ -z "$sanitize" ] ||
 		cp -r --update "$release/share/tidegate/console" "$asan/share/tidegate/"
 	TIDEGATE_BIN=$(tested)/bin TIDEGATE_NODE_MODULES=$cache/node/node_modules \
-		pytest system -n "$jobs" --dist loadscope "${only[@]}" system
+		pytest system -n $((jobs + jobs / 2)) --dist loadscope "${only[@]}" system
 }
 
 part_e2e() {

@@ -7,6 +7,7 @@ from playwright.sync_api import sync_playwright
 
 from harness.fixtures import *  # noqa: F401,F403
 from harness.fixtures import pytest_runtest_makereport  # noqa: F401
+from harness.session import pytest_runtest_teardown  # noqa: F401
 
 LOCALES = {"en": "en-US", "zh": "zh-CN"}
 
