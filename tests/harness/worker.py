@@ -313,6 +313,15 @@ class Worker:
                 total += int(stat.read().split()[0])
         return total / 1e9
 
+    def sleeps(self):
+        """Whether all its threads do: then whatever had come has been dealt with, however slow the machine."""
+        tasks = "/proc/%d/task" % self.daemon.pid
+        for task in os.listdir(tasks):
+            with open("%s/%s/stat" % (tasks, task)) as stat:
+                if stat.read().rpartition(")")[2].split()[0] != "S":
+                    return False
+        return True
+
     def rss(self):
         """Resident bytes."""
         with open("/proc/%d/status" % self.daemon.pid) as status:

@@ -37,6 +37,7 @@ def test_a_crash_names_its_request(tmp_path, number, name, step):
         if step == "relay":
             while b"\n\n" not in talk.rest:
                 talk._fill()
+    wait_until(worker.sleeps, 20, "the step having been reached")
     began = time.time()
     os.kill(worker.daemon.pid, number)
     worker.daemon.process.wait(20)
