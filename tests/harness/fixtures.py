@@ -5,6 +5,7 @@ import sim
 
 from . import afterwards
 from .gateway import Gateway
+from .worker import Upstream, Worker, answer_plainly, config
 
 VENDORS = {"openai": "sk-canary-openai-4f9d2c7e", "deepseek": "sk-canary-deepseek-83a1b6e0",
            "dashscope": "sk-canary-dashscope-5d0c91af", "vllm": ""}
@@ -99,6 +100,26 @@ def _vendor(name):
 
 
 openai_sim, deepseek_sim, dashscope_sim, vllm_sim = map(_vendor, ("openai", "deepseek", "dashscope", "vllm"))
+
+
+@pytest.fixture
+def rig(tmp_path):
+    """rig(script, …, loops=2, route={…}): a worker alone and its upstreams, all of which must end well; see harness/worker.py."""
+    made = []
+
+    def make(*scripts, loops=1, **more):
+        upstreams = [s if isinstance(s, Upstream) else Upstream(s) for s in scripts or (answer_plainly,)]
+        worker = Worker(tmp_path, config(*upstreams, **more), loops)
+        made.append((worker, upstreams))
+        return worker, *upstreams
+    yield make
+    for worker, upstreams in made:
+        if worker.daemon.running:
+            worker.idle()
+        worker.stop()
+        for upstream in upstreams:
+            upstream.close()
+            assert not upstream.errors, upstream.errors
 
 
 @pytest.hookimpl(hookwrapper=True)

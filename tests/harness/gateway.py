@@ -79,7 +79,7 @@ class Gateway:
                             "--listen", "127.0.0.1:%d" % (self.data_ports[index] if index < len(self.data_ports) else self.data_port),
                             "--admin-listen", "127.0.0.1:%d" % (self.worker_admin_port + index),
                             "--loops", self.loops, "--name", "worker-%d" % index, "--log-format", "json", *self.worker_args)
-        worker.wait_for(lambda: httpx.get(self.worker_url(index) + "/healthz", trust_env=False).status_code == 200)
+        worker.wait_for(lambda: httpx.get(self.worker_url(index) + "/healthz", trust_env=False, timeout=20).status_code == 200)
         return worker
 
     def spawn(self, name, program, *args):
@@ -91,7 +91,7 @@ class Gateway:
         return next(d for d in reversed(self.daemons) if d.name == name)
 
     def console_answers(self):
-        return httpx.get(self.console_url + "/healthz", trust_env=False, verify=False).status_code == 200
+        return httpx.get(self.console_url + "/healthz", trust_env=False, verify=False, timeout=20).status_code == 200
 
     def set_up(self):
         """First administrator by the setup token, then an API token, as a script would."""
@@ -136,7 +136,7 @@ class Gateway:
 
     def metrics(self, index=0):
         """{series: value} of a worker."""
-        text = httpx.get(self.worker_url(index) + "/metrics", trust_env=False).text
+        text = httpx.get(self.worker_url(index) + "/metrics", trust_env=False, timeout=20).text
         rows = (line.rpartition(" ") for line in text.split("\n") if line and not line.startswith("#"))
         return {name: float(value) for name, _, value in rows}
 

@@ -3,7 +3,7 @@ import socket
 import time
 
 
-def exchange(port, data, seconds=5.0, half_close=False):
+def exchange(port, data, seconds=15.0, half_close=False):
     """Sends the bytes and returns everything that comes until the peer closes; raises TimeoutError if it does not."""
     with socket.create_connection(("127.0.0.1", port), timeout=seconds) as raw:
         raw.sendall(data)
@@ -23,7 +23,7 @@ def exchange(port, data, seconds=5.0, half_close=False):
 class Talk:
     """A connection on which answers are read one after the other; over TLS with a context."""
 
-    def __init__(self, port, seconds=5.0, context=None, server_name=None):
+    def __init__(self, port, seconds=15.0, context=None, server_name=None):
         self.raw = socket.create_connection(("127.0.0.1", port), timeout=seconds)
         self.raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if context:

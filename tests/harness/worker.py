@@ -169,6 +169,15 @@ def answer_as_asked(wire):
             wire.json()
 
 
+def refuse(number, headers="", body=None):
+    """A script: every request is answered with this status."""
+    def script(wire):
+        while True:
+            wire.request()
+            wire.json(number, body or {"error": {"message": "no %d" % number, "type": "x", "code": None}}, headers)
+    return script
+
+
 class Upstream:
     """
     Listens; runs `script(wire)` for every connection in a thread of its own. A play of one scene per connection is a list.
@@ -274,7 +283,7 @@ class Worker:
 
     def admin(self, path, method="GET"):
         request = urllib.request.Request("http://127.0.0.1:%d%s" % (self.admin_port, path), method=method)
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=5) as answer:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=20) as answer:
             return answer.read().decode()
 
     def metric(self, name):
@@ -293,7 +302,7 @@ class Worker:
     def idle(self):
         wait_until(lambda: self.metric("tidegate_requests_in_flight") == 0, 5, "no request in flight")
 
-    def talk(self, seconds=5.0):
+    def talk(self, seconds=15.0):
         return Talk(self.port, seconds)
 
     def fds(self):

@@ -7,27 +7,9 @@ import pytest
 
 from harness.callers import Callers
 from harness.waiting import wait_until
-from harness.worker import Upstream, Worker, answer_plainly, chunk, completion, config, request
+from harness.worker import Upstream, answer_plainly, chunk, config, request
 
 FALLBACK = {"fallback": {"enabled": True, "targets": [{"provider": "p1", "model": "up"}]}}
-
-
-@pytest.fixture
-def rig(tmp_path):
-    made = []
-
-    def make(*scripts, loops=1, **more):
-        upstreams = [s if isinstance(s, Upstream) else Upstream(s) for s in scripts]
-        worker = Worker(tmp_path, config(*upstreams, **more), loops)
-        made.append((worker, upstreams))
-        return worker, *upstreams
-    yield make
-    for worker, upstreams in made:
-        worker.idle()
-        worker.stop()
-        for upstream in upstreams:
-            upstream.close()
-            assert not upstream.errors, upstream.errors
 
 
 def pool(*upstreams, **more):

@@ -4,37 +4,10 @@ import threading
 
 import pytest
 
-from harness.rawhttp import Talk
 from harness.waiting import wait_until
-from harness.worker import Upstream, Worker, answer_plainly, chunk, config, read_chunked, request
+from harness.worker import Upstream, answer_plainly, chunk, config, refuse, request
 
 FALLBACK = {"fallback": {"enabled": True, "on": ["5xx"], "targets": [{"provider": "p1", "model": "up"}]}}
-
-
-@pytest.fixture
-def rig(tmp_path):
-    made = []
-
-    def make(*scripts, loops=1, **more):
-        upstreams = [s if isinstance(s, Upstream) else Upstream(s) for s in scripts]
-        worker = Worker(tmp_path, config(*upstreams, **more), loops)
-        made.append((worker, upstreams))
-        return worker, *upstreams
-    yield make
-    for worker, upstreams in made:
-        worker.idle()
-        worker.stop()
-        for upstream in upstreams:
-            upstream.close()
-            assert not upstream.errors, upstream.errors
-
-
-def refuse(number, headers="", body=None):
-    def script(wire):
-        while True:
-            wire.request()
-            wire.json(number, body or {"error": {"message": "no", "type": "x"}}, headers)
-    return script
 
 
 # ---- a stream that was kept alive before it failed -----------------------------------------------------------------------

@@ -7,27 +7,9 @@ import zlib
 import pytest
 
 from harness.waiting import wait_until
-from harness.worker import Upstream, Worker, answer_plainly, chunk, completion, config, read_chunked, request
+from harness.worker import answer_plainly, chunk, completion, read_chunked, request
 
 FALLBACK = {"fallback": {"enabled": True, "targets": [{"provider": "p1", "model": "up"}]}}
-
-
-@pytest.fixture
-def rig(tmp_path):
-    made = []
-
-    def make(*scripts, **more):
-        upstreams = [Upstream(s) for s in scripts]
-        worker = Worker(tmp_path, config(*upstreams, **more))
-        made.append((worker, upstreams))
-        return worker, *upstreams
-    yield make
-    for worker, upstreams in made:
-        worker.idle()
-        worker.stop()
-        for upstream in upstreams:
-            upstream.close()
-            assert not upstream.errors, upstream.errors
 
 
 def bare_deflate(data):

@@ -5,37 +5,11 @@ import time
 
 import pytest
 
-from harness.waiting import wait_until
-from harness.worker import KEY, Upstream, Worker, answer_plainly, chunk, completion, config, request
+from harness.waiting import Stopwatch, wait_until
+from harness.worker import Upstream, answer_plainly, chunk, config, refuse, request
 
 FALLBACK = {"fallback": {"enabled": True, "targets": [{"provider": "p1", "model": "up"}]}}
 TWO_KEYS = {"api_keys": [{"name": "a", "value": "sk-aaaaaaaa"}, {"name": "b", "value": "sk-bbbbbbbb"}]}
-
-
-@pytest.fixture
-def rig(tmp_path):
-    made = []
-
-    def make(*scripts, loops=1, **more):
-        upstreams = [s if isinstance(s, Upstream) else Upstream(s) for s in scripts]
-        worker = Worker(tmp_path, config(*upstreams, **more), loops)
-        made.append((worker, upstreams))
-        return worker, *upstreams
-    yield make
-    for worker, upstreams in made:
-        worker.idle()
-        worker.stop()
-        for upstream in upstreams:
-            upstream.close()
-            assert not upstream.errors, upstream.errors
-
-
-def status(number, headers="", message="no"):
-    def script(wire):
-        while True:
-            wire.request()
-            wire.json(number, {"error": {"message": message, "type": "x", "code": None}}, headers)
-    return script
 
 
 def by_key(answers):
@@ -66,7 +40,7 @@ USUAL = {400: "return", 401: "next", 402: "next", 403: "next", 404: "return", 40
 @pytest.mark.parametrize("number", USUAL)
 def test_statuses_and_the_next_target(rig, number):
     """Two targets on one route, the first always first: rule 17's table."""
-    worker, first, second = rig(status(number), answer_plainly, route={
+    worker, first, second = rig(refuse(number), answer_plainly, route={
         "targets": [{"provider": "p0", "model": "up", "weight": 1}, {"provider": "p1", "model": "up", "weight": 0}],
         "fallback": {"enabled": True, "on": ["4xx", "5xx"], "targets": [{"provider": "p1", "model": "up"}]}} if USUAL[number] == "next" else {
         "targets": [{"provider": "p0", "model": "up"}, {"provider": "p1", "model": "up", "weight": 0}], **FALLBACK})
@@ -78,13 +52,13 @@ def test_statuses_and_the_next_target(rig, number):
 
 
 def test_on_status_return_keeps_the_answer(rig):
-    worker, _, second = rig(status(503), answer_plainly, route=FALLBACK, provider={"on_status": {"5xx": "return"}})
+    worker, _, second = rig(refuse(503), answer_plainly, route=FALLBACK, provider={"on_status": {"5xx": "return"}})
     assert ask(worker)[:3] == (503, "p0", "1") and not second.requests
 
 
 def test_on_status_next_target_moves_on_whatever_the_route_says(rig):
     """404 is in no list of the route: the provider's word is enough."""
-    worker, _, second = rig(status(404), answer_plainly, route=FALLBACK, provider={"on_status": {"404": "next_target"}})
+    worker, _, second = rig(refuse(404), answer_plainly, route=FALLBACK, provider={"on_status": {"404": "next_target"}})
     assert ask(worker)[:3] == (200, "p1", "2") and len(second.requests) == 1
 
 
@@ -129,19 +103,19 @@ def test_retry_same_keeps_to_its_own_configuration(rig):
 
 def test_a_client_that_leaves_in_back_off_ends_it(rig):
     """Rule 8: no attempt starts afterwards."""
-    worker, upstream = rig(status(500, "retry-after: 2\r\n"), provider={"on_status": {"500": "retry_same"}})
+    worker, upstream = rig(refuse(500, "retry-after: 2\r\n"), provider={"on_status": {"500": "retry_same"}})
     talk = worker.talk().send(request())
     wait_until(lambda: len(upstream.requests) == 1, 5, "the first attempt")
     wait_until(lambda: worker.metric("tidegate_upstream_attempts_total") == 1, 5, "its failure")
     talk.close()
-    began = time.monotonic()
+    watch = Stopwatch()
     worker.idle()
-    assert time.monotonic() - began < 1.5, "the pause is not sat out"
+    assert watch.seconds() < 1.5, "the pause is not sat out"
     assert worker.ended("client_closed") == 1 and len(upstream.requests) == 1
 
 
 def test_attempts_are_at_most_four(rig):
-    worker, upstream = rig(status(500), provider={
+    worker, upstream = rig(refuse(500), provider={
         "api_keys": [{"name": "k%d" % i, "value": "sk-%08d" % i} for i in range(8)], "on_status": {"500": "next_key"}})
     assert ask(worker)[:3] == (500, "p0", "4") and len(upstream.requests) == 4
 
@@ -259,7 +233,7 @@ def test_the_breaker_opens_and_one_request_tries(rig):
 
 
 def test_when_everything_is_open_the_least_bad_is_tried(rig):
-    worker, upstream = rig(status(500), provider={"breaker": {"failures": 2, "cooldown": "60s"}})
+    worker, upstream = rig(refuse(500), provider={"breaker": {"failures": 2, "cooldown": "60s"}})
     for _ in range(5):
         assert ask(worker)[0] == 500
     assert len(upstream.requests) == 5
@@ -282,7 +256,7 @@ def test_a_busy_endpoint_that_fails_now_and_then_stays(rig):
 
 
 def test_a_server_without_keys_obeys_retry_after_too(rig):
-    first, second = Upstream(status(503, "retry-after: 30\r\n")), Upstream(answer_plainly)
+    first, second = Upstream(refuse(503, "retry-after: 30\r\n")), Upstream(answer_plainly)
     worker, *_ = rig(first, second, provider={"api_keys": [], "type": "vllm", "endpoints": [{"url": first.url}, {"url": second.url}]})
     for _ in range(6):
         assert ask(worker)[0] == 200

@@ -11,23 +11,6 @@ from harness.daemon import bin_dir
 from harness.worker import KEY, Upstream, Worker, answer_plainly, completion, config, request
 
 
-@pytest.fixture
-def rig(tmp_path):
-    made = []
-
-    def make(*scripts, **more):
-        upstreams = [Upstream(script) for script in scripts or (answer_plainly,)]
-        worker = Worker(tmp_path, config(*upstreams, **more))
-        made.append((worker, upstreams))
-        return worker, *upstreams
-    yield make
-    for worker, upstreams in made:
-        worker.idle()
-        worker.stop()
-        for upstream in upstreams:
-            upstream.close()
-
-
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd", "gzip, identity", "x"])
 def test_compressed_requests_are_refused(rig, coding):
     """T06: nothing of a request is ever inflated."""

@@ -12,28 +12,8 @@ import time
 
 import pytest
 
-from harness.waiting import wait_until
-from harness.worker import KEY, Upstream, Worker, answer_plainly, chunk, completion, config, read_chunked, request
-
-
-@pytest.fixture
-def rig(tmp_path):
-    made = []
-
-    def make(*scripts, **more):
-        loops = more.pop("loops", 1)
-        upstreams = [s if isinstance(s, Upstream) else Upstream(s) for s in scripts or (answer_plainly,)]
-        worker = Worker(tmp_path, config(*upstreams, **more), loops)
-        made.append((worker, upstreams))
-        return worker, *upstreams
-    yield make
-    for worker, upstreams in made:
-        if worker.daemon.running:
-            worker.idle()
-            worker.stop()
-        for upstream in upstreams:
-            upstream.close()
-            assert not upstream.errors, upstream.errors
+from harness.waiting import Stopwatch, wait_until
+from harness.worker import KEY, Upstream, answer_plainly, chunk, completion, config, read_chunked, request
 
 
 def head_of(talk):
@@ -183,17 +163,19 @@ def test_a_client_that_leaves_cancels_the_provider(rig, phase, how):
         elif phase == "before the head":
             wire.send(b"HTTP/1.1 200")
         asked.set()
-        took.append(wire.gone(5))
+        watch = Stopwatch()
+        wire.gone(20)
+        took.append(watch.seconds())
         done.set()
     worker, second = rig(script, answer_plainly, route={"fallback": {"enabled": True, "on": ["connect_error", "5xx"], "targets": [{"provider": "p1"}]}})[:2]
     talk = worker.talk().send(request(stream=phase == "streaming"))
-    assert asked.wait(3)
+    assert asked.wait(20)
     if phase == "streaming":
         head_of(talk)
         while b"\n\n" not in talk.rest:
             talk._fill()
     leave(talk, how)
-    assert done.wait(3) and took[0] < 1.0
+    assert done.wait(20) and took[0] < 1.0
     worker.idle()
     assert worker.ended("client_closed") == 1
     estimated = worker.metric("tidegate_usage_estimated_total")
@@ -213,7 +195,7 @@ def test_half_a_document_is_charged(rig, stream):
         wire.gone(5)
     worker = rig(script)[0]
     talk = worker.talk().send(request(stream=stream))
-    assert sent.wait(3)
+    assert sent.wait(20)
     if stream:
         time.sleep(0.3)
     else:
@@ -451,9 +433,9 @@ def test_some_addresses_are_never_dialled(rig, address):
     objects["providers"]["p0"]["base_url"] = "http://%s/v1" % address
     objects["providers"]["p0"]["allow_private"] = True
     worker.change(objects)
-    began = time.monotonic()
+    watch = Stopwatch()
     number, _, body = worker.talk().send(request()).answer()
-    assert number == 502 and b"blocked" in body and time.monotonic() - began < 1
+    assert number == 502 and b"blocked" in body and watch.seconds() < 1
 
 
 def test_private_addresses_only_where_allowed(rig):

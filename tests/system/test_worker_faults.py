@@ -5,37 +5,11 @@ import time
 
 import pytest
 
-from harness.worker import Upstream, Worker, answer_plainly, chunk, completion, config, read_chunked, request
+from harness.waiting import wait_until
+from harness.worker import Upstream, answer_plainly, chunk, completion, read_chunked, refuse, request
 
 FALLBACK = {"fallback": {"enabled": True, "on": ["connect_error", "timeout", "rate_limited", "429", "5xx"], "targets": [{"provider": "p1"}]}}
 QUICK = {"timeouts": {"connect": "1s", "first_byte": "400ms", "idle": "400ms", "total": "5s"}}
-
-
-@pytest.fixture
-def rig(tmp_path):
-    made = []
-
-    def make(*scripts, **more):
-        loops = more.pop("loops", 1)
-        upstreams = [s if isinstance(s, Upstream) else Upstream(s) for s in scripts]
-        worker = Worker(tmp_path, config(*upstreams, **more), loops)
-        made.append((worker, upstreams))
-        return worker, *upstreams
-    yield make
-    for worker, upstreams in made:
-        worker.idle()
-        worker.stop()
-        for upstream in upstreams:
-            upstream.close()
-            assert not upstream.errors, upstream.errors
-
-
-def status(number, headers="", body=None):
-    def script(wire):
-        while True:
-            wire.request()
-            wire.json(number, body or {"error": {"message": "no %d" % number, "type": "x", "code": None}}, headers)
-    return script
 
 
 def drop_at_once(wire):
@@ -83,7 +57,7 @@ REFUSED = "refused"
 FAULTS = {
     "refused": (REFUSED, 502), "closes": (drop_at_once, 502), "resets": (reset_at_once, 502), "half a head": (half_a_head, 502),
     "half a body": (half_a_body, 502), "silent": (silent, 504), "garbage": (garbage, 502), "two lengths": (two_lengths, 502),
-    "500": (status(500), 500), "503": (status(503), 503), "429": (status(429), 429),
+    "500": (refuse(500), 500), "503": (refuse(503), 503), "429": (refuse(429), 429),
 }
 
 
@@ -309,7 +283,7 @@ def test_an_answer_before_the_request_was_read_F13(rig):
 
 
 def test_redirects_are_not_followed(rig):
-    worker, upstream = rig(status(302, "location: http://169.254.169.254/\r\n"))
+    worker, upstream = rig(refuse(302, "location: http://169.254.169.254/\r\n"))
     number, headers, _ = worker.talk().send(request()).answer()
     assert number == 502 and "location" not in headers and len(upstream.requests) == 1
 
@@ -319,15 +293,13 @@ def test_least_requests_spreads(rig):
 
     def script(wire):
         wire.request()
-        gate.wait(5)
+        gate.wait(60)
         wire.json()
     a, b = Upstream(script), Upstream(script)
     endpoints = {"endpoints": [{"url": a.url, "weight": 1}, {"url": b.url, "weight": 1}], "load_balance": "least_requests"}
     worker, *_ = rig(a, b, provider=endpoints)
     talks = [worker.talk().send(request()) for _ in range(8)]
-    deadline = time.monotonic() + 3
-    while len(a.requests) + len(b.requests) < 8 and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_until(lambda: len(a.requests) + len(b.requests) == 8, 10, "all of them being asked")
     gate.set()
     assert all(talk.answer()[0] == 200 for talk in talks)
     assert len(a.requests) == len(b.requests) == 4
