@@ -1,5 +1,5 @@
 /*
- * usage.c - the ledger's row to JSON and back.
+ * usage.c - the ledger's row from JSON, and its words.
  */
 #include "usage.h"
 #include "base/str.h"
@@ -23,20 +23,6 @@ const char *gw_usage_source_name(enum gw_usage_source s)
 {
 	assert((size_t)s < GW_COUNT(sources));
 	return sources[s];
-}
-
-json_t *gw_usage_json(const struct gw_usage_record *r)
-{
-	json_t *o = json_object();
-#define X(name) gw_json_set_str(o, #name, r->name);
-	GW_USAGE_TEXTS(X)
-#undef X
-#define X(name) json_object_set_new(o, #name, json_integer(r->name));
-	GW_USAGE_INTS(X)
-#undef X
-	json_object_set_new(o, "end_reason", json_string(gw_end_name(r->end_reason)));
-	json_object_set_new(o, "usage_source", json_string(gw_usage_source_name(r->usage_source)));
-	return o;
 }
 
 static enum gw_rc read_number(int64_t *out, const json_t *v, const char *name, struct gw_error *err)

@@ -74,12 +74,12 @@ struct gw_usage_record {
 	enum gw_usage_source usage_source;
 };
 
-/* {"request_id":…,…,"end_reason":"complete","usage_source":"provider"}; owned. */
-json_t *gw_usage_json(const struct gw_usage_record *r);
 /*
- * Texts are borrowed from `v`; absent ones are {NULL,0}, absent numbers 0 (connect_ms: -1), as older workers leave
- * them.  Numbers are clamped to [-1, 2^53]; unknown members are ignored.  Only `request_id` and `seq` are required.  A word for end_reason or usage_source that a newer
- * worker made up is read as the nearest known one: a row of the ledger is worth more than its wording.
+ * From {"request_id":…,…,"end_reason":"complete","usage_source":"provider"}, as workers of the first release said it.
+ * Texts are borrowed from `v`; absent ones are {NULL,0}, absent numbers 0 (connect_ms: -1), as older workers leave them.
+ * Numbers are clamped to [-1, 2^53]; unknown members are ignored.  Only `request_id` and `seq` are required.  A word for
+ * end_reason or usage_source that a newer worker made up is read as the nearest known one: a row of the ledger is worth
+ * more than its wording.
  */
 enum gw_rc gw_usage_parse(struct gw_usage_record *out, const json_t *v, struct gw_error *err) GW_MUST_CHECK;
 
@@ -96,6 +96,8 @@ enum gw_rc gw_usage_row_read(struct gw_usage_record *out, struct gw_str row, str
 
 /* Records as they stand one after another: bytes of the row (4), CRC-32 (4), seq (8), all little endian; the row. */
 #define GW_USAGE_HEAD 16u
+/* One record off the front of `rest`, which the row is borrowed from.  false: there is no whole one.  No CRC is looked at. */
+bool gw_usage_peel(struct gw_str *rest, int64_t *seq, struct gw_str *row);
 struct gw_usage_rows {
 	struct gw_str boot_id;       /* this and all texts are borrowed from `text` and `docs` */
 	struct gw_usage_record *v;

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 
+#include "base/bytes.h"
 #include "base/str.h"
 #include "wire.h"
 
@@ -66,6 +67,8 @@ size_t gw_usage_row_write(char out[GW_USAGE_ROW_MAX], const struct gw_usage_reco
 	for (size_t i = 0; i < TEXTS; i++) {
 		const struct gw_str *s = (const void *)((const char *)r + text_at[i]);
 		size_t most = i == TEXT_attempt_log ? GW_USAGE_ATTEMPT_LOG_MAX : GW_USAGE_TEXT_MAX, n = s->n < most ? s->n : most;
+		while (n > 0 && n < s->n && ((unsigned char)s->p[n] & 0xc0) == 0x80)
+			n--; /* not within a character, or nobody would read the row */
 		if (n == 0)
 			continue;
 		*p++ = (char)(1 + i);
@@ -159,12 +162,17 @@ enum gw_rc gw_usage_row_read(struct gw_usage_record *out, struct gw_str row, str
 
 /* ---- messages ---- */
 
-static uint64_t get_le(const char *p, size_t n)
+bool gw_usage_peel(struct gw_str *rest, int64_t *seq, struct gw_str *row)
 {
-	uint64_t v = 0;
-	for (size_t i = 0; i < n; i++)
-		v |= (uint64_t)(unsigned char)p[i] << 8 * i;
-	return v;
+	if (rest->n < GW_USAGE_HEAD)
+		return false;
+	size_t n = (size_t)gw_le_get(rest->p, 4);
+	if (n > rest->n - GW_USAGE_HEAD)
+		return false;
+	*seq = (int64_t)gw_le_get(rest->p + 8, 8);
+	*row = (struct gw_str){ rest->p + GW_USAGE_HEAD, n };
+	*rest = gw_str_from(*rest, GW_USAGE_HEAD + n);
+	return true;
 }
 
 /* Rows of the first release's spool are JSON. */
@@ -192,9 +200,9 @@ struct gw_usage_rows *gw_usage_rows_read(struct gw_str boot_id, struct gw_str pa
 	rows->last_seq = -1;
 	struct gw_str rest = { rows->text + boot_id.n, payload.n };
 	while (rest.n > 0) {
-		uint64_t n = rest.n >= GW_USAGE_HEAD ? get_le(rest.p, 4) : 0;
-		int64_t seq = rest.n >= GW_USAGE_HEAD ? (int64_t)get_le(rest.p + 8, 8) : 0;
-		if (rest.n < GW_USAGE_HEAD || n > rest.n - GW_USAGE_HEAD || seq <= 0) {
+		struct gw_str row;
+		int64_t seq;
+		if (!gw_usage_peel(&rest, &seq, &row) || seq <= 0) {
 			gw_usage_rows_free(&rows);
 			gw_fail(err, GW_INVALID, NULL, "the records of the message `usage` are cut or damaged");
 			return NULL;
@@ -203,13 +211,11 @@ struct gw_usage_rows *gw_usage_rows_read(struct gw_str boot_id, struct gw_str pa
 			room = room ? 2 * room : 128;
 			rows->v = gw_realloc(rows->v, room * sizeof *rows->v);
 		}
-		struct gw_str row = { rest.p + GW_USAGE_HEAD, (size_t)n };
 		if (read_any(rows, &rows->v[rows->n], row, rows->unread == 0 ? err : NULL) == GW_OK)
 			rows->v[rows->n++].seq = seq;
 		else
 			rows->unread++;
 		rows->last_seq = seq > rows->last_seq ? seq : rows->last_seq;
-		rest = gw_str_from(rest, GW_USAGE_HEAD + (size_t)n);
 	}
 	return rows;
 }

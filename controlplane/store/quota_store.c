@@ -74,15 +74,6 @@ static enum gw_rc add_entry(sqlite3 *db, const struct cp_quota_entry *e, struct 
 	return cp_sql_close(&q, err);
 }
 
-static enum gw_rc finish(struct cp_store *s, enum gw_rc rc, struct gw_error *err)
-{
-	if (rc == GW_OK)
-		return cp_write_commit(s, err);
-	cp_write_failed(s, rc);
-	cp_write_abort(s);
-	return rc;
-}
-
 /* `told` falls back, so that what is reached again is told again. */
 static enum gw_rc put_adjusted(sqlite3 *db, struct gw_str quota, int64_t from_ms, int64_t delta, struct gw_error *err)
 {
@@ -134,7 +125,7 @@ enum gw_rc cp_quota_adjust(struct cp_store *s, const struct cp_actor *who, struc
 		rc = add_entry(s->writer, &e, err);
 	if (rc == GW_OK)
 		rc = audit(s->writer, who, &e, err);
-	return finish(s, rc, err);
+	return cp_write_end(s, rc, err);
 }
 
 enum gw_rc cp_quota_tell(struct cp_store *s, struct gw_str quota, int64_t from_ms, int64_t told, int64_t percent, bool exhausted, int64_t left,
@@ -156,7 +147,7 @@ enum gw_rc cp_quota_tell(struct cp_store *s, struct gw_str quota, int64_t from_m
 				    .balance = left };
 	if (rc == GW_OK)
 		rc = add_entry(s->writer, &e, err);
-	return finish(s, rc, err);
+	return cp_write_end(s, rc, err);
 }
 
 /* ---- shares ---- */
@@ -210,7 +201,7 @@ enum gw_rc cp_quota_shares_put(struct cp_store *s, const struct cp_quota_share *
 		rc = cp_sql_again(&q, err);
 	}
 	sqlite3_finalize(q.st);
-	return finish(s, rc, err);
+	return cp_write_end(s, rc, err);
 }
 
 enum gw_rc cp_quota_shares_drop(struct cp_store *s, struct gw_str quota, int64_t before_ms, struct gw_error *err)
@@ -222,5 +213,5 @@ enum gw_rc cp_quota_shares_drop(struct cp_store *s, struct gw_str quota, int64_t
 	cp_sql_open(&q, s->writer, "DELETE FROM quota_shares WHERE quota = ? AND from_ms < ?");
 	cp_sql_text(&q, quota);
 	cp_sql_int(&q, before_ms);
-	return finish(s, cp_sql_close(&q, err), err);
+	return cp_write_end(s, cp_sql_close(&q, err), err);
 }

@@ -367,13 +367,8 @@ enum gw_rc cp_usage_commit(struct cp_usage_writing **out, struct gw_error *err)
 	enum gw_rc rc = write_sums(w, err);
 	if (rc == GW_OK)
 		rc = write_rest(w, err);
-	if (rc != GW_OK) {
-		cp_write_failed(w->store, rc);
-		cp_usage_abort(out);
-		return rc;
-	}
 	*out = NULL;
-	rc = cp_write_commit(w->store, err);
+	rc = cp_write_end(w->store, rc, err);
 	release(w);
 	return rc;
 }
@@ -394,11 +389,7 @@ static enum gw_rc trim(struct cp_store *s, const char *text, int64_t first, int6
 		cp_sql_int(&q, second);
 	rc = cp_sql_close(&q, err);
 	*more = rc == GW_OK && sqlite3_changes(s->writer) == TRIM_STEP;
-	if (rc == GW_OK)
-		return cp_write_commit(s, err);
-	cp_write_failed(s, rc);
-	cp_write_abort(s);
-	return rc;
+	return cp_write_end(s, rc, err);
 }
 
 enum gw_rc cp_usage_trim(struct cp_store *s, int64_t before_ms, bool *more, struct gw_error *err)

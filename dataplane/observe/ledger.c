@@ -270,7 +270,8 @@ static size_t batch_of_blocks(struct dp_ledger *l, int64_t after_seq, size_t max
 	for (; b && b->first <= after_seq + 1; b = b->next) {
 		struct gw_str rest = { b->bytes, b->n }, row;
 
-		while (n < max && out->n < DP_LEDGER_BATCH_BYTES && dp_spool_peel(&rest, &seq, &row)) {
+		/* What never left the memory is whole: no checksum is looked at. */
+		while (n < max && out->n < DP_LEDGER_BATCH_BYTES && gw_usage_peel(&rest, &seq, &row)) {
 			if (seq <= after_seq)
 				continue;
 			gw_buf_add(out, (struct gw_str){ row.p - DP_SPOOL_HEAD, DP_SPOOL_HEAD + row.n });

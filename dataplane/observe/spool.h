@@ -33,8 +33,6 @@ size_t dp_spool_begin(struct gw_buf *out);
 void dp_spool_end(struct gw_buf *out, size_t at, int64_t seq);
 /* One record off the front of `rest`; texts are borrowed.  false: the next one is not whole, or not what was written. */
 bool dp_spool_next(struct gw_str *rest, int64_t *seq, struct gw_str *row);
-/* The same for records that never left the memory: nothing is looked at but the heads. */
-bool dp_spool_peel(struct gw_str *rest, int64_t *seq, struct gw_str *row);
 
 /* ---- the directory ---- */
 

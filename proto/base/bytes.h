@@ -1,5 +1,5 @@
 /*
- * bytes.h - hex, base64url, random bytes, and comparing secrets.
+ * bytes.h - hex, little endian numbers, base64url, random bytes, and comparing secrets.
  */
 #ifndef GW_BASE_BYTES_H
 #define GW_BASE_BYTES_H
@@ -12,6 +12,20 @@
 void gw_hex(char *out /* GW_HEX_LEN(n), NUL-terminated */, const void *bytes, size_t n);
 /* Exactly 2*n hex digits, either case.  false: anything else. */
 bool gw_unhex(void *out, size_t n, struct gw_str hex);
+
+/* Up to eight bytes as a number, the lowest first. */
+static inline uint64_t gw_le_get(const char *p, size_t n)
+{
+	uint64_t v = 0;
+	for (size_t i = 0; i < n; i++)
+		v |= (uint64_t)(unsigned char)p[i] << 8 * i;
+	return v;
+}
+static inline void gw_le_put(char *p, size_t n, uint64_t v)
+{
+	for (size_t i = 0; i < n; i++)
+		p[i] = (char)(v >> 8 * i);
+}
 
 /* base64url without padding (RFC 4648 section 5); decoding refuses padding, blanks and loose bits. */
 void gw_b64_add(struct gw_buf *out, const void *bytes, size_t n);

@@ -43,14 +43,6 @@ static inline uint64_t rotl(uint64_t x, unsigned b)
 		v2 += v1, v1 = rotl(v1, 17), v1 ^= v2, v2 = rotl(v2, 32);                          \
 	} while (0)
 
-static uint64_t load_le(const char *p, size_t n)
-{
-	uint64_t v = 0;
-	for (size_t i = 0; i < n; i++)
-		v |= (uint64_t)(unsigned char)p[i] << (8 * i);
-	return v;
-}
-
 /* SipHash-1-3, Aumasson and Bernstein: one round a word, three to finish. */
 uint64_t gw_hash(struct gw_str s)
 {
@@ -66,7 +58,7 @@ uint64_t gw_hash(struct gw_str s)
 		SIP_ROUND(v0, v1, v2, v3);
 		v0 ^= m;
 	}
-	uint64_t last = load_le(p, left) | (uint64_t)(s.n & 0xff) << 56;
+	uint64_t last = gw_le_get(p, left) | (uint64_t)(s.n & 0xff) << 56;
 	v3 ^= last;
 	SIP_ROUND(v0, v1, v2, v3);
 	v0 ^= last;

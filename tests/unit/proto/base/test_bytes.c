@@ -20,6 +20,18 @@ START_TEST(hex_both_ways)
 }
 END_TEST
 
+START_TEST(little_endian)
+{
+	char b[8] = "????????";
+	gw_le_put(b, 4, 0x1234567890abcdefu);
+	ck_assert(memcmp(b, "\xef\xcd\xab\x90????", 8) == 0);
+	ck_assert_uint_eq(gw_le_get(b, 4), 0x90abcdefu);
+	ck_assert_uint_eq(gw_le_get(b, 0), 0);
+	gw_le_put(b, 8, UINT64_MAX - 1);
+	ck_assert_uint_eq(gw_le_get(b, 8), UINT64_MAX - 1);
+}
+END_TEST
+
 START_TEST(base64_vectors)
 {
 	static const char *const pairs[][2] = { { "", "" }, { "f", "Zg" }, { "fo", "Zm8" }, { "foo", "Zm9v" },
@@ -131,5 +143,5 @@ START_TEST(secrets_compared)
 }
 END_TEST
 
-UNIT_MAIN("bytes", hex_both_ways, base64_vectors, base64_refuses, base64_of_every_length, digests, tokens_are_long_and_new,
+UNIT_MAIN("bytes", hex_both_ways, little_endian, base64_vectors, base64_refuses, base64_of_every_length, digests, tokens_are_long_and_new,
           secrets_compared)
