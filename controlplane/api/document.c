@@ -18,7 +18,7 @@ static json_t *keys_of(const json_t *config, const char *consumer, bool keys, bo
 			continue;
 		if (cp_is_key(json_object_get(o, "spec")) != keys)
 			continue;
-		json_t *key = keys ? cp_masked(json_object_get(o, "spec")) : cp_credential_shown(json_object_get(o, "spec"));
+		json_t *key = cp_identity_shown(json_object_get(o, "spec"));
 		if (with_hash)
 			json_object_set(key, "ident", json_object_get(o, "ident"));
 		json_array_append_new(out, key);

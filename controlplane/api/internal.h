@@ -142,17 +142,25 @@ enum gw_rc cp_put_spec(struct cp_ctx *x, struct cp_change *c, enum gw_kind k, st
 /* Delete a consumer's keys with it. */
 enum gw_rc cp_remove_keys(struct cp_ctx *x, struct cp_change *c, struct gw_str consumer, struct gw_error *err) GW_MUST_CHECK;
 
+/* ---- what a consumer is recognised by (identity.c); `key`: one of its keys, else another credential ---- */
+
+bool cp_is_key(const json_t *spec);                                /* a credential of type key has no "type" */
+json_t *cp_identity_shown(const json_t *spec);                     /* without what must not be seen; owned */
+json_t *cp_identity_view(struct cp_txn *t, const struct cp_record *r);  /* owned */
+/* The consumer named in the path must exist; so must what the path names of it, unless `out` is NULL. */
+enum gw_rc cp_identity_find(struct cp_ctx *x, struct cp_txn *t, bool key, struct cp_record *out,
+                            struct gw_error *err) GW_MUST_CHECK;
+/* Commit what was done, and show `id`; `secret` absent: no secret.  The change is consumed by both. */
+void cp_identity_finish(struct cp_ctx *x, struct cp_change **c, bool key, struct gw_str id, struct gw_str secret, unsigned status);
+void cp_identity_give_up(struct cp_ctx *x, struct cp_change **c, enum gw_rc rc, const struct gw_error *err);  /* GW_OK: there are faults */
+
 /* ---- consumer keys (keys.c), used by declarative apply too ---- */
 
-json_t *cp_key_view(struct cp_txn *t, const struct cp_record *r);                       /* owned */
 /* {"name","enabled","expires_at","prefix","last4"} of a key with this value; owned. */
 json_t *cp_key_spec(struct gw_str name, struct gw_str value, bool enabled, json_t *expires_at);
 
 /* ---- credentials of other types (credentials.c) ---- */
 
-bool cp_is_key(const json_t *spec);                                /* a credential of type key has no "type" */
-json_t *cp_credential_shown(const json_t *spec);                   /* without what must not be seen; owned */
-json_t *cp_credential_view(struct cp_txn *t, const struct cp_record *r);  /* owned */
 /*
  * Put one made from `wanted` (checked against the contract) under `id`; `old` is the stored specification or NULL.  A
  * secret that has to be made is written into `wanted`.  Faults go to x->faults below `path`.

@@ -1,5 +1,5 @@
 /*
- * keys.c - the keys of consumers.
+ * keys.c - the keys of consumers: making and rotating them.
  *
  * A key is an object of its own, found by the hash of its value, and travels inside its consumer.  The value is shown
  * once, when it is made; nothing here can show it again.
@@ -23,97 +23,6 @@ json_t *cp_key_spec(struct gw_str name, struct gw_str value, bool enabled, json_
 	gw_json_set_str(spec, "prefix", (struct gw_str){ value.p, value.n >= 32 ? 8 : value.n / 8 });
 	gw_json_set_str(spec, "last4", (struct gw_str){ value.p + value.n - 4, 4 });
 	return spec;
-}
-
-json_t *cp_key_view(struct cp_txn *t, const struct cp_record *r)
-{
-	int64_t last = 0, count;
-	json_t *o = json_object(), *spec = cp_spec_parse(r->spec), *masked = cp_masked(spec);
-	json_object_set_new(o, "id", cp_text_json(r->name));
-	json_object_update(o, masked);
-	json_object_set_new(o, "created_at", cp_time_json(r->created_at_ms));
-	if (cp_use_get(t, GW_KIND_CREDENTIAL, r->name, &last, &count, NULL) != GW_OK)
-		last = 0;
-	json_object_set_new(o, "last_used_at", cp_time_json(last));
-	json_decref(masked);
-	json_decref(spec);
-	return o;
-}
-
-/* The consumer named in the path must exist; so must its key, when there is one in the path. */
-static enum gw_rc find_key(struct cp_ctx *x, struct cp_txn *t, struct cp_record *key, struct gw_error *err)
-{
-	struct cp_record consumer;
-	enum gw_rc rc = cp_get(t, GW_KIND_CONSUMER, x->param[0], x->a, &consumer, err);
-	if (rc != GW_OK || key == NULL)
-		return rc;
-	rc = cp_get(t, GW_KIND_CREDENTIAL, x->param[1], x->a, key, err);
-	json_t *spec = rc == GW_OK ? cp_spec_parse(key->spec) : NULL;
-	bool is_key = spec != NULL && cp_is_key(spec);
-	json_decref(spec);
-	if (rc == GW_NOTFOUND || (rc == GW_OK && (!is_key || !gw_str_eq(key->owner, x->param[0]))))
-		return gw_fail(err, GW_NOTFOUND, NULL, "consumer \"%.*s\" has no key %.*s", GW_FMT(x->param[0]),
-			       GW_FMT(x->param[1]));
-	return rc;
-}
-
-struct listing { struct cp_txn *t; json_t *items; };
-
-static bool add(void *arg, const struct cp_record *r)
-{
-	struct listing *l = arg;
-	json_t *spec = cp_spec_parse(r->spec);
-	if (cp_is_key(spec))
-		json_array_append_new(l->items, cp_key_view(l->t, r));
-	json_decref(spec);
-	return true;
-}
-
-void cp_api_list_consumer_keys(struct cp_ctx *x)
-{
-	struct gw_error err = { 0 };
-	struct listing l = { .items = json_array() };
-	enum gw_rc rc = cp_txn_begin(&l.t, x->app->store, &err);
-	if (rc == GW_OK)
-		rc = find_key(x, l.t, NULL, &err);
-	if (rc == GW_OK)
-		rc = cp_each(l.t, GW_KIND_CREDENTIAL, x->param[0], add, &l, &err);
-	cp_txn_end(&l.t);
-	if (rc == GW_OK) {
-		cp_answer(x, 200, cp_list_json(l.items, NULL, (int64_t)json_array_size(l.items)));
-	} else {
-		json_decref(l.items);
-		cp_problem_error(x, &err);
-	}
-}
-
-/* Commit what was done to keys, and show one of them; `secret` absent: no secret. */
-static void finish(struct cp_ctx *x, struct cp_change **c, struct gw_str id, struct gw_str secret, unsigned status)
-{
-	struct cp_written w;
-	struct cp_txn *t = NULL;
-	struct cp_record r;
-	struct gw_error err = { 0 };
-	if (!cp_finish(x, c, "", &w))
-		return;
-	json_decref(w.warnings);
-	enum gw_rc rc = cp_txn_begin(&t, x->app->store, &err);
-	if (rc == GW_OK)
-		rc = cp_get(t, GW_KIND_CREDENTIAL, id, x->a, &r, &err);
-	if (rc != GW_OK) {
-		cp_txn_end(&t);
-		cp_problem_error(x, &err);
-		return;
-	}
-	json_t *o = cp_key_view(t, &r);
-	cp_txn_end(&t);
-	if (secret.p != NULL)
-		gw_json_set_str(o, "secret", secret);
-	cp_revision_header(x, w.revision);
-	if (status == 201)
-		cp_response_header(x->rq, x->rs, "Location", gw_arena_printf(x->a, "/api/v1/consumers/%.*s/keys/%.*s",
-			GW_FMT(x->param[0]), GW_FMT(id)));
-	cp_answer(x, status, o);
 }
 
 /* Put a new key with this value into the change; `id` receives its identifier. */
@@ -165,62 +74,13 @@ void cp_api_create_consumer_key(struct cp_ctx *x)
 		return;
 	enum gw_rc rc = cp_change_begin(&c, x->app->store, &x->actor, "create", &err);
 	if (rc == GW_OK)
-		rc = find_key(x, cp_change_view(c), NULL, &err);
+		rc = cp_identity_find(x, cp_change_view(c), true, NULL, &err);
 	if (rc == GW_OK)
 		rc = put_new(x, c, name.p != NULL ? name : GW_STR("default"), value, json_incref(expires), &id, &err);
-	if (rc == GW_OK) {
-		finish(x, &c, id, value, 201);
-		return;
-	}
-	cp_change_abort(&c);
-	cp_problem_error(x, &err);
-}
-
-void cp_api_patch_consumer_key(struct cp_ctx *x)
-{
-	struct cp_change *c = NULL;
-	struct cp_record r;
-	struct gw_error err = { 0 };
-	const char *member;
-	json_t *v;
-	enum gw_rc rc = cp_change_begin(&c, x->app->store, &x->actor, "update", &err);
 	if (rc == GW_OK)
-		rc = find_key(x, cp_change_view(c), &r, &err);
-	if (rc == GW_OK) {
-		json_t *spec = cp_spec_parse(r.spec);
-		json_object_foreach(x->body, member, v)
-			json_object_set(spec, member, v);
-		r.spec = cp_json_text(x, spec);
-		json_decref(spec);
-		rc = cp_put(c, &r, CP_ANY, &err);
-	}
-	if (rc == GW_OK) {
-		finish(x, &c, r.name, GW_STR_NONE, 200);
-		return;
-	}
-	cp_change_abort(&c);
-	cp_problem_error(x, &err);
-}
-
-void cp_api_delete_consumer_key(struct cp_ctx *x)
-{
-	struct cp_change *c = NULL;
-	struct cp_record r;
-	struct cp_written w;
-	struct gw_error err = { 0 };
-	enum gw_rc rc = cp_change_begin(&c, x->app->store, &x->actor, "delete", &err);
-	if (rc == GW_OK)
-		rc = find_key(x, cp_change_view(c), &r, &err);
-	if (rc == GW_OK)
-		rc = cp_del(c, GW_KIND_CREDENTIAL, r.name, CP_ANY, &err);
-	if (rc != GW_OK) {
-		cp_change_abort(&c);
-		cp_problem_error(x, &err);
-	} else if (cp_finish(x, &c, "", &w)) {
-		json_decref(w.warnings);
-		cp_revision_header(x, w.revision);
-		cp_answer_empty(x, 204);
-	}
+		cp_identity_finish(x, &c, true, id, value, 201);
+	else
+		cp_identity_give_up(x, &c, rc, &err);
 }
 
 /* The new key starts now; the old one ends after the grace, or earlier if it was to end anyway. */
@@ -239,7 +99,7 @@ void cp_api_rotate_consumer_key(struct cp_ctx *x)
 		return;
 	enum gw_rc rc = cp_change_begin(&c, x->app->store, &x->actor, "update", &err);
 	if (rc == GW_OK)
-		rc = find_key(x, cp_change_view(c), &old, &err);
+		rc = cp_identity_find(x, cp_change_view(c), true, &old, &err);
 	if (rc == GW_OK) {
 		json_t *spec = cp_spec_parse(old.spec), *expires = json_object_get(spec, "expires_at");
 		struct gw_str name = gw_arena_copy(x->a, gw_json_str(json_object_get(spec, "name")));
@@ -256,10 +116,8 @@ void cp_api_rotate_consumer_key(struct cp_ctx *x)
 	}
 	if (rc == GW_OK)
 		rc = cp_put(c, &old, CP_ANY, &err);
-	if (rc == GW_OK) {
-		finish(x, &c, id, value, 201);
-		return;
-	}
-	cp_change_abort(&c);
-	cp_problem_error(x, &err);
+	if (rc == GW_OK)
+		cp_identity_finish(x, &c, true, id, value, 201);
+	else
+		cp_identity_give_up(x, &c, rc, &err);
 }

@@ -223,10 +223,7 @@ static bool add_key_view(void *arg, const struct cp_record *r)
 {
 	struct { struct cp_txn *t; json_t *keys, *credentials; } *w = arg;
 	json_t *spec = cp_spec_parse(r->spec);
-	if (cp_is_key(spec))
-		json_array_append_new(w->keys, cp_key_view(w->t, r));
-	else
-		json_array_append_new(w->credentials, cp_credential_view(w->t, r));
+	json_array_append_new(cp_is_key(spec) ? w->keys : w->credentials, cp_identity_view(w->t, r));
 	json_decref(spec);
 	return true;
 }
