@@ -415,6 +415,34 @@ void cp_alerts_counts(struct cp_alerts *x, int64_t firing[3], int64_t sent[CP_CH
 	cp_sender_counts(x->sender, sent);
 }
 
+enum gw_rc cp_alerts_standing(struct cp_alerts *x, struct cp_txn *t, struct gw_arena *arena, struct cp_alerts_standing *out,
+    struct gw_error *err)
+{
+	const struct cp_rule used = { .watch = CP_WATCH_BUDGET, .threshold = 80 }, refused = { .watch = CP_WATCH_CONFIG_REJECTED };
+	const struct cp_rule ends = { .watch = CP_WATCH_CERTIFICATE_EXPIRY, .threshold = 1e9 };
+	struct cp_cases budgets, refusals, certificates;
+	int64_t now_ms = gw_now_ms();
+	*out = (struct cp_alerts_standing){ 0 };
+	enum gw_rc rc = cp_watch_look(&budgets, &used, &x->o, t, now_ms, arena, err);
+	if (rc == GW_OK)
+		rc = cp_watch_look(&refusals, &refused, &x->o, t, now_ms, arena, err);
+	if (rc == GW_OK)
+		rc = cp_watch_look(&certificates, &ends, &x->o, t, now_ms, arena, err);
+	if (rc != GW_OK)
+		return rc;
+	out->used_80 = budgets.n;
+	for (size_t i = 0; i < budgets.n; i++)
+		out->used_100 += budgets.v[i].value >= 100;
+	for (size_t i = 0; i < refusals.n; i++)
+		out->refusing += !refusals.v[i].unknown;
+	for (size_t i = 0; i < certificates.n; i++) {
+		int64_t end_ms = now_ms + (int64_t)(certificates.v[i].value * 86400e3);
+		if (i == 0 || end_ms < out->certificate_end_ms)
+			out->certificate_end_ms = end_ms;
+	}
+	return GW_OK;
+}
+
 int64_t cp_alerts_version(struct cp_alerts *x)
 {
 	return atomic_load(&x->version) + cp_sender_done(x->sender);

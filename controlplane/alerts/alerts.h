@@ -38,6 +38,15 @@ enum gw_rc cp_alerts_test(struct cp_alerts *a, struct gw_str channel, struct gw_
 /* For /metrics. */
 void cp_alerts_counts(struct cp_alerts *a, int64_t firing[3], int64_t sent[CP_CHANNEL_TYPES][2]); /* info warning critical; failed, sent */
 
+/* For /metrics: what `budget`, `certificate_expiry` and `config_rejected` look at, whether there are such rules or not. */
+struct cp_alerts_standing {
+	size_t used_80, used_100;                /* quotas of which so many per cent are used */
+	size_t refusing;                         /* connected workers that refused the newest configuration */
+	int64_t certificate_end_ms;              /* of the first to end; 0: there is none */
+};
+enum gw_rc cp_alerts_standing(struct cp_alerts *a, struct cp_txn *t, struct gw_arena *arena, struct cp_alerts_standing *out,
+                              struct gw_error *err) GW_MUST_CHECK;
+
 /* Grows with every event that begins, changes or ends, and with every message that was sent or given up. */
 int64_t cp_alerts_version(struct cp_alerts *a);
 

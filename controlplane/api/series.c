@@ -157,7 +157,7 @@ static bool count_row(void *arg, const struct cp_node_row *r)
 	return true;
 }
 
-static void write_alerts(struct cp_alerts *alerts, struct gw_buf *out)
+static void write_alerts(struct cp_alerts *alerts, const struct cp_alerts_standing *now, struct gw_buf *out)
 {
 	static const char *const severities[] = { "info", "warning", "critical" }, *const results[] = { "failed", "sent" };
 	int64_t firing[3], sent[CP_CHANNEL_TYPES][2];
@@ -170,6 +170,12 @@ static void write_alerts(struct cp_alerts *alerts, struct gw_buf *out)
 		for (size_t k = 0; k < 2; k++)
 			gw_buf_printf(out, "%s{kind=\"%s\",result=\"%s\"} %lld\n", gw_metric_name(GW_METRIC_NOTIFICATIONS),
 			    cp_channel_type_name((enum cp_channel_type)i), results[k], (long long)sent[i][k]);
+	gw_metric_single(out, GW_METRIC_WORKERS_REFUSING, (double)now->refusing);
+	gw_metric_head(out, GW_METRIC_QUOTAS_USED);
+	gw_buf_printf(out, "%s{percent=\"80\"} %zu\n%s{percent=\"100\"} %zu\n", gw_metric_name(GW_METRIC_QUOTAS_USED), now->used_80,
+	    gw_metric_name(GW_METRIC_QUOTAS_USED), now->used_100);
+	if (now->certificate_end_ms > 0)
+		gw_metric_single(out, GW_METRIC_CERTIFICATE_END, (double)(now->certificate_end_ms / 1000));
 }
 
 void cp_api_get_metrics(struct cp_ctx *x)
@@ -178,6 +184,7 @@ void cp_api_get_metrics(struct cp_ctx *x)
 	struct cp_txn *t = NULL;
 	struct gw_error err = { 0 };
 	int64_t points[CP_SERIES_RESOLUTIONS] = { 0 };
+	struct cp_alerts_standing now = { 0 };
 	size_t known = 0;
 	struct gw_buf *out = &x->rs->body;
 	enum gw_rc rc = cp_txn_begin(&t, x->app->store, &err);
@@ -185,6 +192,8 @@ void cp_api_get_metrics(struct cp_ctx *x)
 		rc = cp_nodes_each(t, count_row, &known, &err);
 	if (rc == GW_OK)
 		rc = cp_series_count(t, points, &err);
+	if (rc == GW_OK && x->app->alerts)
+		rc = cp_alerts_standing(x->app->alerts, t, x->a, &now, &err);
 	cp_txn_end(&t);
 	if (rc != GW_OK) {
 		cp_problem_error(x, &err);
@@ -196,7 +205,7 @@ void cp_api_get_metrics(struct cp_ctx *x)
 	for (size_t i = 0; i < CP_SERIES_RESOLUTIONS; i++)
 		gw_buf_printf(out, "%s{resolution=\"%s\"} %lld\n", gw_metric_name(GW_METRIC_SERIES_POINTS), names[i], (long long)points[i]);
 	if (x->app->alerts)
-		write_alerts(x->app->alerts, out);
+		write_alerts(x->app->alerts, &now, out);
 	gw_metric_single(out, GW_METRIC_DISK_FULL, cp_store_disk_full(x->app->store));
 	gw_metric_process(out);
 	x->rs->content_type = "text/plain; version=0.0.4; charset=utf-8";

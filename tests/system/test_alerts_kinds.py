@@ -1,5 +1,6 @@
 """Rules that watch something else than a series: each fires for what is broken, for nothing else, and ends with it."""
 import subprocess
+import time
 
 import httpx
 import pytest
@@ -12,6 +13,12 @@ from lone_control import LoneControl
 
 def events(gateway, rule):
     return gateway.admin.get("alert-events?rule=" + rule).json()["items"]
+
+
+def figures(gateway):
+    """The control plane's own metrics; what stands in a label goes with the name."""
+    lines = gateway.admin.http.get("/metrics").text.splitlines()
+    return {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1]) for line in lines if line and line[0] != "#"}
 
 
 def firing(gateway, rule):
@@ -41,6 +48,26 @@ def test_a_provider_that_answers_nobody(gateway, openai_sim):
     assert [e["object"] for e in events(gateway, "down")] == ["dead"]
 
 
+def test_quotas_that_are_used_stand_in_the_metrics(gateway, openai_sim):
+    """For Prometheus, whether a rule watches them or not."""
+    gateway.provider("p", openai_sim, served=False)
+    gateway.route("r", "gpt-4.1-nano", ("p", None), served=False)
+    client = gateway.client(gateway.key("app"))
+    for name, limit, more in (("five", 5, {}), ("many", 1000, {}), ("asleep", 1, {"enabled": False})):
+        gateway.admin.post("quotas", {"name": name, "consumer": "app", "unit": "requests", "limit": limit, "on_exceeded": "allow", **more})
+    gateway.wait_served()
+
+    def used():
+        seen = figures(gateway)
+        return tuple(seen['tidegate_control_quotas_used{percent="%d"}' % percent] for percent in (80, 100))
+    ask = {"model": "gpt-4.1-nano", "messages": [{"role": "user", "content": "hi"}]}
+    for count, (most, everything) in ((3, (0, 0)), (1, (1, 0)), (1, (1, 1))):
+        assert {client.post("chat/completions", json=ask).status_code for _ in range(count)} == {200}
+        expected = sum(r.path.endswith("/chat/completions") for r in openai_sim.requests)
+        wait_until(lambda: gateway.admin.get("quotas/five").json()["balance"]["used"] == expected, 30, "the balance", every=0.2)
+        assert used() == (most, everything)
+
+
 @pytest.fixture
 def start_control(watch):
     def start(**how):
@@ -63,6 +90,8 @@ def test_a_certificate_that_ends_and_a_worker_that_refuses(start_control, tmp_pa
     control.change()
     good.ack(good.hear("snapshot"))
     bad.nack(bad.hear("snapshot"), "/routes/r1/targets/0", "no such provider type")
+    told = wait_until(lambda: (f := figures(control))["tidegate_control_workers_refusing"] == 1 and f, 30, "the refusal in the metrics", every=0.2)
+    assert 4 < (told["tidegate_control_certificate_end_time_seconds"] - time.time()) / 86400 < 5.1, told
     both = wait_until(lambda: len(events(control, "ends")) == 2 and events(control, "ends"), 60, "the certificates' events", every=0.3)
     assert {e["object"] for e in both} == {"console", "tls/edge"} and all(4 < e["value"] < 5.1 and "ends at" in e["text"] for e in both), both
     [refused] = wait_until(lambda: events(control, "refused"), 60, "the refusal's event", every=0.3)
@@ -73,6 +102,7 @@ def test_a_certificate_that_ends_and_a_worker_that_refuses(start_control, tmp_pa
     while newest is None or newest["revision"] < int(control.admin.get("overview").json()["revision"]):
         newest = bad.hear("snapshot")
         bad.ack(newest)
+    assert figures(control)["tidegate_control_workers_refusing"] == 0
     wait_until(lambda: not firing(control, "refused") and not firing(control, "ends"), 60, "both ends", every=0.3)
     assert len(events(control, "ends")) == 2 and len(events(control, "refused")) == 1
     for worker in (good, bad):

@@ -26,6 +26,10 @@ def check(expression):
     for group in re.findall(r"by \(([^)]*)\)", expression):
         for label in group.split(","):
             assert label.strip() in labels | {"le", "instance", "job"}, "%s has no label %s" % (expression, label)
+    for name, matchers in re.findall(r"\b((?:tidegate|gen_ai|process)_[a-z_]+)\{([^}]*)\}", expression):
+        own = metrics[re.sub(r"_(bucket|sum|count)$", "", name) if name not in metrics else name][1]
+        for label in re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", matchers):
+            assert label in own + ["le", "instance", "job"], "%s has no label %s: %s" % (name, label, expression)
 
 
 def test_prometheus_rules():
@@ -38,6 +42,19 @@ def test_prometheus_rules():
     for rule in rules:
         check(rule["expr"])
         assert rule["labels"]["severity"] in ("info", "warning", "critical") and rule["annotations"]["summary"]
+
+
+def test_whatever_the_console_watches_prometheus_can_watch_too():
+    """Each kind of rule that is not about a series stands in the file for Prometheus as well."""
+    import yaml
+    kinds = set(yaml.safe_load((ROOT / "proto/openapi.yaml").read_text())["components"]["schemas"]["AlertWrite"]["properties"]["watch"]["enum"])
+    counterparts = {"provider_down": "tidegate_upstream_attempts_total", "worker_lost": "tidegate_control_workers",
+                    "certificate_expiry": "tidegate_control_certificate_end_time_seconds",
+                    "config_rejected": "tidegate_control_workers_refusing", "budget": "tidegate_control_quotas_used"}
+    assert kinds - {"series"} == set(counterparts)
+    rules = [rule["expr"] for group in yaml.safe_load((ROOT / "deploy/prometheus/rules.yml").read_text())["groups"] for rule in group["rules"]]
+    for kind, name in counterparts.items():
+        assert any(name in NAME.findall(rule) for rule in rules), "no rule for Prometheus does what `%s` does" % kind
 
 
 def test_grafana_dashboard():
