@@ -6,9 +6,12 @@
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "base/log.h"
 
+#define GW_CONN_PIECES 8
 #define GONE_POLL_MS 400
 #define TURN_WRITE_BYTES (256u << 10) /* a connection writes about so much in one turn; the others come before it goes on */
 #define LINGER_SWALLOW_MAX (1u << 20)
@@ -26,6 +29,7 @@ struct dp_conn *dp_conn_new(struct dp_loop *l)
 	c->tcp.data = c;
 	dp_timer_init(&c->timer, on_timer);
 	gw_list_init(&c->yielded);
+	gw_list_init(&c->said_node);
 	atomic_fetch_add_explicit(&dp_net_open_fds, 1, memory_order_relaxed);
 	return c;
 }
@@ -36,24 +40,9 @@ static void look_at_turn(struct dp_conn *c)
 		return;
 	c->turn = c->loop->turn;
 	c->gave = 0;
-	c->took = false;
 }
 
 /* ---- reading ---- */
-
-/*
- * libuv would read up to 32 buffers before anybody else has a turn: 2 MiB to be scanned, while the streams wait.  One
- * full buffer is enough; without room libuv gives up (UV_ENOBUFS), and the socket is still readable in the next turn.
- */
-static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *buf)
-{
-	struct dp_conn *c = h->data;
-
-	(void)suggested;
-	buf->base = c->loop->read_buf;
-	look_at_turn(c);
-	buf->len = c->took ? 0 : sizeof c->loop->read_buf;
-}
 
 void dp_conn_deliver_end(struct dp_conn *c, enum dp_net_end how, const char *text)
 {
@@ -77,14 +66,10 @@ void dp_conn_deliver_end(struct dp_conn *c, enum dp_net_end how, const char *tex
 	}
 }
 
-static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
+void dp_conn_took(struct dp_conn *c, ssize_t n, char *p)
 {
-	struct dp_conn *c = s->data;
-
-	GW_CHECK(c, DP_CONN_MAGIC);
-	if (n == 0 || n == UV_ENOBUFS)
-		return;
-	c->took = n == (ssize_t)sizeof c->loop->read_buf;
+	if (n == UV_EOF && c->paused)
+		return; /* the socket says it again when the pause ends */
 	if (n < 0) {
 		enum dp_net_end how = n == UV_EOF ? DP_NET_END_FIN : DP_NET_END_RESET;
 
@@ -101,11 +86,11 @@ static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
 			dp_conn_close(&self);
 		}
 	} else if (c->door.server) {
-		dp_tls_door_input(c, (struct gw_str){ buf->base, (size_t)n });
+		dp_tls_door_input(c, (struct gw_str){ p, (size_t)n });
 	} else if (c->tls) {
-		dp_tls_input(c, (struct gw_str){ buf->base, (size_t)n });
+		dp_tls_input(c, (struct gw_str){ p, (size_t)n });
 	} else if (c->ops) {
-		c->ops->on_read(c->arg, (struct gw_str){ buf->base, (size_t)n });
+		c->ops->on_read(c->arg, (struct gw_str){ p, (size_t)n });
 	}
 }
 
@@ -113,7 +98,7 @@ void dp_conn_start_reading(struct dp_conn *c)
 {
 	if (!c->reading && !c->ended && !c->paused) {
 		c->reading = true;
-		uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read);
+		uv_read_start((uv_stream_t *)&c->tcp, dp_turn_on_alloc, dp_turn_on_read);
 	}
 }
 
@@ -188,7 +173,7 @@ bool dp_conn_quiet(const struct dp_conn *c)
 	ssize_t n;
 
 	GW_CHECK(c, DP_CONN_MAGIC);
-	if (c->ended || c->broken)
+	if (c->ended || c->broken || c->arrived)
 		return false;
 	n = recv(fd_of(c), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
 	return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
@@ -220,7 +205,7 @@ static void out_drop(struct dp_out *o)
 
 size_t dp_conn_queued(const struct dp_conn *c)
 {
-	return uv_stream_get_write_queue_size((const uv_stream_t *)&c->tcp) + c->pending.n;
+	return uv_stream_get_write_queue_size((const uv_stream_t *)&c->tcp) + c->pending.n + c->said.n;
 }
 
 uint64_t dp_conn_sent(const struct dp_conn *c)
@@ -315,24 +300,8 @@ static void launch(struct dp_conn *c)
 	}
 }
 
-bool dp_conn_raw_write(struct dp_conn *c, const uv_buf_t *v, unsigned n)
+static void queue(struct dp_conn *c, const uv_buf_t *v, unsigned n, size_t done)
 {
-	size_t done = 0;
-
-	if (c->broken)
-		return false;
-	if (!c->writing) {
-		int r = uv_try_write((uv_stream_t *)&c->tcp, v, n);
-
-		if (r > 0)
-			done = (size_t)r;
-		else if (r < 0 && r != UV_EAGAIN) {
-			c->broken = true; /* reading tells the owner; if it does not read, closing does */
-			return false;
-		}
-		c->sent += done;
-		yield(c, done);
-	}
 	for (unsigned i = 0; i < n; i++) {
 		size_t skip = done < v[i].len ? done : v[i].len;
 
@@ -341,6 +310,78 @@ bool dp_conn_raw_write(struct dp_conn *c, const uv_buf_t *v, unsigned n)
 	}
 	if (c->pending.n > 0 && !c->writing)
 		launch(c);
+}
+
+/*
+ * Nearly every write.  Not by write(): for glibc that is a point where a thread may be cancelled, which costs two locked
+ * instructions, and a socket is reached sooner by its own call.  What cannot be said now is for libuv to say later.
+ */
+static ssize_t send_one(struct dp_conn *c, const uv_buf_t *b)
+{
+	long n = syscall(SYS_sendto, fd_of(c), b->base, b->len, MSG_DONTWAIT | MSG_NOSIGNAL, NULL, 0);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return UV_EAGAIN;
+	return n;
+}
+
+/* To the kernel what it takes, the rest to the queue. */
+static void write_now(struct dp_conn *c, const uv_buf_t *v, unsigned n)
+{
+	size_t done = 0;
+
+	if (!c->writing) {
+		ssize_t r = n == 1 ? send_one(c, v) : uv_try_write((uv_stream_t *)&c->tcp, v, n);
+
+		if (r > 0)
+			done = (size_t)r;
+		else if (r < 0 && r != UV_EAGAIN) {
+			c->broken = true; /* reading tells the owner; if it does not read, closing does */
+			return;
+		}
+		c->sent += done;
+	}
+	queue(c, v, n, done);
+}
+
+void dp_conn_write_out(struct dp_conn *c)
+{
+	uv_buf_t b = uv_buf_init(c->said.p, (unsigned)c->said.n);
+
+	c->said.n = 0;
+	if (b.len > 0 && !c->broken)
+		write_now(c, &b, 1);
+}
+
+void dp_conn_wrote(struct dp_conn *c)
+{
+	if (!c->lingering)
+		drained(c);
+}
+
+bool dp_conn_raw_write(struct dp_conn *c, const uv_buf_t *v, unsigned n)
+{
+	size_t total = 0;
+
+	if (c->broken)
+		return false;
+	for (unsigned i = 0; i < n; i++)
+		total += v[i].len;
+	if (c->writing) {
+		queue(c, v, n, 0);
+	} else if (!dp_turn_keep(c, v, n, total)) {
+		uv_buf_t all[GW_CONN_PIECES + 1];
+		unsigned k = 0;
+
+		if (c->said.n > 0)
+			all[k++] = uv_buf_init(c->said.p, (unsigned)c->said.n);
+		memcpy(all + k, v, n * sizeof *v);
+		c->said.n = 0;
+		write_now(c, all, k + n);
+		dp_turn_list(c);
+	}
+	if (!c->writing)
+		yield(c, total);
 	if (c->broken)
 		return false;
 	if (dp_conn_queued(c) > c->mark)
@@ -350,7 +391,7 @@ bool dp_conn_raw_write(struct dp_conn *c, const uv_buf_t *v, unsigned n)
 
 bool dp_conn_write(struct dp_conn *c, const struct gw_str *v, size_t n)
 {
-	uv_buf_t b[8];
+	uv_buf_t b[GW_CONN_PIECES];
 
 	GW_CHECK(c, DP_CONN_MAGIC);
 	assert(n <= GW_COUNT(b));
@@ -398,9 +439,12 @@ void dp_conn_close(struct dp_conn **cp)
 	dp_timer_stop(&c->timer);
 	if (c->tls && !c->broken && !c->ended)
 		dp_tls_shutdown(c);
+	if (c->said.n > 0)
+		dp_conn_write_out(c);
 	c->magic = DP_CONN_DEAD;
 	c->ops = NULL;
 	gw_list_del(&c->yielded);
+	gw_list_del(&c->said_node);
 	uv_close((uv_handle_t *)&c->tcp, on_closed);
 }
 
@@ -431,6 +475,8 @@ void dp_conn_finish(struct dp_conn **cp, int64_t max_ms)
 	*cp = NULL;
 	if (c->tls)
 		dp_tls_shutdown(c);
+	if (c->said.n > 0)
+		dp_conn_write_out(c);
 	c->lingering = true;
 	c->ops = NULL;
 	c->paused = false;

@@ -5,12 +5,14 @@
  * A pause is soft: what was read already is still delivered, then the socket is left alone.  While paused, a timer
  * looks at the socket's state, so a peer that goes away is noticed within half a second all the same.
  *
- * Writing: what the kernel does not take at once is copied into the connection's queue.  dp_conn_write() always
- * accepts; it answers false when the queue stands above its mark: stop producing, on_drain will call.
+ * Writing: short pieces are kept to the end of the loop's turn and leave together, long ones leave at once; what the
+ * kernel does not take is copied into the connection's queue.  dp_conn_write() always accepts; it answers false when
+ * the queue stands above its mark: stop producing, on_drain will call.
  *
  * A turn: a connection reads one buffer and writes about 256 KiB in one turn of the loop, however much there is, so that
  * a body of megabytes does not hold back the events of others.  A writer that went so far is answered false as if the
- * queue were full; on_drain calls it in the next turn.
+ * queue were full; on_drain calls it in the next turn.  In one turn all is read, then all is worked off, then all is
+ * written (turn.c).
  *
  * Closing is legal at any time, inside the connection's own callbacks too; no callback comes after it.
  */
@@ -57,7 +59,7 @@ void dp_conn_want_drain(struct dp_conn *c);      /* on_drain when the queue is e
 size_t dp_conn_queued(const struct dp_conn *c);  /* bytes accepted and not yet in the kernel */
 uint64_t dp_conn_sent(const struct dp_conn *c);  /* bytes the kernel took so far */
 
-/* Nothing is waiting to be read: neither bytes nor the peer's end.  One system call. */
+/* Nothing is waiting to be read or taken: neither bytes nor the peer's end.  One system call. */
 bool dp_conn_quiet(const struct dp_conn *c);
 
 void dp_conn_close(struct dp_conn **c);          /* consumed; NULL is fine; what is queued is lost */

@@ -37,16 +37,20 @@ const char *dp_addr_text(const struct dp_addr *a, char out[DP_ADDR_TEXT])
 	char ip[INET6_ADDRSTRLEN];
 
 	if (!a->v6 && a->port == 0) { /* the usual case, once for each request */
-		struct gw_buf b;
+		char *to = out;
 
-		gw_buf_init(&b, DP_ADDR_TEXT - 1);
 		for (int i = 0; i < 4; i++) {
+			unsigned n = a->ip[i];
+
 			if (i)
-				gw_buf_add_byte(&b, '.');
-			gw_buf_add_int(&b, a->ip[i]);
+				*to++ = '.';
+			if (n >= 100)
+				*to++ = (char)('0' + n / 100);
+			if (n >= 10)
+				*to++ = (char)('0' + n / 10 % 10);
+			*to++ = (char)('0' + n % 10);
 		}
-		memcpy(out, b.p, b.n + 1);
-		gw_buf_fini(&b);
+		*to = '\0';
 		return out;
 	}
 	inet_ntop(a->v6 ? AF_INET6 : AF_INET, a->ip, ip, sizeof ip);

@@ -22,6 +22,20 @@ struct ssl_ctx_st;
 struct dp_dns;
 struct dp_tls_cache;
 
+/* What one turn reads and says; turn.c. */
+#define DP_TURN_IN_BYTES (DP_LOOP_READ_BYTES + 32768u) /* a long arrival leaves room for short ones; more waits for the next turn */
+#define DP_TURN_OUT_BYTES (128u << 10)
+#define DP_TURN_ROOM_MIN 4096u                          /* less is not worth a read */
+#define DP_TURN_ARRIVALS 1024u
+struct dp_arrival { struct dp_conn *conn; ssize_t n; char *p; }; /* n < 0: the end, as libuv says it; conn NULL: delivered */
+struct dp_turn {
+	struct dp_arrival arrivals[2 * DP_TURN_ARRIVALS];   /* each may bring bytes and an end */
+	unsigned arrivals_n;
+	size_t in_n, out_n;
+	struct gw_node said;        /* connections with something to say, or to be told that it was said */
+	char in[DP_TURN_IN_BYTES], out[DP_TURN_OUT_BYTES];
+};
+
 struct dp_loop {
 	unsigned magic;
 #define DP_LOOP_MAGIC 0x10095a11u
@@ -29,7 +43,8 @@ struct dp_loop {
 	uv_loop_t uv;
 	uv_async_t async;
 	uv_timer_t clock;           /* drives the wheel; armed for its next slot */
-	uv_check_t check;           /* end of turn: deferred work */
+	uv_check_t check;           /* end of turn: what arrived, deferred work */
+	uv_prepare_t prepare;       /* before it sleeps: what was said outside of that */
 	uv_idle_t idle;             /* keeps the turn from sleeping while work is deferred */
 	uv_thread_t thread;
 	bool threaded, stopping;
@@ -46,7 +61,7 @@ struct dp_loop {
 	struct dp_dns *dns;
 	struct dp_tls_cache *tls;
 	void *data;
-	char read_buf[DP_LOOP_READ_BYTES];
+	struct dp_turn batch;
 	char tls_buf[17 * 1024];
 };
 
@@ -74,11 +89,13 @@ struct dp_conn {
 	union { uv_connect_t connect; uv_write_t write; uv_shutdown_t shutdown; } req; /* one after the other */
 	size_t swallowed;               /* bytes thrown away while lingering */
 	struct dp_out flight, pending;  /* in libuv's hands; waiting behind it */
+	struct { char *p; size_t n; } said; /* in this turn, in the loop's room; nothing of it is behind `pending` */
+	struct gw_node said_node;       /* in the loop's list, or in none */
 	size_t mark;                    /* soft ceiling of the write queue */
 	uint64_t sent;                  /* bytes the kernel took, for stall detection */
 	uint64_t turn;                  /* the loop's turn that the next two speak of */
 	size_t gave;                    /* bytes the kernel took in it */
-	bool took;                      /* a whole read buffer in it: the rest waits for the next */
+	bool arrived;                   /* bytes of it wait to be taken in this turn */
 	struct gw_node yielded;         /* in the loop's list, or in none */
 	bool reading, paused, over_mark, want_empty, ended, lingering, broken, writing;
 	struct dp_timer timer;          /* while paused: looks whether the peer went; while lingering: the deadline */
@@ -102,8 +119,20 @@ void dp_loop_again(struct dp_loop *l);               /* the next turn does not s
 struct dp_conn *dp_conn_new(struct dp_loop *l);      /* handle initialised, no socket yet */
 void dp_conn_start_reading(struct dp_conn *c);
 bool dp_conn_raw_write(struct dp_conn *c, const uv_buf_t *v, unsigned n); /* below TLS */
+void dp_conn_took(struct dp_conn *c, ssize_t n, char *p); /* an arrival, to its owner */
+void dp_conn_write_out(struct dp_conn *c);           /* `said` to the kernel, or to the queue; calls nobody */
+void dp_conn_wrote(struct dp_conn *c);               /* after it: the owner is told what it wanted to know */
 void dp_conn_go_on(struct dp_loop *l);               /* those that yielded; at the end of each turn */
 void dp_conn_deliver_end(struct dp_conn *c, enum dp_net_end how, const char *text);
+
+/* turn.c */
+void dp_turn_on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *buf);
+void dp_turn_on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf);
+void dp_turn_work(struct dp_loop *l);                /* what arrived, and what is said about it */
+void dp_turn_write(struct dp_loop *l);               /* what was said; then who wanted to know is told */
+/* Keeps `v` for the end of the turn; false: too long, or not behind what was said before.  Write it now. */
+bool dp_turn_keep(struct dp_conn *c, const uv_buf_t *v, unsigned n, size_t total);
+void dp_turn_list(struct dp_conn *c);                /* to be told by dp_turn_write() */
 
 /* tls.c: bytes in from the socket; ends the connection itself when the peer breaks the protocol. */
 void dp_tls_input(struct dp_conn *c, struct gw_str bytes);

@@ -113,13 +113,20 @@ static void run_deferred(struct dp_loop *l)
 static void on_check(uv_check_t *c)
 {
 	struct dp_loop *l = c->data;
-	bool yielded = !gw_list_empty(&l->yielded);
+	bool yielded;
 
+	dp_turn_work(l);
+	yielded = !gw_list_empty(&l->yielded);
 	l->turn++;
 	if (yielded)
 		dp_conn_go_on(l);
 	if (l->deferred || yielded)
 		run_deferred(l);
+}
+
+static void on_prepare(uv_prepare_t *p)
+{
+	dp_turn_write(p->data);
 }
 
 void dp_loop_defer(struct dp_loop *l, struct dp_deferred *d, void (*fn)(struct dp_deferred *d))
@@ -186,16 +193,20 @@ struct dp_loop *dp_loop_open(unsigned index)
 	l->mail_end = &l->mail;
 	l->deferred_end = &l->deferred;
 	gw_list_init(&l->yielded);
+	gw_list_init(&l->batch.said);
 	l->armed_ms = INT64_MAX;
 	if (uv_loop_init(&l->uv) != 0 || uv_mutex_init(&l->lock) != 0 ||
 	    uv_async_init(&l->uv, &l->async, on_mail) != 0)
 		abort(); /* out of descriptors before anything began */
 	uv_timer_init(&l->uv, &l->clock);
 	uv_check_init(&l->uv, &l->check);
+	uv_prepare_init(&l->uv, &l->prepare);
 	uv_idle_init(&l->uv, &l->idle);
-	l->async.data = l->clock.data = l->check.data = l->idle.data = l;
+	l->async.data = l->clock.data = l->check.data = l->prepare.data = l->idle.data = l;
 	uv_check_start(&l->check, on_check);
+	uv_prepare_start(&l->prepare, on_prepare);
 	uv_unref((uv_handle_t *)&l->check);
+	uv_unref((uv_handle_t *)&l->prepare);
 	dp_wheel_init(&l->wheel, (int64_t)uv_now(&l->uv));
 	return l;
 }

@@ -15,7 +15,7 @@
 
 struct dp_loop;
 
-#define DP_LOOP_READ_BYTES 65536u     /* one shared read buffer a loop: reads are consumed before the callback returns */
+#define DP_LOOP_READ_BYTES 65536u     /* so much is read from a connection at most in one turn */
 
 struct dp_loop *dp_loop_open(unsigned index);                /* owned: dp_loop_close() after dp_loop_join() */
 enum gw_rc dp_loop_start(struct dp_loop *l, struct gw_error *err) GW_MUST_CHECK; /* its own thread from now on */

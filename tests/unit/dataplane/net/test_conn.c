@@ -233,6 +233,237 @@ START_TEST(a_writer_yields_though_the_peer_takes_everything)
 }
 END_TEST
 
-UNIT_MAIN("conn", a_peer_that_finished_and_never_reads, a_peer_that_finished_and_then_breaks_off,
+/* ---- a turn in batches ---- */
+
+static char heard[64];        /* who was read from, in order; capitals: an end */
+static struct dp_conn *said_to;
+
+static void hear(void *arg, struct gw_str bytes)
+{
+	size_t n = strlen(heard);
+	struct gw_str word = GW_STR("abcdefgh");
+
+	heard[n] = *(const char *)arg;
+	heard[n + 1] = '\0';
+	if (said_to && bytes.n < 100) {
+		dp_conn_write(said_to, &word, 1);
+		dp_conn_write(said_to, &word, 1);
+	}
+}
+
+static void hear_end(void *arg, enum dp_net_end how)
+{
+	size_t n = strlen(heard);
+
+	(void)how;
+	heard[n] = (char)(*(const char *)arg - 'a' + 'A');
+	heard[n + 1] = '\0';
+}
+
+static const struct dp_conn_ops client_ops = { .on_read = hear, .on_end = hear_end, .on_drain = on_drain, .fin_is_gone = true };
+static const struct dp_conn_ops upstream_ops = { .on_read = hear, .on_end = hear_end };
+
+struct trio { int fd[3]; struct dp_conn *c[3]; };
+
+/* a and c are clients, b an upstream. */
+static struct trio meet_three(struct dp_loop *l)
+{
+	struct trio t;
+
+	heard[0] = '\0';
+	drains = 0;
+	for (size_t i = 0; i < 3; i++) {
+		static const char *const names[] = { "a", "b", "c" };
+
+		t.fd[i] = meet(l);
+		t.c[i] = taken;
+		dp_conn_bind(t.c[i], i == 1 ? &upstream_ops : &client_ops, (void *)(uintptr_t)names[i]);
+	}
+	dp_loop_turn(l, false);
+	return t;
+}
+
+static void part(struct dp_loop *l, struct trio *t)
+{
+	said_to = NULL;
+	for (size_t i = 0; i < 3; i++) {
+		dp_conn_close(&t->c[i]);
+		close(t->fd[i]);
+	}
+	dp_loop_close(&l);
+}
+
+START_TEST(clients_come_first_long_ones_late_and_ends_last)
+{
+	static char much[20000];
+	struct dp_loop *l = open_loop();
+	struct trio t = meet_three(l);
+
+	ck_assert_int_eq(send(t.fd[0], much, sizeof much, 0), sizeof much); /* a: long, and then its end */
+	shutdown(t.fd[0], SHUT_WR);
+	ck_assert_int_eq(send(t.fd[1], much, 10, 0), 10);
+	ck_assert_int_eq(send(t.fd[2], much, 10, 0), 10);
+	dp_loop_turn(l, true);
+	ck_assert(strncmp(heard, "cba", 3) == 0);
+	while (!heard[3]) /* its end, in the same turn where the kernel tells it together with the bytes */
+		dp_loop_turn(l, true);
+	ck_assert_str_eq(heard, "cbaA");
+	part(l, &t);
+}
+END_TEST
+
+START_TEST(what_is_said_in_a_turn_leaves_in_one_piece_at_its_end)
+{
+	static char much[20000];
+	struct dp_loop *l = open_loop();
+	struct trio t = meet_three(l);
+	char got[64];
+
+	said_to = t.c[0];
+	send(t.fd[1], much, 10, 0);
+	send(t.fd[2], much, 10, 0); /* both make a hear two words each */
+	dp_loop_turn(l, true);
+	ck_assert_str_eq(heard, "cb");
+	ck_assert_uint_eq(dp_conn_queued(t.c[0]), 0);
+	ck_assert_int_eq(recv(t.fd[0], got, sizeof got, MSG_DONTWAIT), 32);
+	ck_assert_int_eq(memcmp(got, "abcdefghabcdefghabcdefghabcdefgh", 32), 0);
+	part(l, &t);
+}
+END_TEST
+
+START_TEST(words_to_two_in_turn_keep_their_order)
+{
+	struct dp_loop *l = open_loop();
+	struct trio t = meet_three(l);
+	static char big[40000];
+	struct gw_str one = GW_STR("one."), two = GW_STR("two."), long_one = { big, sizeof big }, both[2] = { one, two };
+	char *got = gw_alloc(2 * sizeof big);
+	size_t n = 0;
+
+	memset(big, '-', sizeof big);
+	dp_conn_write(t.c[0], &one, 1);
+	dp_conn_write(t.c[2], &two, 1);
+	dp_conn_write(t.c[0], both, 2);       /* not behind its first word in the room any more */
+	dp_conn_write(t.c[0], &long_one, 1);  /* too long to be kept */
+	dp_conn_write(t.c[0], &two, 1);
+	while (n < 16 + sizeof big) {
+		ssize_t r = recv(t.fd[0], got + n, 2 * sizeof big - n, MSG_DONTWAIT);
+
+		if (r > 0)
+			n += (size_t)r;
+		else
+			dp_loop_turn(l, false);
+	}
+	ck_assert_uint_eq(n, 16 + sizeof big);
+	ck_assert_int_eq(memcmp(got, "one.one.two.-", 13), 0);
+	ck_assert_int_eq(memcmp(got + 12 + sizeof big, "two.", 4), 0);
+	ck_assert_int_eq(recv(t.fd[2], got, 10, MSG_DONTWAIT), 4);
+	free(got);
+	part(l, &t);
+}
+END_TEST
+
+START_TEST(who_closes_has_said_what_he_said)
+{
+	struct dp_loop *l = open_loop();
+	struct trio t = meet_three(l);
+	struct gw_str word = GW_STR("farewell");
+	char got[64];
+
+	dp_conn_write(t.c[0], &word, 1);
+	dp_conn_close(&t.c[0]);
+	dp_conn_write(t.c[2], &word, 1);
+	dp_conn_finish(&t.c[2], 1000);
+	ck_assert_int_eq(recv(t.fd[0], got, sizeof got, 0), 8);
+	ck_assert_int_eq(recv(t.fd[2], got, sizeof got, 0), 8);
+	part(l, &t);
+}
+END_TEST
+
+START_TEST(whoever_wants_to_know_is_told_when_it_is_out)
+{
+	struct dp_loop *l = open_loop();
+	struct trio t = meet_three(l);
+	struct gw_str word = GW_STR("news");
+	char got[64];
+
+	dp_conn_write(t.c[0], &word, 1);
+	ck_assert_uint_eq(dp_conn_queued(t.c[0]), 4);
+	dp_conn_want_drain(t.c[0]);
+	ck_assert_uint_eq(drains, 0);
+	dp_loop_turn(l, false);
+	ck_assert_uint_eq(drains, 1);
+	ck_assert_int_eq(recv(t.fd[0], got, sizeof got, MSG_DONTWAIT), 4);
+	part(l, &t);
+}
+END_TEST
+
+/* More than the room of a turn holds: nothing is lost, and nobody's bytes come in another's place. */
+START_TEST(a_turn_that_says_more_than_there_is_room_for)
+{
+	struct dp_loop *l = open_loop();
+	struct trio t = meet_three(l);
+	static char piece[3][12000], sink[1 << 20];
+	size_t got[3] = { 0 };
+
+	for (int i = 0; i < 3; i++)
+		memset(piece[i], 'x' + i, sizeof piece[i]);
+	for (int round = 0; round < 20; round++)
+		for (int i = 0; i < 3; i++) {
+			struct gw_str s = { piece[i], sizeof piece[i] };
+
+			dp_conn_write(t.c[i], &s, 1);
+		}
+	for (int i = 0; i < 3; i++)
+		while (got[i] < 20 * sizeof piece[i]) {
+			ssize_t r = recv(t.fd[i], sink, sizeof sink, MSG_DONTWAIT);
+
+			for (ssize_t k = 0; k < r; k++)
+				ck_assert_int_eq(sink[k], 'x' + i);
+			if (r > 0)
+				got[i] += (size_t)r;
+			else
+				dp_loop_turn(l, false);
+		}
+	part(l, &t);
+}
+END_TEST
+
+/* Bytes that wait to be taken in this turn are bytes that wait: such a connection is not quiet. */
+static bool was_quiet;
+static struct dp_conn *asked_about;
+
+static void hear_and_look(void *arg, struct gw_str bytes)
+{
+	(void)bytes;
+	(void)arg;
+	was_quiet = dp_conn_quiet(asked_about);
+}
+
+static const struct dp_conn_ops looking_ops = { .on_read = hear_and_look, .on_end = hear_end, .fin_is_gone = true };
+
+START_TEST(a_connection_with_an_arrival_is_not_quiet)
+{
+	struct dp_loop *l = open_loop();
+	struct trio t = meet_three(l);
+	static char name[] = "a";
+
+	dp_conn_bind(t.c[0], &looking_ops, name);
+	asked_about = t.c[1];
+	was_quiet = true;
+	ck_assert(dp_conn_quiet(t.c[1]));
+	send(t.fd[0], "x", 1, 0);
+	send(t.fd[1], "y", 1, 0);
+	dp_loop_turn(l, true);
+	ck_assert(!was_quiet);
+	ck_assert_str_eq(heard, "b");
+	part(l, &t);
+}
+END_TEST
+
+UNIT_MAIN("conn", clients_come_first_long_ones_late_and_ends_last, what_is_said_in_a_turn_leaves_in_one_piece_at_its_end,
+          words_to_two_in_turn_keep_their_order, who_closes_has_said_what_he_said, whoever_wants_to_know_is_told_when_it_is_out,
+          a_turn_that_says_more_than_there_is_room_for, a_connection_with_an_arrival_is_not_quiet,
+          a_peer_that_finished_and_never_reads, a_peer_that_finished_and_then_breaks_off,
           a_peer_that_finished_and_reads_gets_everything, one_turn_reads_one_buffer,
           a_writer_yields_though_the_peer_takes_everything)
