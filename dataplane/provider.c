@@ -25,7 +25,7 @@ const struct dp_provider *dp_provider_find(struct gw_str type)
 {
 	for (size_t table = 0; dp_providers[table]; table++)
 		for (const struct dp_provider *p = dp_providers[table]; p->type; p++)
-			if (gw_str_is(type, p->type))
+			if (type.n && p->type[0] == type.p[0] && gw_str_is(type, p->type)) /* lengths of the others do not matter */
 				return p;
 	return NULL;
 }
@@ -98,6 +98,16 @@ static void add(struct gw_pair *out, size_t *n, struct gw_str name, struct gw_st
 		out[(*n)++] = (struct gw_pair){ name, value };
 }
 
+static struct gw_str bearer(struct gw_arena *a, struct gw_str key)
+{
+	struct gw_str scheme = GW_STR("Bearer ");
+	char *text = gw_arena_alloc(a, scheme.n + key.n);
+
+	memcpy(text, scheme.p, scheme.n);
+	memcpy(text + scheme.n, key.p, key.n);
+	return (struct gw_str){ text, scheme.n + key.n };
+}
+
 size_t dp_provider_headers(const struct dp_provider *p, const void *conf, struct gw_str key,
                            const struct gw_pair *client, size_t n_client, struct gw_arena *a,
                            struct gw_pair out[DP_PROVIDER_MAX_HEADERS])
@@ -105,7 +115,7 @@ size_t dp_provider_headers(const struct dp_provider *p, const void *conf, struct
 	size_t n = 0;
 
 	if (key.n && p->auth == DP_AUTH_BEARER)
-		add(out, &n, GW_STR("authorization"), gw_arena_printf(a, "Bearer %.*s", GW_FMT(key)));
+		add(out, &n, GW_STR("authorization"), bearer(a, key));
 	else if (key.n)
 		add(out, &n, GW_STR("x-api-key"), key);
 	for (const struct gw_pair *h = p->headers; h && h->name.p; h++)

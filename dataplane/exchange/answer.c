@@ -67,8 +67,7 @@ static void write_passed(struct dp_exchange *x, struct gw_buf *out, const struct
 		    gw_str_ieq(name, GW_STR("x-request-id")) || gw_str_ieq(name, GW_STR("content-length")) ||
 		    (retry_after_set && gw_str_ieq(name, GW_STR("retry-after"))) || plugin_sets(x, name))
 			continue;
-		if (dp_header_ok(name, up->headers[i].value))
-			dp_write_header_pair(out, name, up->headers[i].value);
+		dp_write_header_known(out, name, up->headers[i].value); /* the parser has looked at them */
 	}
 	for (size_t i = 0; i < x->n_reply_headers; i++)
 		dp_write_header_pair(out, x->reply_headers[i].name, x->reply_headers[i].value);
@@ -107,7 +106,7 @@ void dp_answer_head(struct dp_exchange *x, unsigned status, struct gw_str type, 
 	dp_write_status_line(out, status);
 	dp_write_header(out, "date", date_of(x->shard));
 	if (type.n && dp_value_ok(type))
-		dp_write_header(out, "content-type", type);
+		dp_write_header_known(out, GW_STR("content-type"), type);
 	write_framing(x, out, status, length);
 	if (x->sse)
 		dp_write_header(out, "cache-control", GW_STR("no-cache"));

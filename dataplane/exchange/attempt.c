@@ -60,38 +60,45 @@ static bool names_it(const struct gw_pair *v, size_t n, struct gw_str name)
 static void add_header(struct gw_buf *out, struct gw_str name, struct gw_str value)
 {
 	if (dp_header_ok(name, value))
-		dp_write_header_pair(out, name, value);
+		dp_write_header_known(out, name, value);
+}
+
+/* What write_head() says itself and dp_request_header_passes() does not hold back. */
+static bool is_ours(const struct dp_exchange *x, struct gw_str name)
+{
+	if (name.n == 12)
+		return gw_str_ieq(name, GW_STR("x-request-id"));
+	/* Without spans of our own the caller's go on. */
+	return x->trace.span_id[0] && ((name.n == 11 && gw_str_ieq(name, GW_STR("traceparent"))) ||
+	                               (name.n == 10 && gw_str_ieq(name, GW_STR("tracestate"))));
 }
 
 /* Built from configuration; of the client's headers only what passes and nobody else sets. */
 static void write_head(struct dp_exchange *x, struct gw_buf *out)
 {
-	static const char *const ours[] = { "host", "content-length", "accept-encoding", "x-request-id", "traceparent", "tracestate" };
-	size_t n_ours = GW_COUNT(ours) - (x->trace.span_id[0] ? 0 : 2); /* without spans of our own the caller's go on */
 	const struct dp_attempt *t = &x->at;
+	const struct gw_provider *p = t->provider;
 	struct gw_pair fixed[DP_PROVIDER_MAX_HEADERS];
-	size_t n = dp_provider_headers(t->type, t->provider->options, t->place.key ? t->place.key->value : GW_STR_NONE,
+	size_t n = dp_provider_headers(t->type, p->options, t->place.key ? t->place.key->value : GW_STR_NONE,
 	                               x->head->headers, x->head->n_headers, t->a, fixed);
 
 	write_target(x, out);
 	dp_write_header(out, "host", dp_endpoint_authority(t->place.endpoint));
 	for (size_t i = 0; i < x->head->n_headers; i++) {
 		const struct gw_pair *h = &x->head->headers[i];
-		bool set = names_it(fixed, n, h->name) || names_it(t->provider->headers, t->provider->n_headers, h->name) ||
-		           dp_header_same(h->name, t->provider->consumer_header);
 
-		for (size_t k = 0; !set && k < n_ours; k++)
-			set = gw_str_ieq(h->name, gw_str_c(ours[k]));
-		if (!set && dp_request_header_passes(x->head->headers, x->head->n_headers, h->name))
-			add_header(out, h->name, h->value);
+		if (dp_request_header_passes(x->head->headers, x->head->n_headers, h->name) && !is_ours(x, h->name) &&
+		    !names_it(fixed, n, h->name) && !names_it(p->headers, p->n_headers, h->name) &&
+		    !dp_header_same(h->name, p->consumer_header))
+			dp_write_header_known(out, h->name, h->value); /* the parser has looked at them */
 	}
 	for (size_t i = 0; i < n; i++)
-		if (!names_it(t->provider->headers, t->provider->n_headers, fixed[i].name))
+		if (!names_it(p->headers, p->n_headers, fixed[i].name))
 			add_header(out, fixed[i].name, fixed[i].value);
-	for (size_t i = 0; i < t->provider->n_headers; i++)
-		add_header(out, t->provider->headers[i].name, t->provider->headers[i].value);
-	if (t->provider->consumer_header.p && x->consumer)
-		add_header(out, t->provider->consumer_header, x->consumer->name);
+	for (size_t i = 0; i < p->n_headers; i++)
+		add_header(out, p->headers[i].name, p->headers[i].value);
+	if (p->consumer_header.p && x->consumer)
+		add_header(out, p->consumer_header, x->consumer->name);
 	dp_write_header(out, "accept-encoding", GW_STR("identity"));
 	dp_write_header(out, "x-request-id", gw_str_c(x->id));
 	if (x->trace.span_id[0] && x->log.last)

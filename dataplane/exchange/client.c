@@ -100,12 +100,23 @@ static const struct gw_dp_settings *settings_of(const struct dp_client *c)
 	return c->shard->snapshot ? gw_snapshot_settings(c->shard->snapshot) : NULL;
 }
 
+/*
+ * How long what it does between requests may take.  Twice a request the limit is another one, nearly never is it
+ * reached: so a timer that is set already stays, looks when it fires, and is set again.
+ */
+static void limit(struct dp_client *c, int64_t ms)
+{
+	c->due_ms = dp_loop_now(c->shard->loop) + ms;
+	if (!dp_timer_armed(&c->timer) || c->due_ms < c->timer.due_ms)
+		dp_loop_timer(c->shard->loop, &c->timer, ms);
+}
+
 static void idle(struct dp_client *c)
 {
 	const struct gw_dp_settings *st = settings_of(c);
 
 	c->begun_us = 0;
-	dp_loop_timer(c->shard->loop, &c->timer, st ? st->keepalive_idle_ms : 75000);
+	limit(c, st ? st->keepalive_idle_ms : 75000);
 }
 
 static void on_timer(struct dp_timer *t)
@@ -114,7 +125,11 @@ static void on_timer(struct dp_timer *t)
 
 	GW_CHECK(c, DP_CLIENT_MAGIC);
 	if (c->x)
+		return; /* it has limits of its own */
+	if (c->due_ms > dp_loop_now(c->shard->loop)) {
+		limit(c, c->due_ms - dp_loop_now(c->shard->loop));
 		return;
+	}
 	if (!dp_h1_begun(c->parser)) {
 		finish_and_release(c);
 		return;
@@ -125,12 +140,11 @@ static void on_timer(struct dp_timer *t)
 
 /* ---- bytes in ---- */
 
-static void begin_message(struct dp_client *c)
+static void await_head(struct dp_client *c)
 {
 	const struct gw_dp_settings *st = settings_of(c);
 
-	c->begun_us = gw_mono_us();
-	dp_loop_timer(c->shard->loop, &c->timer, st ? st->header_timeout_ms : 10000);
+	limit(c, st ? st->header_timeout_ms : 10000);
 }
 
 /* One event of the parser.  false: stop feeding. */
@@ -140,7 +154,6 @@ static bool take_event(struct dp_client *c, enum dp_h1_event ev, struct gw_str s
 	case DP_H1_NEED:
 		return false;
 	case DP_H1_HEAD:
-		dp_timer_stop(&c->timer);
 		assert(!c->x);
 		c->x = open_exchange(c);
 		dp_x_head(c->x, dp_h1_head(c->parser));
@@ -194,8 +207,11 @@ static void feed(struct dp_client *c, struct gw_str in)
 		enum dp_h1_event ev = dp_h1_feed(c->parser, in, &used, &slice);
 
 		in = gw_str_from(in, used);
-		if (!c->begun_us && dp_h1_begun(c->parser))
-			begin_message(c);
+		if (!c->begun_us && dp_h1_begun(c->parser)) {
+			c->begun_us = gw_mono_us();
+			if (ev == DP_H1_NEED)
+				await_head(c);
+		}
 		more = take_event(c, ev, slice) && !answered_early(c);
 	}
 	if (c->conn && !c->closing && !answered_early(c)) {
@@ -288,10 +304,9 @@ static void on_tls(void *arg, const char *text)
 
 	GW_CHECK(c, DP_CLIENT_MAGIC);
 	if (!text) {
-		begin_message(c);
-		c->begun_us = 0;
+		await_head(c);
 		if (c->shard->draining)
-			dp_loop_timer(c->shard->loop, &c->timer, DP_AFTER_HANDSHAKE_MS);
+			limit(c, DP_AFTER_HANDSHAKE_MS);
 		return;
 	}
 	if (gw_log_on(GW_LOG_DEBUG))
@@ -317,7 +332,7 @@ void dp_client_drain(struct dp_client *c)
 		c->closing = true;
 		dp_client_next(c);
 	} else {
-		dp_loop_timer(c->shard->loop, &c->timer, DP_UNREAD_MS);
+		limit(c, DP_UNREAD_MS);
 	}
 }
 
@@ -339,10 +354,9 @@ static void on_client(void *shard, struct dp_conn *conn)
 	if (s->tls)
 		dp_conn_serve(conn, s->tls, on_tls, c);
 	dp_conn_bind(conn, &client_ops, c);
-	begin_message(c); /* whoever connects must say something within the head's limit */
+	await_head(c); /* whoever connects must say something within the head's limit */
 	if (s->tls)
-		dp_loop_timer(s->loop, &c->timer, DP_TLS_HANDSHAKE_MS);
-	c->begun_us = 0;
+		limit(c, DP_TLS_HANDSHAKE_MS);
 }
 
 static void on_full(void *shard, struct dp_conn *conn)

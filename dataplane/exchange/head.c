@@ -29,7 +29,8 @@ static bool sane_id(struct gw_str s)
 
 static void choose_id(struct dp_exchange *x)
 {
-	struct gw_str given = x->head ? dp_header_find(x->head->headers, x->head->n_headers, "x-request-id") : GW_STR_NONE;
+	const struct dp_head *h = dp_h1_head(x->client->parser); /* none when a request is refused before it */
+	struct gw_str given = h ? dp_header_find(h->headers, h->n_headers, "x-request-id") : GW_STR_NONE;
 	uint64_t random, ms;
 	uint8_t id[12];
 
@@ -142,18 +143,21 @@ static bool judge(struct dp_exchange *x, struct dp_refusal *why)
 
 	if (!dp_uri_parse(&x->uri, h->method, h->target, h->host, buf, h->target.n + 1, why))
 		return false;
-	x->dialect = dp_dialect_guess(x->uri.path);
+	x->op = x->snapshot ? dp_operation_find(method_for_lookup(x), x->uri.path, &x->rest, why, &x->allow) : NULL;
+	x->dialect = x->op && x->op->dialect ? x->op->dialect : dp_dialect_guess(x->uri.path);
 	if (!x->snapshot)
 		return dp_refuse(why, DP_E_NOT_READY, "This worker has no configuration yet; try again in a moment.");
-	if (gw_str_is(h->method, "OPTIONS"))
+	if (gw_str_is(h->method, "OPTIONS")) {
+		x->op = NULL; /* no operation, whatever the path names */
 		return true;
+	}
 	expect = dp_header_find(h->headers, h->n_headers, "expect");
-	if (expect.p && !h->expect_continue && h->minor == 1)
+	if (expect.p && !h->expect_continue && h->minor == 1) {
+		x->op = NULL;
 		return dp_refuse(why, DP_E_EXPECT_FAILED, "Only 'Expect: 100-continue' is understood.");
-	x->op = dp_operation_find(method_for_lookup(x), x->uri.path, &x->rest, why, &x->allow);
+	}
 	if (!x->op)
 		return false;
-	x->dialect = x->op->dialect ? x->op->dialect : x->dialect;
 	if (!dp_x_authenticate(x, why))
 		return false;
 	if (x->op->kind == DP_OP_MODELS)
@@ -192,7 +196,6 @@ void dp_x_head(struct dp_exchange *x, const struct dp_head *h)
 {
 	x->head = h;
 	x->head_only = gw_str_is(h->method, "HEAD");
-	choose_id(x);
 	dp_x_trace(x);
 	x->request_bytes = (int64_t)h->bytes;
 	if (!h->keep_alive)

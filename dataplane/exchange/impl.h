@@ -302,7 +302,8 @@ struct dp_client {
 	struct dp_h1 *parser;
 	struct dp_exchange *x;             /* NULL: between requests */
 	struct gw_buf backlog;
-	struct dp_timer timer;             /* head limit, idle limit */
+	struct dp_timer timer;             /* head limit, idle limit: `due_ms`, or earlier, to look */
+	int64_t due_ms;
 	int64_t last_ms;
 	bool closing, gone;
 	bool beginning;                    /* counted in the shard's figure of that name */

@@ -207,7 +207,7 @@ void dp_x_arm(struct dp_exchange *x)
 		due = now + 1000;
 	if (due == INT64_MAX)
 		dp_timer_stop(&x->timer);
-	else
+	else if (!dp_timer_armed(&x->timer) || due < x->timer.due_ms) /* else it looks again when it fires */
 		dp_loop_timer(x->shard->loop, &x->timer, due > now ? due - now : 1);
 }
 

@@ -502,11 +502,71 @@ static bool take_bytes(struct dp_h1 *p, struct gw_str in, size_t *n, bool *line)
 	       refuse(p, DP_E_HEADER_TOO_LARGE, "has a header block that is too large");
 }
 
+/*
+ * The common case: a head that came in one piece and has nothing unusual is taken at once.  Whatever else, refusals
+ * included, is for take_bytes() and take_line() to say.
+ */
+static bool take_whole(struct dp_h1 *p, struct gw_str in, size_t *used)
+{
+	const char *at = in.p, *end = in.p + in.n;
+	size_t lines = 0, first = 0, n;
+
+	if (p->raw.n || !dp_is_token_byte((unsigned char)in.p[0]))
+		return false;
+	for (;; lines++) {
+		const char *lf = memchr(at, '\n', (size_t)(end - at));
+
+		if (!lf || lf == at || memchr(at, '\r', (size_t)(lf - at)) != lf - 1)
+			return false; /* not all of it is here, a bare LF, a bare CR */
+		if (!lines)
+			first = (size_t)(lf + 1 - at);
+		else if (lf == at + 1)
+			break;
+		else if (*at == ' ' || *at == '\t')
+			return false;
+		at = lf + 1;
+	}
+	n = (size_t)(at + 2 - in.p);
+	if (first > p->limits.max_line + 2 || n - first > p->limits.max_head || lines - 1 > p->limits.max_headers ||
+	    memchr(in.p, '\0', n) || !gw_buf_add(&p->raw, (struct gw_str){ in.p, n }))
+		return false;
+	p->first_line = first;
+	p->fields = lines - 1;
+	p->line_at = n;
+	*used = n;
+	return true;
+}
+
+/* The head is collected.  NEED: it was an interim one, the next is awaited. */
+static enum dp_h1_event head_done(struct dp_h1 *p)
+{
+	if (!parse_head(p))
+		return DP_H1_ERROR;
+	if (p->head.status == 0 || p->head.status >= 200) {
+		p->state = S_GIVEN;
+		return DP_H1_HEAD;
+	}
+	forget_head(p);
+	if (++p->interim > DP_H1_MAX_INTERIM) {
+		refuse(p, DP_E_UPSTREAM_FAILED, "begins with too many interim ones");
+		return DP_H1_ERROR;
+	}
+	return DP_H1_NEED;
+}
+
 static enum dp_h1_event feed_head(struct dp_h1 *p, struct gw_str in, size_t *used)
 {
 	bool whole = false, line;
+	enum dp_h1_event ev;
 	size_t n;
 
+	while (in.n && take_whole(p, in, &n)) {
+		*used += n;
+		in = gw_str_from(in, n);
+		ev = head_done(p);
+		if (ev != DP_H1_NEED)
+			return ev;
+	}
 	while (in.n) {
 		if (!take_bytes(p, in, &n, &line))
 			return DP_H1_ERROR;
@@ -518,17 +578,9 @@ static enum dp_h1_event feed_head(struct dp_h1 *p, struct gw_str in, size_t *use
 			return DP_H1_ERROR;
 		if (!whole)
 			continue;
-		if (!parse_head(p))
-			return DP_H1_ERROR;
-		if (p->head.status == 0 || p->head.status >= 200) {
-			p->state = S_GIVEN;
-			return DP_H1_HEAD;
-		}
-		forget_head(p);
-		if (++p->interim > DP_H1_MAX_INTERIM) {
-			refuse(p, DP_E_UPSTREAM_FAILED, "begins with too many interim ones");
-			return DP_H1_ERROR;
-		}
+		ev = head_done(p);
+		if (ev != DP_H1_NEED)
+			return ev;
 	}
 	return DP_H1_NEED;
 }

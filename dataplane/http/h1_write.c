@@ -1,7 +1,6 @@
 /* h1_write.c - serialising heads.  What breaks the grammar here is our own bug, hence the asserts. */
 #include "http/h1_write.h"
 
-
 #include "base/str.h"
 #include "http/headers.h"
 
@@ -44,6 +43,10 @@ const char *dp_status_phrase(unsigned status)
 void dp_write_status_line(struct gw_buf *out, unsigned status)
 {
 	assert(status >= 100 && status <= 599);
+	if (status == 200) {
+		gw_buf_add(out, GW_STR("HTTP/1.1 200 OK\r\n"));
+		return;
+	}
 	gw_buf_add(out, GW_STR("HTTP/1.1 "));
 	gw_buf_add_int(out, status);
 	gw_buf_add_byte(out, ' ');
@@ -51,26 +54,45 @@ void dp_write_status_line(struct gw_buf *out, unsigned status)
 	gw_buf_add(out, GW_STR("\r\n"));
 }
 
+static char *put(char *to, struct gw_str s)
+{
+	memcpy(to, s.p, s.n);
+	return to + s.n;
+}
+
+/* Room is asked for once: a request has some fifteen of these. */
+void dp_write_header_known(struct gw_buf *out, struct gw_str name, struct gw_str value)
+{
+	size_t n = name.n + value.n + 4;
+	char *to = gw_buf_reserve(out, n);
+
+	if (!to)
+		return;
+	to = put(to, name);
+	to = put(to, GW_STR(": "));
+	if (value.n)
+		to = put(to, value);
+	put(to, GW_STR("\r\n"));
+	gw_buf_commit(out, n);
+}
+
 void dp_write_header_pair(struct gw_buf *out, struct gw_str name, struct gw_str value)
 {
 	assert(dp_header_ok(name, value));
-	gw_buf_add(out, name);
-	gw_buf_add(out, GW_STR(": "));
-	gw_buf_add(out, value);
-	gw_buf_add(out, GW_STR("\r\n"));
+	dp_write_header_known(out, name, value);
 }
 
-void dp_write_header(struct gw_buf *out, const char *name, struct gw_str value)
+void dp_write_header_valued(struct gw_buf *out, struct gw_str name, struct gw_str value)
 {
-	dp_write_header_pair(out, gw_str_c(name), value);
+	assert(dp_value_ok(value));
+	dp_write_header_known(out, name, value);
 }
 
-void dp_write_header_int(struct gw_buf *out, const char *name, int64_t value)
+void dp_write_number(struct gw_buf *out, struct gw_str name, int64_t value)
 {
-	gw_buf_add_c(out, name);
-	gw_buf_add(out, GW_STR(": "));
-	gw_buf_add_int(out, value);
-	gw_buf_add(out, GW_STR("\r\n"));
+	char text[GW_INT_TEXT];
+
+	dp_write_header_known(out, name, gw_int_text(text, value));
 }
 
 void dp_write_head_end(struct gw_buf *out)

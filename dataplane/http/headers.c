@@ -47,12 +47,10 @@ bool dp_header_ok(struct gw_str name, struct gw_str value)
 	return dp_token_ok(name) && dp_value_ok(value);
 }
 
-struct gw_str dp_header_find(const struct gw_pair *h, size_t n, const char *name)
+struct gw_str dp_header_find_n(const struct gw_pair *h, size_t n, struct gw_str name)
 {
-	struct gw_str want = gw_str_c(name);
-
 	for (size_t i = 0; i < n; i++)
-		if (gw_str_ieq(h[i].name, want))
+		if (gw_str_ieq(h[i].name, name))
 			return h[i].value;
 	return GW_STR_NONE;
 }
@@ -179,37 +177,62 @@ bool dp_header_same(struct gw_str a, struct gw_str b)
 	if (a.n != b.n)
 		return false;
 	for (size_t i = 0; i < a.n; i++)
-		if (plain(a.p[i]) != plain(b.p[i]))
+		if (a.p[i] != b.p[i] && plain(a.p[i]) != plain(b.p[i]))
 			return false;
 	return true;
 }
 
-/* `list` is NULL-terminated, in lower case; a trailing `*` makes a prefix. */
-static bool among(const char *const *list, struct gw_str name)
+/*
+ * Names in lower case by their first letter, so that a header is compared with a few and not with all; a trailing `*`
+ * makes a prefix.  Nearly all of those that begin with `x-` and its third letter stand in a list of their own.
+ */
+#define BY_LETTER_MAX 12
+typedef const struct gw_str by_letter[26][BY_LETTER_MAX];
+#define L(c) [(c) - 'a']
+#define N(name) { name, sizeof name - 1 }
+
+static bool in_row(const struct gw_str *row, struct gw_str name)
 {
-	char first = name.n ? plain(name.p[0]) : '\0';
+	for (size_t i = 0; i < BY_LETTER_MAX && row[i].n; i++) {
+		struct gw_str want = row[i];
 
-	for (; *list; list++) {
-		struct gw_str want;
-
-		if ((*list)[0] != first) /* nearly all of them, so their lengths do not matter */
-			continue;
-		want = gw_str_c(*list);
-		if (want.p[want.n - 1] == '*') {
-			want.n--;
-			if (name.n >= want.n && dp_header_same((struct gw_str){ name.p, want.n }, want))
+		if (want.p[want.n - 1] != '*') {
+			if (name.n == want.n && dp_header_same(name, want))
 				return true;
-		} else if (dp_header_same(name, want)) {
+		} else if (name.n >= --want.n && dp_header_same((struct gw_str){ name.p, want.n }, want)) {
 			return true;
 		}
 	}
 	return false;
 }
 
+static const struct gw_str *row_of(by_letter list, struct gw_str name, size_t at)
+{
+	char c = name.n > at ? plain(name.p[at]) : '\0';
+
+	return c >= 'a' && c <= 'z' ? list[c - 'a'] : NULL;
+}
+
+static bool among(by_letter list, struct gw_str name)
+{
+	const struct gw_str *row = row_of(list, name, 0);
+
+	return row && in_row(row, name);
+}
+
+static bool among_x(by_letter list, struct gw_str name)
+{
+	const struct gw_str *row = name.n > 2 && plain(name.p[0]) == 'x' && plain(name.p[1]) == '-' ? row_of(list, name, 2) : NULL;
+
+	return row && in_row(row, name);
+}
+
 bool dp_hop_by_hop(const struct gw_pair *h, size_t n, struct gw_str name)
 {
-	static const char *const hop[] = { "connection", "keep-alive", "proxy-*", "te", "trailer", "transfer-encoding",
-	                                   "upgrade", "http2-settings", NULL };
+	static by_letter hop = {
+		L('c') = { N("connection") }, L('h') = { N("http2-settings") }, L('k') = { N("keep-alive") }, L('p') = { N("proxy-*") },
+		L('t') = { N("te"), N("trailer"), N("transfer-encoding") }, L('u') = { N("upgrade") },
+	};
 
 	if (among(hop, name))
 		return true;
@@ -222,31 +245,65 @@ bool dp_hop_by_hop(const struct gw_pair *h, size_t n, struct gw_str name)
 bool dp_request_header_passes(const struct gw_pair *h, size_t n, struct gw_str name)
 {
 	/* Credentials, framing, what we set ourselves, who the client is, and what only concerns our own connection. */
-	static const char *const never[] = {
-		"authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie", "cookie2", "set-cookie", "host",
-		"content-length", "content-encoding", "accept-encoding", "expect", "range", "if-*", "origin", "referer",
-		"forwarded", "x-forwarded-*", "x-real-ip", "x-client-ip", "true-client-ip", "cf-*", "via", "x-tidegate-*",
-		"x-portkey-*", "openai-organization", "openai-project", "sec-*", "access-control-*", "dnt", "priority",
-		"x-amz-*", "x-aws-*", "x-ms-*", "max-forwards", "date", "x-http-method*", "x-original-*", "x-rewrite-*",
-		"anthropic-dangerous-direct-browser-access", NULL };
-	/* By what gateways and proxies tell a backend who calls: a client must not be able to say it. */
-	static const char *const claims[] = {
-		"x-consumer*", "x-mse-*", "x-higress-*", "x-kong-*", "x-apisix-*", "x-credential-*", "x-anonymous-consumer",
-		"x-authenticated-*", "x-auth-request-*", "x-auth-user*", "x-auth-group*", "x-remote-*", "remote-*", "x-webauth-*",
-		"x-goog-authenticated-user-*", "x-goog-iap-*", "x-amzn-*", "x-envoy-*", "x-litellm-*", "x-jwt-*",
-		"x-ssl-client-*", "x-client-cert*", "x-userinfo", "x-id-token", "x-access-token", NULL };
+	static by_letter never = {
+		L('a') = { N("authorization"), N("accept-encoding"), N("api-key"), N("access-control-*"), N("anthropic-dangerous-direct-browser-access") },
+		L('c') = { N("cookie"), N("cookie2"), N("content-length"), N("content-encoding"), N("cf-*") },
+		L('d') = { N("date"), N("dnt") },
+		L('e') = { N("expect") },
+		L('f') = { N("forwarded") },
+		L('h') = { N("host") },
+		L('i') = { N("if-*") },
+		L('m') = { N("max-forwards") },
+		L('o') = { N("origin"), N("openai-organization"), N("openai-project") },
+		L('p') = { N("priority") },
+		L('r') = { N("range"), N("referer"), N("remote-*") },
+		L('s') = { N("set-cookie"), N("sec-*") },
+		L('t') = { N("true-client-ip") },
+		L('v') = { N("via") },
+	};
+	/* The same, and by what gateways and proxies tell a backend who calls: a client must not be able to say it. */
+	static by_letter never_x = {
+		L('a') = { N("x-api-key"), N("x-amz-*"), N("x-amzn-*"), N("x-aws-*"), N("x-apisix-*"), N("x-anonymous-consumer"), N("x-authenticated-*"),
+		           N("x-auth-request-*"), N("x-auth-user*"), N("x-auth-group*"), N("x-access-token") },
+		L('c') = { N("x-client-ip"), N("x-client-cert*"), N("x-consumer*"), N("x-credential-*") },
+		L('e') = { N("x-envoy-*") },
+		L('f') = { N("x-forwarded-*") },
+		L('g') = { N("x-goog-api-key"), N("x-goog-authenticated-user-*"), N("x-goog-iap-*") },
+		L('h') = { N("x-http-method*"), N("x-higress-*") },
+		L('i') = { N("x-id-token") },
+		L('j') = { N("x-jwt-*") },
+		L('k') = { N("x-kong-*") },
+		L('l') = { N("x-litellm-*") },
+		L('m') = { N("x-ms-*"), N("x-mse-*") },
+		L('o') = { N("x-original-*") },
+		L('p') = { N("x-portkey-*") },
+		L('r') = { N("x-real-ip"), N("x-rewrite-*"), N("x-remote-*") },
+		L('s') = { N("x-ssl-client-*") },
+		L('t') = { N("x-tidegate-*") },
+		L('u') = { N("x-userinfo") },
+		L('w') = { N("x-webauth-*") },
+	};
 
-	return !among(never, name) && !among(claims, name) && !dp_hop_by_hop(h, n, name);
+	return !among(never, name) && !among_x(never_x, name) && !dp_hop_by_hop(h, n, name);
 }
 
 bool dp_response_header_passes(struct gw_str name)
 {
-	static const char *const always[] = {
-		"content-type", "content-disposition", "content-language", "retry-after", "retry-after-ms", "x-should-retry",
-		"x-ratelimit-*", "ratelimit-*", "x-tokenlimit-*", "anthropic-ratelimit-*", "openai-processing-ms",
-		"openai-model", "openai-version", "x-generation-id", "x-siliconcloud-trace-id", "x-ds-trace-id", NULL };
+	static by_letter always = {
+		L('a') = { N("anthropic-ratelimit-*") },
+		L('c') = { N("content-type"), N("content-disposition"), N("content-language") },
+		L('o') = { N("openai-processing-ms"), N("openai-model"), N("openai-version") },
+		L('r') = { N("retry-after"), N("retry-after-ms"), N("ratelimit-*") },
+	};
+	static by_letter always_x = {
+		L('d') = { N("x-ds-trace-id") },
+		L('g') = { N("x-generation-id") },
+		L('r') = { N("x-ratelimit-*") },
+		L('s') = { N("x-should-retry"), N("x-siliconcloud-trace-id") },
+		L('t') = { N("x-tokenlimit-*") },
+	};
 
-	return among(always, name);
+	return among(always, name) || among_x(always_x, name);
 }
 
 /* "Bearer <credentials>", the scheme in any case. */

@@ -11,6 +11,7 @@
 #define DP_HTTP_HEADERS_H
 
 #include "base/gw.h"
+#include "base/str.h"
 #include "snapshot.h"
 
 bool dp_token_ok(struct gw_str s);                 /* RFC 9110 token, at least one byte */
@@ -18,7 +19,11 @@ bool dp_value_ok(struct gw_str s);                 /* field value: no control by
 bool dp_header_ok(struct gw_str name, struct gw_str value);
 
 /* First value of this name, any case; absent: {NULL,0}. */
-struct gw_str dp_header_find(const struct gw_pair *h, size_t n, const char *name);
+struct gw_str dp_header_find_n(const struct gw_pair *h, size_t n, struct gw_str name);
+static inline struct gw_str dp_header_find(const struct gw_pair *h, size_t n, const char *name)
+{
+	return dp_header_find_n(h, n, gw_str_c(name)); /* here, so that a literal's length costs nothing */
+}
 size_t dp_header_count(const struct gw_pair *h, size_t n, const char *name);
 /* Does a comma-separated list header (all its lines) hold this element, any case? */
 bool dp_header_has(const struct gw_pair *h, size_t n, const char *name, const char *element);

@@ -213,6 +213,12 @@ void dp_metrics_close(struct dp_metrics **mp)
 	free(m);
 }
 
+/* One loop writes, others read: no locked instruction is needed. */
+static void more(_Atomic int64_t *v, int64_t n)
+{
+	atomic_store_explicit(v, atomic_load_explicit(v, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
 static uint64_t positive(int64_t n)
 {
 	return n > 0 ? (uint64_t)n : 0;
@@ -289,9 +295,9 @@ void dp_metrics_request(struct dp_metrics *m, const struct dp_request_facts *f)
 		add(row_for(m, GW_SET_REFUSED, gw_str_c(f->rejected), GW_STR_NONE), 0, 1);
 	if (f->rejected && f->limited)
 		add(row_for(m, GW_SET_LIMITED, consumer, gw_str_c(f->rejected)), 0, 1);
-	atomic_fetch_add_explicit(&m->requests, 1, memory_order_relaxed);
+	more(&m->requests, 1);
 	if (class == GW_STATUS_CLASSES - 1)
-		atomic_fetch_add_explicit(&m->errors, 1, memory_order_relaxed);
+		more(&m->errors, 1);
 }
 
 void dp_metrics_attempt(struct dp_metrics *m, struct gw_str provider, const char *result)
@@ -317,7 +323,7 @@ void dp_metrics_counters_wait(struct dp_metrics *m, int64_t us)
 
 void dp_metrics_in_flight(struct dp_metrics *m, int delta)
 {
-	atomic_fetch_add_explicit(&m->in_flight, delta, memory_order_relaxed);
+	more(&m->in_flight, delta);
 }
 
 /* ---- any thread ---- */

@@ -120,7 +120,9 @@ bool gw_buf_printf(struct gw_buf *b, const char *fmt, ...)
 
 char *gw_buf_reserve(struct gw_buf *b, size_t n)
 {
-	return room(b, n) ? b->p + b->n : NULL;
+	if ((b->full || n >= b->cap - b->n) && !room(b, n))
+		return NULL;
+	return b->p + b->n;
 }
 
 void gw_buf_commit(struct gw_buf *b, size_t n)

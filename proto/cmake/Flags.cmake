@@ -33,7 +33,7 @@ if(tg_san)
   target_compile_options(tg_flags INTERFACE ${tg_san})
   target_link_options(tg_flags INTERFACE ${tg_san})
 elseif(CMAKE_BUILD_TYPE STREQUAL "Release")
-  target_compile_options(tg_flags INTERFACE -g1)
+  target_compile_options(tg_flags INTERFACE -g1 -fno-plt) # calls into libraries without a jump over a table
   target_compile_definitions(tg_flags INTERFACE _FORTIFY_SOURCE=2)
   if(TIDEGATE_LTO)
     include(CheckIPOSupported)

@@ -35,9 +35,16 @@ START_TEST(filters)
 		"Transfer-Encoding", "Connection", "Proxy-Authorization", "X-Tidegate-Route", "x-forwarded-for", "Accept-Encoding", "TE", "Upgrade",
 		"Expect", "Origin", "OpenAI-Organization", "X-Portkey-Custom-Host", "x-named", "X-Mse-Consumer", "x-consumer-username", "X-Consumer", "x-higress-anything",
 		"X-Credential-Identifier", "X-Authenticated-Userid", "x_mse_consumer", "X-Consumer_Groups", "x_tidegate_consumer", "X_API_Key",
-		"X-Remote-User", "Remote-User", "X-Auth-Request-Email", "X-Goog-Authenticated-User-Email", "x-amzn-oidc-identity" };
+		"X-Remote-User", "Remote-User", "X-Auth-Request-Email", "X-Goog-Authenticated-User-Email", "x-amzn-oidc-identity",
+		"cookie2", "set-cookie", "Content-Encoding", "Range", "If-None-Match", "Referer", "Forwarded", "X-Real-IP", "x-client-ip",
+		"True-Client-IP", "CF-Ray", "Via", "OpenAI-Project", "Sec-Fetch-Mode", "Access-Control-Request-Method", "DNT", "Priority",
+		"X-Amz-Date", "x-aws-ec2", "X-MS-Client", "Max-Forwards", "Date", "X-HTTP-Method-Override", "X-Original-URL", "x-rewrite-url",
+		"anthropic-dangerous-direct-browser-access", "x-kong-request-id", "x-apisix-y", "X-Anonymous-Consumer", "x-auth-user",
+		"X-Auth-Groups", "x-webauth-user", "x-goog-iap-jwt-assertion", "x-envoy-peer", "x-litellm-key", "X-JWT-Sub", "x-ssl-client-cert",
+		"X-Client-Cert-Chain", "X-Userinfo", "x-id-token", "X-Access-Token", "Keep-Alive", "Trailer", "HTTP2-Settings" };
 	static const char *const go[] = { "Content-Type", "Accept", "User-Agent", "OpenAI-Beta", "anthropic-version", "anthropic-beta",
-		"Idempotency-Key", "x-stainless-lang", "X-Client-Request-Id", "x-consistent", "X-DashScope-Session", "remotely" };
+		"Idempotency-Key", "x-stainless-lang", "X-Client-Request-Id", "x-consistent", "X-DashScope-Session", "remotely",
+		"x", "x-", "X-Auth-Token", "x-amzing", "ifs", "cookies", "te-x", "1-x", "-x", "_x" };
 	static const char *const back[] = { "Content-Type", "retry-after", "Retry-After-Ms", "x-ratelimit-remaining-tokens",
 		"anthropic-ratelimit-requests-limit", "openai-processing-ms", "x-should-retry" };
 	static const char *const kept[] = { "Set-Cookie", "Strict-Transport-Security", "Location", "Content-Encoding", "Connection",
