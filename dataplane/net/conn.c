@@ -173,10 +173,18 @@ bool dp_conn_quiet(const struct dp_conn *c)
 	ssize_t n;
 
 	GW_CHECK(c, DP_CONN_MAGIC);
-	if (c->ended || c->broken || c->arrived)
+	if (c->ended || c->broken || c->arrivals)
 		return false;
 	n = recv(fd_of(c), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
 	return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+}
+
+bool dp_conn_silent(const struct dp_conn *c)
+{
+	GW_CHECK(c, DP_CONN_MAGIC);
+	if (!c->reading || c->put_off) /* the poll did not see it all */
+		return dp_conn_quiet(c);
+	return !c->ended && !c->broken && !c->arrivals;
 }
 
 /* ---- writing ---- */

@@ -61,6 +61,11 @@ uint64_t dp_conn_sent(const struct dp_conn *c);  /* bytes the kernel took so far
 
 /* Nothing is waiting to be read or taken: neither bytes nor the peer's end.  One system call. */
 bool dp_conn_quiet(const struct dp_conn *c);
+/*
+ * The same as of the moment at which this turn of the loop began, when all sockets were looked at.  No system call; what
+ * came since then is a matter of the next turn, as it is for whoever looks a moment before it comes.
+ */
+bool dp_conn_silent(const struct dp_conn *c);
 
 void dp_conn_close(struct dp_conn **c);          /* consumed; NULL is fine; what is queued is lost */
 /*

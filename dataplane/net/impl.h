@@ -95,7 +95,8 @@ struct dp_conn {
 	uint64_t sent;                  /* bytes the kernel took, for stall detection */
 	uint64_t turn;                  /* the loop's turn that the next two speak of */
 	size_t gave;                    /* bytes the kernel took in it */
-	bool arrived;                   /* bytes of it wait to be taken in this turn */
+	uint8_t arrivals;               /* of this turn, not taken yet */
+	bool put_off;                   /* there may be more in the socket than was read in this turn */
 	struct gw_node yielded;         /* in the loop's list, or in none */
 	bool reading, paused, over_mark, want_empty, ended, lingering, broken, writing;
 	struct dp_timer timer;          /* while paused: looks whether the peer went; while lingering: the deadline */

@@ -35,9 +35,9 @@ void dp_turn_on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *buf)
 	size_t left = sizeof t->in - t->in_n;
 
 	(void)suggested;
+	c->put_off = c->arrivals > 0 || t->arrivals_n >= DP_TURN_ARRIVALS || left < DP_TURN_ROOM_MIN;
 	buf->base = t->in + t->in_n;
-	buf->len = c->arrived || t->arrivals_n >= DP_TURN_ARRIVALS || left < DP_TURN_ROOM_MIN ? 0 :
-	           left < DP_LOOP_READ_BYTES ? left : DP_LOOP_READ_BYTES;
+	buf->len = c->put_off ? 0 : left < DP_LOOP_READ_BYTES ? left : DP_LOOP_READ_BYTES;
 }
 
 void dp_turn_on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
@@ -49,7 +49,7 @@ void dp_turn_on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
 	if (n == 0 || n == UV_ENOBUFS)
 		return;
 	assert(t->arrivals_n < GW_COUNT(t->arrivals)); /* an end without a read comes only behind bytes */
-	c->arrived |= n > 0;
+	c->arrivals++;
 	t->arrivals[t->arrivals_n++] = (struct dp_arrival){ c, n, buf->base };
 	if (n > 0)
 		t->in_n += (size_t)n;
@@ -77,8 +77,7 @@ static bool deliver(struct dp_turn *t, int kind)
 			continue;
 		any = true;
 		t->arrivals[i].conn = NULL;
-		if (a.n > 0)
-			a.conn->arrived = false;
+		a.conn->arrivals--;
 		if (a.conn->magic == DP_CONN_MAGIC) /* else closed meanwhile: its memory lives to the end of the turn */
 			dp_conn_took(a.conn, a.n, a.p);
 	}

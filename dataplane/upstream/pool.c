@@ -250,7 +250,7 @@ static struct dp_up *take_idle(struct dp_endpoint *e)
 	while (!gw_list_empty(&e->on[UP_IDLE])) {
 		struct dp_up *u = GW_CONTAINER(e->on[UP_IDLE].next, struct dp_up, node);
 
-		if (!dp_conn_quiet(u->conn)) {
+		if (!dp_conn_silent(u->conn)) {
 			up_close(u, UP_IDLE);
 			continue;
 		}

@@ -437,7 +437,7 @@ static void hear_and_look(void *arg, struct gw_str bytes)
 {
 	(void)bytes;
 	(void)arg;
-	was_quiet = dp_conn_quiet(asked_about);
+	was_quiet = dp_conn_quiet(asked_about) || dp_conn_silent(asked_about);
 }
 
 static const struct dp_conn_ops looking_ops = { .on_read = hear_and_look, .on_end = hear_end, .fin_is_gone = true };
@@ -457,6 +457,13 @@ START_TEST(a_connection_with_an_arrival_is_not_quiet)
 	dp_loop_turn(l, true);
 	ck_assert(!was_quiet);
 	ck_assert_str_eq(heard, "b");
+	was_quiet = true;
+	ck_assert(dp_conn_silent(t.c[1]));
+	close(t.fd[1]); /* and its end, which is taken last, counts as well */
+	send(t.fd[0], "x", 1, 0);
+	dp_loop_turn(l, true);
+	ck_assert(!was_quiet);
+	t.fd[1] = -1;
 	part(l, &t);
 }
 END_TEST
