@@ -14,7 +14,7 @@ environment and npm packages under .cache/tests); once that is there it needs no
   --part NAME    only this part; repeatable: lint, unit, console, system, e2e
   --no-asan      run unit and system tests on the release build instead of the ASan+UBSan build
   --asan         the default
-  --jobs N       test processes at a time (default: processors, at least 2); half as many more for system tests
+  --jobs N       test processes at a time (default: processors, at least 2); half as many more where tests wait much
   --list         list the tests, run none
   --help         this text
 
@@ -214,7 +214,7 @@ part_console() {
 		--outputFile.junit="$results/console.xml" "${regex[@]}") || true
 }
 
-# More processes than processors: its tests wait half of their time.
+# More processes than processors, here and in part_e2e: the tests wait half of their time.
 part_system() {
 	local only=()
 	[ -z "$quick" ] || only=(-m smoke)
@@ -226,7 +226,7 @@ part_system() {
 
 part_e2e() {
 	TIDEGATE_BIN=$release/bin TIDEGATE_NODE_MODULES=$cache/node/node_modules TIDEGATE_BROWSER=$(find_browser) \
-		TIDEGATE_SCREENSHOTS=$results/screenshots pytest e2e -n "$jobs" --dist load e2e
+		TIDEGATE_SCREENSHOTS=$results/screenshots pytest e2e -n $((jobs + jobs / 2)) --dist load e2e
 }
 
 needs_tested() { wants lint || wants unit || wants system; }

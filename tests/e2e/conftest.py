@@ -7,9 +7,14 @@ from playwright.sync_api import sync_playwright
 
 from harness.fixtures import *  # noqa: F401,F403
 from harness.fixtures import pytest_runtest_makereport  # noqa: F401
-from harness.session import pytest_runtest_teardown  # noqa: F401
+from harness.session import longest_first, pytest_runtest_teardown  # noqa: F401
 
+SECONDS = {"pages": 37, "limits_clicks": 33, "charts_alerts": 32, "tutorial_clicks": 29, "hostile_texts": 26, "money": 20}      # of one test
 LOCALES = {"en": "en-US", "zh": "zh-CN"}
+
+
+def pytest_collection_modifyitems(items):
+    longest_first(items, SECONDS)
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +31,7 @@ class Window:
 
     def __init__(self, context, gateway, name):
         self.page = context.new_page()
-        self.page.set_default_timeout(10_000)
+        self.page.set_default_timeout(30_000)
         self.gateway, self.name, self.complaints = gateway, name, []
         self.page.on("console", self._console)
         self.page.on("pageerror", lambda error: self.complaints.append("script error: %s" % error))
@@ -77,7 +82,8 @@ class Window:
         if not script.exists():
             return []
         self.page.evaluate(script.read_text())          # not as a <script>: the console's policy would refuse it
-        result = self.page.evaluate("() => axe.run(document, {runOnly: ['wcag2a', 'wcag2aa']})")
+        # What it says of things that are well, and paths to elements, nobody reads; making them is half of its work.
+        result = self.page.evaluate("() => axe.run(document, {runOnly: ['wcag2a', 'wcag2aa'], resultTypes: ['violations'], selectors: false})")
         return ["%s: %s (%s)" % (v["impact"], v["help"], node["html"][:160])
                 for v in result["violations"] if v["impact"] in ("serious", "critical")
                 for node in v["nodes"][:3] if not antd_puts_it_there(v["id"], node["html"])]

@@ -50,8 +50,8 @@ class Daemon:
     def log(self):
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
 
-    def wait_for(self, condition, seconds=15.0, what=None):
-        """Waits for a condition, and gives up at once, with the log, when the process ends."""
+    def wait_for(self, condition, seconds=60.0, what=None):
+        """Long, since a whole file of tests may stand on it; gives up at once, with the log, when the process ends."""
         def alive_and():
             if not self.running:
                 raise RuntimeError("%s ended with status %s:\n%s" % (self.name, self.process.returncode, self.log()[-4000:]))

@@ -176,7 +176,7 @@ class Gateway:
 
     # -- configuration in one line each ----------------------------------------------------------------------------
 
-    def wait_served(self, seconds=5):
+    def wait_served(self, seconds=20):
         """Until every connected worker, and as many as were started, serves the newest revision."""
         def reached():
             nodes = self.admin.get("nodes?min_revision=latest&wait=2s").json()
