@@ -7,45 +7,56 @@ static inline bool stops_plain(unsigned char c)
 }
 
 #if DP_WIDE_SCAN
-/* Run `test` over blocks of sixteen; the mask has a bit for each byte that stops. */
-#define WIDE(p, n, i, mask_expr)                                                             \
-	for (; i + 16 <= n; i += 16) {                                                       \
-		__m128i v = _mm_loadu_si128((const __m128i *)(const void *)(p + i));         \
-		int mask = _mm_movemask_epi8(mask_expr);                                     \
-		if (mask)                                                                    \
-			return i + (size_t)__builtin_ctz((unsigned)mask);                    \
+static inline unsigned eol_bits(const char *p)
+{
+	__m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+
+	return (unsigned)_mm_movemask_epi8(_mm_or_si128(dp_scan_is(v, '\r'), dp_scan_is(v, '\n')));
+}
+
+/*
+ * Blocks of sixteen; `bits` has one for each byte that stops.  The last block overlaps the one before it, of whose bytes
+ * none did.
+ */
+#define WIDE(p, n, i, bits)                                               \
+	for (; i + 16 <= n; i += 16) {                                    \
+		unsigned mask = bits(p + i);                              \
+		if (mask)                                                 \
+			return i + (size_t)__builtin_ctz(mask);           \
+	}                                                                 \
+	if (n >= 16 && i < n) {                                           \
+		unsigned mask = bits(p + n - 16);                         \
+		return mask ? n - 16 + (size_t)__builtin_ctz(mask) : n;   \
 	}
-#define EQ(c) _mm_cmpeq_epi8(v, _mm_set1_epi8(c))
 #else
-#define WIDE(p, n, i, mask_expr)
+#define WIDE(p, n, i, bits)
 #endif
 
 size_t dp_scan_eol(const char *p, size_t n)
 {
 	size_t i = 0;
 
-	WIDE(p, n, i, _mm_or_si128(EQ('\r'), EQ('\n')))
+	WIDE(p, n, i, eol_bits)
 	while (i < n && p[i] != '\r' && p[i] != '\n')
 		i++;
 	return i;
 }
 
-size_t dp_scan_plain(const char *p, size_t n)
+size_t dp_scan_plain_far(const char *p, size_t n)
 {
 	size_t i = 0;
 
-	/* Signed comparison: bytes above 0x7f are negative, hence also below 0x20. */
-	WIDE(p, n, i, _mm_or_si128(_mm_cmplt_epi8(v, _mm_set1_epi8(0x20)), _mm_or_si128(EQ('"'), EQ('\\'))))
+	WIDE(p, n, i, dp_scan_plain_bits)
 	while (i < n && !stops_plain((unsigned char)p[i]))
 		i++;
 	return i;
 }
 
-size_t dp_scan_quote(const char *p, size_t n)
+size_t dp_scan_quote_far(const char *p, size_t n)
 {
 	size_t i = 0;
 
-	WIDE(p, n, i, _mm_or_si128(EQ('"'), EQ('\\')))
+	WIDE(p, n, i, dp_scan_quote_bits)
 	while (i < n && p[i] != '"' && p[i] != '\\')
 		i++;
 	return i;

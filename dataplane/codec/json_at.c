@@ -7,15 +7,17 @@
 #include "base/str.h"
 #include "codec/bytescan.h"
 
-static size_t blanks(struct gw_str s, size_t i)
+static inline size_t blanks(struct gw_str s, size_t i)
 {
+	if (i < s.n && (unsigned char)s.p[i] > ' ') /* as it mostly is */
+		return i;
 	while (i < s.n && (s.p[i] == ' ' || s.p[i] == '\t' || s.p[i] == '\n' || s.p[i] == '\r'))
 		i++;
 	return i;
 }
 
 /* Behind the string that opens at i, or 0. */
-static size_t skip_string(struct gw_str s, size_t i)
+static inline size_t skip_string(struct gw_str s, size_t i)
 {
 	for (i++; i < s.n; i += 2) {
 		i += dp_scan_quote(s.p + i, s.n - i);
@@ -50,7 +52,7 @@ static size_t skip_container(struct gw_str s, size_t i)
 
 static bool scalar_byte(char c)
 {
-	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '+' || c == '.';
+	return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || c == '-' || c == '+' || c == '.';
 }
 
 static struct dp_json scalar(struct gw_str s, size_t i)
@@ -61,14 +63,16 @@ static struct dp_json scalar(struct gw_str s, size_t i)
 	while (end < s.n && scalar_byte(s.p[end]))
 		end++;
 	v.raw.n = end - i;
-	if (gw_str_is(v.raw, "null"))
+	if (!v.raw.n)
+		return v;
+	if (v.raw.p[0] == '-' || (v.raw.p[0] >= '0' && v.raw.p[0] <= '9'))
+		v.type = DP_J_NUMBER;
+	else if (gw_str_is(v.raw, "null"))
 		v.type = DP_J_NULL;
 	else if (gw_str_is(v.raw, "true"))
 		v.type = DP_J_TRUE;
 	else if (gw_str_is(v.raw, "false"))
 		v.type = DP_J_FALSE;
-	else if (v.raw.n && (v.raw.p[0] == '-' || (v.raw.p[0] >= '0' && v.raw.p[0] <= '9')))
-		v.type = DP_J_NUMBER;
 	return v;
 }
 
@@ -258,16 +262,35 @@ struct dp_json dp_json_at(struct dp_json from, const char *path)
 	return from;
 }
 
+/* Digits alone, as nearly all numbers are; -1: something else, or so many that the value might not fit. */
+static int64_t short_int(struct gw_str s)
+{
+	int64_t v = 0;
+
+	if (s.n > 18)
+		return -1;
+	for (size_t i = 0; i < s.n; i++) {
+		if (s.p[i] < '0' || s.p[i] > '9')
+			return -1;
+		v = v * 10 + (s.p[i] - '0');
+	}
+	return v;
+}
+
 bool dp_json_int(struct dp_json v, int64_t max, int64_t *out)
 {
 	char text[40];
+	int64_t whole;
 	double d;
 	char *end;
 
 	if (v.type != DP_J_NUMBER)
 		return false;
-	if (gw_str_int(v.raw, 0, max, out))
+	whole = short_int(v.raw);
+	if (whole >= 0) {
+		*out = whole > max ? max : whole;
 		return true;
+	}
 	if (v.raw.n >= sizeof text) {
 		*out = v.raw.p[0] == '-' ? 0 : max;
 		return true;

@@ -23,8 +23,8 @@ void dp_json_names_fini(void *names)
 
 void dp_json_names_open(struct dp_json_names *s, size_t depth)
 {
-	assert(depth <= DP_NAMES_MAX_DEPTH);
-	s->from[depth] = (uint32_t)s->n;
+	assert(depth <= DP_NAMES_MAX_DEPTH && s->n <= UINT16_MAX);
+	s->from[depth] = (uint16_t)s->n;
 }
 
 static void grow(struct dp_json_names *s)

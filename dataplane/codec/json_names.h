@@ -22,8 +22,8 @@ enum dp_names_verdict { DP_NAMES_NEW, DP_NAMES_TWICE, DP_NAMES_TOO_MANY };
 struct dp_json_names {
 	uint64_t *v;                              /* `few`, or owned when there are many */
 	size_t n, cap;
-	uint32_t from[DP_NAMES_MAX_DEPTH + 1];    /* where the marks of the object at this depth begin */
-	uint64_t few[64];
+	uint16_t from[DP_NAMES_MAX_DEPTH + 1];    /* where the marks of the object at this depth begin */
+	uint64_t few[32];                         /* most requests have fewer: each has one of these */
 };
 
 void dp_json_names_init(struct dp_json_names *s);

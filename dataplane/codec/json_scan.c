@@ -1,22 +1,36 @@
-/* json_scan.c - the scanner's machine: one state per place in the grammar, fast only inside strings. */
+/* json_scan.c - the scanner's machine: one state per place in the grammar, and runs of bytes where the piece has them. */
 #include "codec/json_scan.h"
+
+#include <stddef.h>
 
 #include "base/str.h"
 #include "codec/bytescan.h"
 
 enum {
-	T_BEFORE, T_KEY_OR_END, T_KEY, T_COLON, T_VALUE, T_VALUE_OR_END, T_AFTER,
+	T_BEFORE, T_KEY_OR_END, T_KEY, T_COLON, T_VALUE, T_VALUE_OR_END, T_AFTER, T_END,
 	T_STRING, T_UTF8, T_ESCAPE, T_HEX, T_LOW_BACKSLASH, T_LOW_U,
 	N_MINUS, N_ZERO, N_INT, N_DOT, N_FRACTION, N_E, N_SIGN, N_EXPONENT,
-	T_LITERAL, T_END, T_BAD,
+	T_LITERAL, T_BAD,
 };
 
-void dp_scan_init(struct dp_scan *s, const struct dp_scan_name *names, size_t n)
+/*
+ * The functions of the machine take the rest of a piece, [p, end), and give back what they have not taken.  A byte that is
+ * refused counts as taken.  `base` plus the address of a byte is its offset in the text, modulo 2^64.
+ */
+#define AT(p) (base + (uintptr_t)(p))
+
+void dp_scan_init(struct dp_scan *s, const struct gw_str *names, struct dp_scan_member *member, size_t n)
 {
-	assert(n <= DP_SCAN_NAMES);
-	for (size_t i = 0; i < n; i++)
-		assert(strlen(names[i].name) <= DP_SCAN_NAME_MAX);
-	*s = (struct dp_scan){ .names = names, .n_names = n, .state = T_BEFORE, .watching = -1, .empty = true };
+	memset(s, 0, offsetof(struct dp_scan, key_buf));
+	for (size_t i = 0; i < n; i++) {
+		assert(names[i].n <= DP_SCAN_NAME_MAX);
+		member[i] = (struct dp_scan_member){ .type = DP_J_NONE };
+	}
+	s->names = names;
+	s->member = member;
+	s->n_names = n;
+	s->watching = -1;
+	s->empty = true;
 }
 
 void dp_scan_strict(struct dp_scan *s, struct dp_json_names *names)
@@ -33,29 +47,22 @@ static bool bad(struct dp_scan *s, const char *why)
 	return false;
 }
 
-static bool in_array(const struct dp_scan *s)
-{
-	return s->is_array[s->depth / 64] >> (s->depth % 64) & 1;
-}
-
-static bool open_container(struct dp_scan *s, bool array)
+static void open_container(struct dp_scan *s, bool array)
 {
 	if (s->depth == DP_SCAN_MAX_DEPTH) {
 		bad(s, "is nested too deeply");
 		s->fault = DP_SCAN_DEPTH;
-		return false;
+		return;
 	}
-	s->depth++;
-	s->is_array[s->depth / 64] &= ~((uint64_t)1 << (s->depth % 64));
-	s->is_array[s->depth / 64] |= (uint64_t)array << (s->depth % 64);
+	s->is_array[++s->depth] = s->array = array;
 	if (!array && s->depth > 1)
 		s->stat.objects++;
 	s->state = array ? T_VALUE_OR_END : T_KEY_OR_END;
 	if (s->strict && !array)
 		dp_json_names_open(s->strict, s->depth);
-	return true;
 }
 
+/* `name` absent: too long, or nobody knows which. */
 static bool duplicate(struct dp_scan *s, struct gw_str name)
 {
 	bad(s, "has a member twice");
@@ -65,44 +72,42 @@ static bool duplicate(struct dp_scan *s, struct gw_str name)
 }
 
 /* A value ended just before offset `end`. */
-static void value_done(struct dp_scan *s, size_t end)
+static inline void value_done(struct dp_scan *s, size_t end)
 {
 	if (s->depth == 1 && s->watching >= 0) {
 		struct dp_scan_member *m = &s->member[s->watching];
 
 		m->n = end - m->at;
-		if (s->text_on && !s->text_long)
-			m->text = (struct gw_str){ s->text_buf, s->text_n };
-		s->text_on = false;
 		s->watching = -1;
 	}
 	s->state = T_AFTER;
 }
 
-static bool close_container(struct dp_scan *s, size_t end)
+static void close_container(struct dp_scan *s, size_t end)
 {
-	if (s->strict && !in_array(s) && !dp_json_names_shut(s->strict, s->depth))
-		return duplicate(s, GW_STR_NONE);
+	if (s->strict && !s->array && !dp_json_names_shut(s->strict, s->depth)) {
+		duplicate(s, GW_STR_NONE);
+		return;
+	}
 	s->depth--;
 	if (s->depth) {
+		s->array = s->is_array[s->depth];
 		value_done(s, end);
 	} else {
 		s->object_end = end;
 		s->state = T_END;
 	}
-	return true;
 }
 
 /* ---- strings ---- */
 
-static void string_begin(struct dp_scan *s, bool key, size_t at)
+static void string_begin(struct dp_scan *s, bool key)
 {
 	s->key = key;
 	s->string_ascii = s->string_wide = 0;
 	s->prefix_n = 0;
 	s->state = T_STRING;
 	if (key) {
-		s->key_started = at;
 		s->key_n = 0;
 		s->key_long = false;
 		s->key_mark = DP_NAMES_MARK;
@@ -128,14 +133,6 @@ static void string_bytes(struct dp_scan *s, const char *p, size_t n)
 	                   p[i] == media[s->prefix_n];
 	     i++)
 		s->prefix_n++;
-	if (!s->text_on || s->text_long)
-		return;
-	if (s->text_n + n > DP_SCAN_TEXT_MAX) {
-		s->text_long = true;
-		return;
-	}
-	memcpy(s->text_buf + s->text_n, p, n);
-	s->text_n += (uint16_t)n;
 }
 
 static void string_ascii(struct dp_scan *s, const char *p, size_t n)
@@ -204,84 +201,138 @@ static bool plain_lower(const char *key, size_t n)
 	return true;
 }
 
-/* Most names differ in their first byte, so their lengths do not matter. */
-static bool is_named(const char *name, const char *text, size_t n)
+static bool is_named(struct gw_str name, const char *text, size_t n)
 {
-	return n > 0 && name[0] == text[0] && strlen(name) == n && memcmp(name, text, n) == 0;
+	return name.n == n && n > 0 && name.p[0] == text[0] && memcmp(name.p, text, n) == 0;
 }
 
 /* A name at the top that is none of the watched ones, but is one to a reader that minds no case. */
-static bool spelling(struct dp_scan *s)
+static __attribute__((noinline)) void spelling(struct dp_scan *s, struct gw_str name)
 {
 	char text[DP_SCAN_NAME_MAX];
-	size_t n;
+	size_t n = folded(name.p, name.n, text);
 
-	if (!s->strict || plain_lower(s->key_buf, s->key_n))
-		return true;
-	n = folded(s->key_buf, s->key_n, text);
 	for (size_t i = 0; i < s->n_names; i++) {
-		if (!is_named(s->names[i].name, text, n))
+		if (!is_named(s->names[i], text, n))
 			continue;
 		bad(s, "has a member in another spelling");
 		s->fault = DP_SCAN_SPELLING;
-		s->duplicate = gw_str_c(s->names[i].name);
-		return false;
+		s->duplicate = s->names[i];
+		return;
 	}
-	return true;
 }
 
-static bool name_is_new(struct dp_scan *s)
+static bool name_is_new(struct dp_scan *s, struct gw_str name, uint64_t mark)
 {
-	switch (s->strict ? dp_json_names_add(s->strict, s->depth, s->key_mark) : DP_NAMES_NEW) {
+	switch (dp_json_names_add(s->strict, s->depth, mark)) {
 	case DP_NAMES_TOO_MANY:
 		return bad(s, "has an object with too many members");
 	case DP_NAMES_TWICE:
-		return duplicate(s, s->key_long ? GW_STR_NONE : (struct gw_str){ s->key_buf, s->key_n });
+		if (name.p)
+			memmove(s->key_buf, name.p, name.n);
+		return duplicate(s, name.p ? (struct gw_str){ s->key_buf, name.n } : GW_STR_NONE);
 	default:
 		return true;
 	}
 }
 
-static bool key_done(struct dp_scan *s)
+/* A name of the object at the top is whole. */
+static void top_name(struct dp_scan *s, struct gw_str name)
 {
-	s->state = T_COLON;
-	if (!name_is_new(s))
-		return false;
-	if (s->depth != 1)
-		return true;
 	s->empty = false;
 	s->watching = -1;
-	if (s->key_long)
-		return true;
-	for (size_t i = 0; i < s->n_names; i++) {
-		if (!is_named(s->names[i].name, s->key_buf, s->key_n))
+	for (size_t i = 0; i < s->n_names && name.p; i++) {
+		if (!is_named(s->names[i], name.p, name.n))
 			continue;
-		if (s->member[i].type != DP_J_NONE)
-			return duplicate(s, (struct gw_str){ s->names[i].name, s->key_n });
-		s->member[i].key_at = s->key_started;
 		s->watching = (int8_t)i;
-		return true;
+		if (s->member[i].type != DP_J_NONE)
+			duplicate(s, s->names[i]);
+		return;
 	}
-	return spelling(s);
+	if (s->strict && name.p && !plain_lower(name.p, name.n))
+		spelling(s, name);
 }
 
-static bool string_done(struct dp_scan *s, size_t end)
+/* `name` is absent when it is longer than any that is watched. */
+static inline void key_done(struct dp_scan *s, struct gw_str name, uint64_t mark)
 {
-	if (s->key)
-		return key_done(s);
-	if (s->prefix_n == 5) {
+	s->state = T_COLON;
+	if ((!s->strict || name_is_new(s, name, mark)) && s->depth == 1)
+		top_name(s, name);
+}
+
+static inline void text_done(struct dp_scan *s, bool media, size_t ascii, size_t wide, size_t end)
+{
+	if (media) {
 		s->stat.media++;
 	} else {
-		s->stat.ascii += (int64_t)s->string_ascii;
-		s->stat.wide += (int64_t)s->string_wide;
+		s->stat.ascii += (int64_t)ascii;
+		s->stat.wide += (int64_t)wide;
 	}
-	s->string_ascii = s->string_wide = 0;
 	value_done(s, end);
-	return true;
+}
+
+static void string_done(struct dp_scan *s, size_t end)
+{
+	size_t ascii = s->string_ascii, wide = s->string_wide;
+
+	s->string_ascii = s->string_wide = 0;
+	if (s->key)
+		key_done(s, s->key_long ? GW_STR_NONE : (struct gw_str){ s->key_buf, s->key_n }, s->key_mark);
+	else
+		text_done(s, s->prefix_n == 5, ascii, wide, end);
+}
+
+/*
+ * A string without escapes and wide characters lies whole in the piece, as nearly all do: nothing to collect.  *stop: the
+ * end of its plain part.
+ */
+static inline bool lies_plain(const char *p, const char *end, const char **stop)
+{
+	*stop = p + 1 + dp_scan_plain(p + 1, (size_t)(end - p) - 1);
+	return *stop < end && **stop == '"';
+}
+
+/* From the quote at p, with the plain part behind it. */
+static const char *string_open(struct dp_scan *s, const char *p, const char *stop, bool key)
+{
+	string_begin(s, key);
+	if (stop > p + 1)
+		string_ascii(s, p + 1, (size_t)(stop - p) - 1);
+	return stop;
+}
+
+static inline const char *key(struct dp_scan *s, const char *p, const char *end)
+{
+	struct gw_str name = { p + 1, 0 };
+	const char *stop;
+
+	if (!lies_plain(p, end, &stop))
+		return string_open(s, p, stop, true);
+	name.n = (size_t)(stop - name.p);
+	if (name.n > DP_SCAN_NAME_MAX)
+		name.p = NULL;
+	if (s->strict)
+		key_done(s, name, dp_json_names_mark(DP_NAMES_MARK, p + 1, name.n));
+	else
+		key_done(s, name, 0);
+	return stop + 1;
+}
+
+static inline const char *text(struct dp_scan *s, const char *p, const char *end, size_t base)
+{
+	const char *stop;
+	size_t n;
+
+	if (!lies_plain(p, end, &stop))
+		return string_open(s, p, stop, false);
+	n = (size_t)(stop - p) - 1;
+	text_done(s, n >= 5 && memcmp(p + 1, "data:", 5) == 0, n, 0, AT(stop + 1));
+	return stop + 1;
 }
 
 /* The first byte of a multi-byte character (RFC 3629 section 4): how many follow, and the range of the next. */
-static bool utf8_lead(struct dp_scan *s, unsigned char c)
+static void utf8_lead(struct dp_scan *s, unsigned char c)
 {
 	s->utf8_min = 0x80;
 	s->utf8_max = 0xbf;
@@ -300,21 +351,22 @@ static bool utf8_lead(struct dp_scan *s, unsigned char c)
 		else if (c == 0xf4)
 			s->utf8_max = 0x8f;
 	} else {
-		return bad(s, "is not valid UTF-8");
+		bad(s, "is not valid UTF-8");
+		return;
 	}
 	s->state = T_UTF8;
-	return true;
 }
 
-static bool utf8_next(struct dp_scan *s, unsigned char c)
+static void utf8_next(struct dp_scan *s, unsigned char c)
 {
-	if (c < s->utf8_min || c > s->utf8_max)
-		return bad(s, "is not valid UTF-8");
+	if (c < s->utf8_min || c > s->utf8_max) {
+		bad(s, "is not valid UTF-8");
+		return;
+	}
 	s->utf8_min = 0x80;
 	s->utf8_max = 0xbf;
 	if (!--s->utf8_left)
 		s->state = T_STRING;
-	return true;
 }
 
 static bool continuation(char c)
@@ -340,36 +392,7 @@ static size_t wide_run(struct dp_scan *s, const char *p, size_t n)
 	return i;
 }
 
-/* Inside a string, from p[0]; how many bytes were taken. */
-static size_t string_run(struct dp_scan *s, const char *p, size_t n)
-{
-	size_t i = dp_scan_plain(p, n);
-	unsigned char c;
-
-	if (i)
-		string_ascii(s, p, i);
-	if (i == n)
-		return n;
-	c = (unsigned char)p[i];
-	if (c == '"') {
-		string_done(s, s->at + i + 1);
-	} else if (c == '\\') {
-		s->state = T_ESCAPE;
-	} else if (c < 0x20) {
-		bad(s, "has a raw control byte inside a string");
-	} else {
-		size_t run = wide_run(s, p + i, n - i);
-
-		if (run)
-			return i + run;
-		s->string_wide++;
-		string_bytes(s, p + i, 1);
-		utf8_lead(s, c);
-	}
-	return i + 1;
-}
-
-static bool escape(struct dp_scan *s, char c)
+static void escape(struct dp_scan *s, char c)
 {
 	static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
 	const char *hit = c ? strchr(from, c) : NULL;
@@ -377,13 +400,43 @@ static bool escape(struct dp_scan *s, char c)
 	if (c == 'u') {
 		s->state = T_HEX;
 		s->hex = s->hex_n = 0;
-		return true;
+		return;
 	}
-	if (!hit)
-		return bad(s, "has an unknown escape inside a string");
+	if (!hit) {
+		bad(s, "has an unknown escape inside a string");
+		return;
+	}
 	string_ascii(s, to + (hit - from), 1);
 	s->state = T_STRING;
-	return true;
+}
+
+/* On inside a string. */
+static const char *string_run(struct dp_scan *s, const char *p, const char *end, size_t base)
+{
+	size_t n = dp_scan_plain(p, (size_t)(end - p));
+	unsigned char c;
+
+	if (n)
+		string_ascii(s, p, n);
+	p += n;
+	if (p == end)
+		return p;
+	c = (unsigned char)*p;
+	if (c == '"') {
+		string_done(s, AT(p + 1));
+	} else if (c == '\\') {
+		s->state = T_ESCAPE;
+	} else if (c < 0x20) {
+		bad(s, "has a raw control byte inside a string");
+	} else {
+		n = wide_run(s, p, (size_t)(end - p));
+		if (n)
+			return p + n;
+		s->string_wide++;
+		string_bytes(s, p, 1);
+		utf8_lead(s, c);
+	}
+	return p + 1;
 }
 
 static bool hex_digit(struct dp_scan *s, unsigned char c)
@@ -419,58 +472,100 @@ static bool digit(unsigned char c)
 	return c >= '0' && c <= '9';
 }
 
-static bool number_go(struct dp_scan *s, uint8_t state, bool counts)
+/* The digits at p, as many as there are; `state`: what the number is then in the middle of. */
+static const char *digits(struct dp_scan *s, const char *p, const char *end, uint8_t state)
 {
+	const char *from = p;
+	size_t room = DP_SCAN_MAX_DIGITS - s->digits;
+
 	s->state = state;
-	if (counts && ++s->digits > DP_SCAN_MAX_DIGITS)
-		return bad(s, "has a number with too many digits");
-	return true;
+	if (state == N_ZERO) /* what follows it must not be one */
+		end = p + 1;
+	while (p < end && digit((unsigned char)*p))
+		p++;
+	if ((size_t)(p - from) > room) {
+		bad(s, "has a number with too many digits");
+		return from + room + 1;
+	}
+	s->digits += (uint16_t)(p - from);
+	return p;
 }
 
-/* One byte of a number.  *ended: the number was over before this byte, which must be looked at again. */
-static bool number_byte(struct dp_scan *s, unsigned char c, bool *ended)
+/* On inside a number.  It ends in front of the first byte that is none of its own, which is looked at again. */
+static const char *number(struct dp_scan *s, const char *p, const char *end, size_t base)
 {
-	bool e = c == 'e' || c == 'E';
+	unsigned char c = (unsigned char)*p;
+	bool d = digit(c), e = c == 'e' || c == 'E';
+	uint8_t next;
 
 	switch (s->state) {
 	case N_MINUS:
-		if (digit(c))
-			return number_go(s, c == '0' ? N_ZERO : N_INT, true);
+		next = !d ? T_BAD : c == '0' ? N_ZERO : N_INT;
 		break;
 	case N_ZERO:
 	case N_INT:
-		if (s->state == N_INT && digit(c))
-			return number_go(s, N_INT, true);
-		if (c == '.')
-			return number_go(s, N_DOT, false);
-		if (e)
-			return number_go(s, N_E, false);
-		*ended = !digit(c);
+		next = c == '.' ? N_DOT : e ? N_E : !d ? T_AFTER : s->state == N_INT ? N_INT : T_BAD;
 		break;
 	case N_DOT:
+		next = d ? N_FRACTION : T_BAD;
+		break;
 	case N_FRACTION:
-		if (digit(c))
-			return number_go(s, N_FRACTION, true);
-		if (s->state == N_FRACTION && e)
-			return number_go(s, N_E, false);
-		*ended = s->state == N_FRACTION;
+		next = d ? N_FRACTION : e ? N_E : T_AFTER;
 		break;
 	case N_E:
-		if (c == '+' || c == '-')
-			return number_go(s, N_SIGN, false);
-		/* fall through */
+		next = d ? N_EXPONENT : c == '+' || c == '-' ? N_SIGN : T_BAD;
+		break;
 	default:
-		if (digit(c))
-			return number_go(s, N_EXPONENT, true);
-		*ended = s->state == N_EXPONENT;
+		next = d ? N_EXPONENT : s->state == N_EXPONENT ? T_AFTER : T_BAD;
 	}
-	return *ended || bad(s, "has a malformed number");
+	if (next == T_AFTER) {
+		value_done(s, AT(p));
+		return p;
+	}
+	if (next == T_BAD)
+		bad(s, "has a malformed number");
+	else if (d)
+		return digits(s, p, end, next);
+	else
+		s->state = next;
+	return p + 1;
 }
 
-static bool value_begin(struct dp_scan *s, unsigned char c, size_t at)
+static const char *literal(struct dp_scan *s, const char *p, const char *end, size_t base)
 {
+	while (p < end) {
+		if (*s->literal != *p) {
+			bad(s, "has a word that is not true, false or null");
+			return p + 1;
+		}
+		p++;
+		if (!*++s->literal) {
+			value_done(s, AT(p));
+			break;
+		}
+	}
+	return p;
+}
+
+/* ---- structure ---- */
+
+/* Blanks may stand between all tokens, so they are looked for where nothing else fits. */
+static const char *blank_or(struct dp_scan *s, const char *p, const char *end, const char *why)
+{
+	const char *from = p;
+
+	while (p < end && (*p == ' ' || *p == '\t' || *p == '\n' || *p == '\r'))
+		p++;
+	if (p > from)
+		return p;
+	bad(s, why);
+	return p + 1;
+}
+
+static inline const char *value(struct dp_scan *s, const char *p, const char *end, size_t base)
+{
+	char c = *p;
 	enum dp_json_type type = DP_J_NUMBER;
-	bool ok = true;
 
 	switch (c) {
 	case '{': type = DP_J_OBJECT; break;
@@ -480,91 +575,34 @@ static bool value_begin(struct dp_scan *s, unsigned char c, size_t at)
 	case 'f': type = DP_J_FALSE; break;
 	case 'n': type = DP_J_NULL; break;
 	default:
-		if (c != '-' && !digit(c))
-			return bad(s, "has something other than a value where one must stand");
+		if (c != '-' && !digit((unsigned char)c))
+			return blank_or(s, p, end, "has something other than a value where one must stand");
 	}
 	if (s->depth == 1 && s->watching >= 0) {
 		s->member[s->watching].type = type;
-		s->member[s->watching].at = at;
-		if (type == DP_J_STRING && s->names[s->watching].text) {
-			s->text_on = true;
-			s->text_long = false;
-			s->text_n = 0;
-		}
+		s->member[s->watching].at = AT(p);
 	}
-	if (type == DP_J_OBJECT || type == DP_J_ARRAY) {
-		ok = open_container(s, type == DP_J_ARRAY);
-	} else if (type == DP_J_STRING) {
-		string_begin(s, false, at);
-	} else if (type == DP_J_NUMBER) {
-		s->digits = c != '-';
-		s->state = c == '-' ? N_MINUS : c == '0' ? N_ZERO : N_INT;
-	} else {
+	switch (type) {
+	case DP_J_STRING:
+		return text(s, p, end, base);
+	case DP_J_OBJECT:
+	case DP_J_ARRAY:
+		open_container(s, type == DP_J_ARRAY);
+		return p + 1;
+	case DP_J_NUMBER:
+		s->digits = 0;
+		s->state = N_MINUS;
+		return c == '-' ? p + 1 : digits(s, p, end, c == '0' ? N_ZERO : N_INT);
+	default:
 		s->literal = type == DP_J_TRUE ? "rue" : type == DP_J_FALSE ? "alse" : "ull";
 		s->state = T_LITERAL;
-	}
-	return ok;
-}
-
-static bool literal_byte(struct dp_scan *s, char c, size_t end)
-{
-	if (*s->literal != c)
-		return bad(s, "has a word that is not true, false or null");
-	if (!*++s->literal)
-		value_done(s, end);
-	return true;
-}
-
-/* ---- structure ---- */
-
-static bool after_value(struct dp_scan *s, unsigned char c, size_t end)
-{
-	if (c == ',') {
-		s->state = in_array(s) ? T_VALUE : T_KEY;
-		return true;
-	}
-	if (c == (in_array(s) ? ']' : '}'))
-		return close_container(s, end);
-	return bad(s, "lacks a comma or a closing bracket");
-}
-
-static bool structure(struct dp_scan *s, unsigned char c, size_t at)
-{
-	if (c == ' ' || c == '\t' || c == '\n' || c == '\r')
-		return true;
-	switch (s->state) {
-	case T_BEFORE:
-		s->object_at = at;
-		return c == '{' ? open_container(s, false) : bad(s, "is not a JSON object");
-	case T_KEY_OR_END:
-		if (c == '}')
-			return close_container(s, at + 1);
-		/* fall through */
-	case T_KEY:
-		if (c != '"')
-			return bad(s, "has a member whose name is not a string");
-		string_begin(s, true, at);
-		return true;
-	case T_COLON:
-		s->state = T_VALUE;
-		return c == ':' || bad(s, "lacks a colon behind a member's name");
-	case T_VALUE_OR_END:
-		if (c == ']')
-			return close_container(s, at + 1);
-		/* fall through */
-	case T_VALUE:
-		return value_begin(s, c, at);
-	case T_AFTER:
-		return after_value(s, c, at + 1);
-	default:
-		return bad(s, "has something behind its end");
+		return literal(s, p + 1, end, base);
 	}
 }
 
-static void one_byte(struct dp_scan *s, unsigned char c, size_t at)
+/* Inside an escape or a wide character: bytes that come one by one. */
+static void one_byte(struct dp_scan *s, unsigned char c)
 {
-	bool ended = false;
-
 	switch (s->state) {
 	case T_UTF8:
 		string_bytes(s, (const char *)&c, 1);
@@ -572,9 +610,6 @@ static void one_byte(struct dp_scan *s, unsigned char c, size_t at)
 		return;
 	case T_ESCAPE:
 		escape(s, (char)c);
-		return;
-	case T_HEX:
-		hex_digit(s, c);
 		return;
 	case T_LOW_BACKSLASH:
 		s->state = T_LOW_U;
@@ -587,33 +622,81 @@ static void one_byte(struct dp_scan *s, unsigned char c, size_t at)
 		if (c != 'u')
 			bad(s, "has half a surrogate pair inside a string");
 		return;
-	case T_LITERAL:
-		literal_byte(s, (char)c, at + 1);
-		return;
-	case N_MINUS: case N_ZERO: case N_INT: case N_DOT: case N_FRACTION: case N_E: case N_SIGN: case N_EXPONENT:
-		if (!number_byte(s, c, &ended) || !ended)
-			return;
-		value_done(s, at);
-		structure(s, c, at);
-		return;
 	default:
-		structure(s, c, at);
+		hex_digit(s, c);
 	}
+}
+
+/*
+ * A token, or as much of it as there is; at least one byte, or the end of a number.  A member's name, its colon, its value and
+ * the comma behind it are one step when nothing stands between them.
+ */
+static inline const char *step(struct dp_scan *s, const char *p, const char *end, size_t base)
+{
+	switch (s->state) {
+	case T_BEFORE:
+		if (*p != '{')
+			return blank_or(s, p, end, "is not a JSON object");
+		s->object_at = AT(p);
+		open_container(s, false);
+		return p + 1;
+	case T_KEY_OR_END:
+		if (*p == '}')
+			break;
+		/* fall through */
+	case T_KEY:
+		if (*p != '"')
+			return blank_or(s, p, end, "has a member whose name is not a string");
+		p = key(s, p, end);
+		if (s->state != T_COLON || p == end)
+			return p;
+		/* fall through */
+	case T_COLON:
+		if (*p != ':')
+			return blank_or(s, p, end, "lacks a colon behind a member's name");
+		s->state = T_VALUE;
+		if (++p == end)
+			return p;
+		/* fall through */
+	case T_VALUE:
+	case T_VALUE_OR_END:
+		if (*p == ']' && s->state == T_VALUE_OR_END)
+			break;
+		p = value(s, p, end, base);
+		if (s->state != T_AFTER || p == end)
+			return p;
+		/* fall through */
+	case T_AFTER:
+		if (*p == (s->array ? ']' : '}'))
+			break;
+		if (*p != ',')
+			return blank_or(s, p, end, "lacks a comma or a closing bracket");
+		s->state = s->array ? T_VALUE : T_KEY;
+		return p + 1;
+	case T_END:
+		return blank_or(s, p, end, "has something behind its end");
+	case T_STRING:
+		return string_run(s, p, end, base);
+	case N_MINUS: case N_ZERO: case N_INT: case N_DOT: case N_FRACTION: case N_E: case N_SIGN: case N_EXPONENT:
+		return number(s, p, end, base);
+	case T_LITERAL:
+		return literal(s, p, end, base);
+	default:
+		one_byte(s, (unsigned char)*p);
+		return p + 1;
+	}
+	close_container(s, AT(p + 1));
+	return p + 1;
 }
 
 enum dp_scan_state dp_scan_feed(struct dp_scan *s, struct gw_str piece)
 {
-	while (piece.n && s->state != T_BAD) {
-		size_t n = 1;
+	const char *p = piece.p, *end = piece.n ? p + piece.n : p;
+	size_t base = s->at - (uintptr_t)p;
 
-		if (s->state == T_STRING)
-			n = string_run(s, piece.p, piece.n);
-		else
-			one_byte(s, (unsigned char)*piece.p, s->at);
-		s->at += n;
-		piece.p += n;
-		piece.n -= n;
-	}
+	while (p < end && s->state != T_BAD)
+		p = step(s, p, end, base);
+	s->at = AT(p);
 	return s->state == T_BAD ? DP_SCAN_BAD : s->state == T_END ? DP_SCAN_DONE : DP_SCAN_MORE;
 }
 
@@ -632,12 +715,4 @@ void dp_scan_text(const struct dp_scan *s, int64_t *ascii, int64_t *wide)
 
 	*ascii = s->stat.ascii + (counts ? (int64_t)s->string_ascii : 0);
 	*wide = s->stat.wide + (counts ? (int64_t)s->string_wide : 0);
-}
-
-const struct dp_scan_member *dp_scan_get(const struct dp_scan *s, const char *name)
-{
-	for (size_t i = 0; i < s->n_names; i++)
-		if (s->member[i].type != DP_J_NONE && strcmp(s->names[i].name, name) == 0)
-			return &s->member[i];
-	return NULL;
 }

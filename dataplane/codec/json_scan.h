@@ -20,24 +20,18 @@
 
 #define DP_SCAN_MAX_DEPTH  DP_NAMES_MAX_DEPTH
 #define DP_SCAN_MAX_DIGITS 400
-#define DP_SCAN_NAMES      16    /* most names one scanner can watch */
 #define DP_SCAN_NAME_MAX   40    /* longest watched name */
-#define DP_SCAN_TEXT_MAX   256   /* longest string value that is decoded */
 
 enum dp_json_type {
 	DP_J_NONE, DP_J_NULL, DP_J_FALSE, DP_J_TRUE, DP_J_NUMBER, DP_J_STRING, DP_J_OBJECT, DP_J_ARRAY
 };
 
-struct dp_scan_name {
-	const char *name;
-	bool text;               /* decode it when it is a short string; one name per scanner */
-};
+/* An element of the static list of names that a scanner watches. */
+#define DP_SCAN_NAME(literal) { literal, sizeof(literal) - 1 }
 
 struct dp_scan_member {
 	enum dp_json_type type;  /* DP_J_NONE: not there */
-	size_t key_at;           /* offset of the key's opening quote */
-	size_t at, n;            /* the value's bytes, quotes included */
-	struct gw_str text;      /* decoded, if asked for; absent when longer than DP_SCAN_TEXT_MAX */
+	size_t at, n;            /* the value's bytes, quotes included; n is 0 until its end has come */
 };
 
 /* Text statistics over string values, member names excluded. */
@@ -52,9 +46,9 @@ enum dp_scan_state { DP_SCAN_MORE, DP_SCAN_DONE, DP_SCAN_BAD };
 enum dp_scan_fault { DP_SCAN_OK, DP_SCAN_SYNTAX, DP_SCAN_DEPTH, DP_SCAN_DUPLICATE, DP_SCAN_SPELLING };
 
 struct dp_scan {
-	const struct dp_scan_name *names;     /* borrowed, static */
+	const struct gw_str *names;           /* borrowed, static */
 	size_t n_names;
-	struct dp_scan_member member[DP_SCAN_NAMES];
+	struct dp_scan_member *member;        /* borrowed: as many, in the same order */
 	struct dp_text_stat stat;
 	size_t at;                            /* bytes taken so far */
 	size_t object_at, object_end;         /* offsets of '{' and, when DONE, just behind '}' */
@@ -68,8 +62,9 @@ struct dp_scan {
 	struct dp_json_names *strict;         /* borrowed; NULL: not strict */
 	uint64_t key_mark;
 	uint8_t state, depth;
+	bool array;                           /* the innermost container is one */
 	bool key;                             /* the string being read is a member's name */
-	bool key_long, text_on, text_long;
+	bool key_long;
 	uint8_t utf8_left, utf8_min, utf8_max;
 	uint8_t hex_n;
 	uint16_t hex, high;                   /* \uXXXX so far; a high surrogate that waits for its low one */
@@ -77,15 +72,16 @@ struct dp_scan {
 	const char *literal;                  /* what is left of true, false or null */
 	uint8_t prefix_n;                     /* how much of "data:" the string began with */
 	int8_t watching;                      /* index of the member whose value is being read, or -1 */
-	size_t string_ascii, string_wide, key_started;
+	size_t string_ascii, string_wide;
 	uint8_t key_n;
-	uint16_t text_n;
-	char key_buf[DP_SCAN_NAME_MAX + 4], text_buf[DP_SCAN_TEXT_MAX + 4];
-	uint64_t is_array[DP_SCAN_MAX_DEPTH / 64 + 1];
+
+	/* From here on nothing is zeroed without need. */
+	char key_buf[DP_SCAN_NAME_MAX + 4];
+	bool is_array[DP_SCAN_MAX_DEPTH + 1];
 };
 
-/* A scanner is a plain value; texts in its members point into it, so do not move it afterwards. */
-void dp_scan_init(struct dp_scan *s, const struct dp_scan_name *names, size_t n);
+/* A scanner is a plain value; `duplicate` may point into it, so do not move it afterwards. */
+void dp_scan_init(struct dp_scan *s, const struct gw_str *names, struct dp_scan_member *member, size_t n);
 /* Right after dp_scan_init(): refuse what two readers may understand differently.  `names` outlives the scan. */
 void dp_scan_strict(struct dp_scan *s, struct dp_json_names *names);
 /* Take a piece.  DONE: the object is closed (only blanks may follow).  BAD is final. */
@@ -94,7 +90,10 @@ enum dp_scan_state dp_scan_feed(struct dp_scan *s, struct gw_str piece) GW_MUST_
 enum dp_scan_state dp_scan_end(struct dp_scan *s) GW_MUST_CHECK;
 /* Text so far, with what was read of a string that has not ended: for bodies that may be cut. */
 void dp_scan_text(const struct dp_scan *s, int64_t *ascii, int64_t *wide);
-/* NULL: not among the names or not in the body. */
-const struct dp_scan_member *dp_scan_get(const struct dp_scan *s, const char *name);
+/* The member with the i-th of the names; NULL: not in the body. */
+static inline const struct dp_scan_member *dp_scan_get(const struct dp_scan *s, size_t i)
+{
+	return s->member[i].type != DP_J_NONE ? &s->member[i] : NULL;
+}
 
 #endif

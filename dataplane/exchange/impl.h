@@ -201,7 +201,7 @@ struct dp_spend {
 /* What nearly every exchange needs, in one block each: itself with names and texts; the reader of a JSON body. */
 #define DP_REPLY_HEADERS  8
 #define DP_EXCHANGE_ARENA (sizeof(struct dp_exchange) + 1024)
-#define DP_READER_ARENA   2816
+#define DP_READER_ARENA   1280
 
 struct dp_exchange {
 	unsigned magic;

@@ -7,25 +7,43 @@
 #include "http/multipart.h"
 #include "llm/tokens.h"
 
-static const struct dp_scan_name names[] = {
-	{ "model", true }, { "stream", false }, { "stream_options", false }, { "max_tokens", false },
-	{ "max_completion_tokens", false }, { "max_output_tokens", false }, { "n", false }, { "messages", false },
+enum { MODEL, STREAM, STREAM_OPTIONS, MAX_TOKENS, MAX_OUTPUT_TOKENS, MAX_COMPLETION_TOKENS, N, MESSAGES };
+static const struct gw_str names[] = {
+	[MODEL] = DP_SCAN_NAME("model"),
+	[STREAM] = DP_SCAN_NAME("stream"),
+	[STREAM_OPTIONS] = DP_SCAN_NAME("stream_options"),
+	[MAX_TOKENS] = DP_SCAN_NAME("max_tokens"),
+	[MAX_OUTPUT_TOKENS] = DP_SCAN_NAME("max_output_tokens"),
+	[MAX_COMPLETION_TOKENS] = DP_SCAN_NAME("max_completion_tokens"),
+	[N] = DP_SCAN_NAME("n"),
+	[MESSAGES] = DP_SCAN_NAME("messages"),
 };
 
+#define MODEL_MAX 256
+
 struct dp_reader {
+	struct gw_arena *a;          /* what it is itself in */
 	const struct dp_operation *op;
 	bool json;
-	struct dp_scan *scan;        /* one of the two, by model_in */
+	struct json *of_json;        /* one of the two, by model_in */
 	struct dp_multipart *form;
 };
 
-static void watch_names(struct gw_arena *a, struct dp_scan *s)
-{
-	struct dp_json_names *n = gw_arena_alloc(a, sizeof *n);
+struct json {
+	struct dp_scan scan;
+	struct dp_scan_member found[GW_COUNT(names)];
+	struct dp_json_names seen;
+};
 
-	dp_json_names_init(n);
-	gw_arena_defer(a, dp_json_names_fini, n);
-	dp_scan_strict(s, n);
+static struct json *open_json(struct gw_arena *a)
+{
+	struct json *j = gw_arena_alloc(a, sizeof *j);
+
+	dp_scan_init(&j->scan, names, j->found, GW_COUNT(names));
+	dp_json_names_init(&j->seen);
+	gw_arena_defer(a, dp_json_names_fini, &j->seen);
+	dp_scan_strict(&j->scan, &j->seen);
+	return j;
 }
 
 struct dp_reader *dp_reader_open(struct gw_arena *a, const struct dp_operation *op, struct gw_str content_type,
@@ -34,6 +52,7 @@ struct dp_reader *dp_reader_open(struct gw_arena *a, const struct dp_operation *
 	struct dp_reader *r = gw_arena_alloc(a, sizeof *r);
 	struct gw_str media = dp_media_type(content_type);
 
+	r->a = a;
 	r->op = op;
 	r->json = op->model_in == DP_MODEL_JSON;
 	if (op->model_in == DP_MODEL_NONE)
@@ -45,9 +64,7 @@ struct dp_reader *dp_reader_open(struct gw_arena *a, const struct dp_operation *
 			          (int)(media.n < 60 ? media.n : 60), media.p);
 			return NULL;
 		}
-		r->scan = gw_arena_alloc(a, sizeof *r->scan);
-		dp_scan_init(r->scan, names, GW_COUNT(names));
-		watch_names(a, r->scan);
+		r->of_json = open_json(a);
 		return r;
 	}
 	if (!gw_str_ieq(media, GW_STR("multipart/form-data"))) {
@@ -88,11 +105,11 @@ bool dp_reader_feed(struct dp_reader *r, struct gw_str piece, struct dp_refusal 
 	if (r->op->model_in == DP_MODEL_NONE)
 		return true;
 	if (r->json)
-		return dp_scan_feed(r->scan, piece) != DP_SCAN_BAD || refuse_json(r->scan, why);
+		return dp_scan_feed(&r->of_json->scan, piece) != DP_SCAN_BAD || refuse_json(&r->of_json->scan, why);
 	return dp_multipart_feed(r->form, piece) != DP_MP_BAD || refuse_form(r->form, why);
 }
 
-static bool number(const struct dp_scan *s, const char *name, struct gw_str body, int64_t most, int64_t *out,
+static bool number(const struct dp_scan *s, size_t name, struct gw_str body, int64_t most, int64_t *out,
                    struct dp_refusal *why)
 {
 	const struct dp_scan_member *m = dp_scan_get(s, name);
@@ -101,18 +118,17 @@ static bool number(const struct dp_scan *s, const char *name, struct gw_str body
 		return true;
 	if (m->type != DP_J_NUMBER || body.p[m->at] == '-' ||
 	    !dp_json_int(dp_json_value((struct gw_str){ body.p + m->at, m->n }), most, out))
-		return dp_refuse(why, DP_E_BAD_JSON, "`%s` must be a number that is not negative", name);
+		return dp_refuse(why, DP_E_BAD_JSON, "`%s` must be a number that is not negative", names[name].p);
 	return true;
 }
 
 /* Of several names for one bound the largest value: providers differ in which of them they obey. */
-static bool largest(const struct dp_scan *s, const char *const *names_of_it, size_t n, struct gw_str body, int64_t most, int64_t *out,
-                    struct dp_refusal *why)
+static bool largest_bound(const struct dp_scan *s, struct gw_str body, int64_t *out, struct dp_refusal *why)
 {
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = MAX_TOKENS; i <= MAX_COMPLETION_TOKENS; i++) {
 		int64_t v = -1;
 
-		if (!number(s, names_of_it[i], body, most, &v, why))
+		if (!number(s, i, body, (int64_t)1 << 40, &v, why))
 			return false;
 		*out = v > *out ? v : *out;
 	}
@@ -130,7 +146,7 @@ static bool find_usage_option(struct dp_json options, struct gw_str body, struct
 	struct gw_buf name;
 	bool ok = true;
 
-	gw_buf_init(&name, DP_SCAN_TEXT_MAX);
+	gw_buf_init(&name, 256);
 	while (ok && dp_json_next(&it)) {
 		struct dp_json key = { DP_J_STRING, { it.key.p - 1, it.key.n + 2 } };
 
@@ -153,7 +169,7 @@ static bool find_usage_option(struct dp_json options, struct gw_str body, struct
 
 static bool read_options(const struct dp_scan *s, struct gw_str body, struct dp_request *q, struct dp_refusal *why)
 {
-	const struct dp_scan_member *m = dp_scan_get(s, "stream_options");
+	const struct dp_scan_member *m = dp_scan_get(s, STREAM_OPTIONS);
 
 	if (!m)
 		return true;
@@ -175,20 +191,36 @@ static bool has_control(struct gw_str model)
 	return false;
 }
 
-static bool read_json(const struct dp_scan *s, struct gw_str body, struct dp_request *q, struct dp_refusal *why)
+/* A model's name as it is meant; absent when it is too long. */
+static struct gw_str decoded(struct gw_arena *a, struct dp_json text)
 {
-	static const char *const limits[] = { "max_tokens", "max_output_tokens", "max_completion_tokens" };
-	const int64_t most = (int64_t)1 << 40;
-	const struct dp_scan_member *model = dp_scan_get(s, "model"), *stream = dp_scan_get(s, "stream");
-	const struct dp_scan_member *messages = dp_scan_get(s, "messages");
+	struct gw_str inner = dp_json_inner(text);
+	struct gw_buf b;
+
+	if (inner.n <= MODEL_MAX && !memchr(inner.p, '\\', inner.n))
+		return gw_arena_copy(a, inner);
+	if (inner.n > 6 * MODEL_MAX) /* longer than every letter escaped */
+		return GW_STR_NONE;
+	gw_buf_init(&b, MODEL_MAX);
+	dp_json_text(&b, text);
+	inner = b.full ? GW_STR_NONE : gw_arena_copy(a, gw_buf_str(&b));
+	gw_buf_fini(&b);
+	return inner;
+}
+
+static bool read_json(struct gw_arena *a, const struct dp_scan *s, struct gw_str body, struct dp_request *q,
+                      struct dp_refusal *why)
+{
+	const struct dp_scan_member *model = dp_scan_get(s, MODEL), *stream = dp_scan_get(s, STREAM);
+	const struct dp_scan_member *messages = dp_scan_get(s, MESSAGES);
 
 	if (!model || model->type != DP_J_STRING || model->n == 2)
 		return dp_refuse(why, DP_E_MISSING_MODEL, "the body must have a member `model` that is a non-empty string");
-	if (!model->text.p)
-		return dp_refuse(why, DP_E_MISSING_MODEL, "`model` is longer than %d bytes", DP_SCAN_TEXT_MAX);
-	if (has_control(model->text))
+	q->model = decoded(a, (struct dp_json){ DP_J_STRING, { body.p + model->at, model->n } });
+	if (!q->model.p)
+		return dp_refuse(why, DP_E_MISSING_MODEL, "`model` is longer than %d bytes", MODEL_MAX);
+	if (has_control(q->model))
 		return dp_refuse(why, DP_E_MISSING_MODEL, "`model` must not hold control characters");
-	q->model = model->text;
 	q->model_at = model->at;
 	q->model_n = model->n;
 	if (stream && stream->type != DP_J_NULL) {
@@ -207,8 +239,8 @@ static bool read_json(const struct dp_scan *s, struct gw_str body, struct dp_req
 	q->object_at = s->object_at;
 	q->object_empty = s->empty;
 	q->prompt_estimate = dp_tokens_of_request(&s->stat);
-	return largest(s, limits, GW_COUNT(limits), body, most, &q->max_tokens, why) &&
-	       number(s, "n", body, 10000, &q->n, why) && read_options(s, body, q, why);
+	return largest_bound(s, body, &q->max_tokens, why) && number(s, N, body, 10000, &q->n, why) &&
+	       read_options(s, body, q, why);
 }
 
 bool dp_reader_finish(struct dp_reader *r, struct gw_str body, struct dp_request *q, struct dp_refusal *why)
@@ -217,10 +249,12 @@ bool dp_reader_finish(struct dp_reader *r, struct gw_str body, struct dp_request
 	if (r->op->model_in == DP_MODEL_NONE)
 		return true;
 	if (r->json) {
-		if (dp_scan_end(r->scan) != DP_SCAN_DONE)
-			return refuse_json(r->scan, why);
-		assert(r->scan->at == body.n);
-		return read_json(r->scan, body, q, why);
+		struct dp_scan *s = &r->of_json->scan;
+
+		if (dp_scan_end(s) != DP_SCAN_DONE)
+			return refuse_json(s, why);
+		assert(s->at == body.n);
+		return read_json(r->a, s, body, q, why);
 	}
 	if (dp_multipart_end(r->form) != DP_MP_DONE)
 		return refuse_form(r->form, why);

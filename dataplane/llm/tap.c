@@ -286,14 +286,18 @@ const struct dp_stage dp_tap_events = {
 
 /* ---- JSON → JSON ---- */
 
-static const struct dp_scan_name plain_names[] = { { "usage", false }, { "error", false } };
-#define KEEP_MAX 8192
+enum { USAGE, ERROR, PLAIN_NAMES };
+static const struct gw_str plain_names[PLAIN_NAMES] = {
+	[USAGE] = DP_SCAN_NAME("usage"), [ERROR] = DP_SCAN_NAME("error"),
+};
+#define KEEP_MAX 8192                           /* longer values are not looked at */
 
 struct plain {
 	struct dp_tap *t;
-	struct dp_scan scan;
 	bool off;                               /* not one JSON object: just pass */
-	struct gw_buf kept[GW_COUNT(plain_names)];
+	struct gw_buf kept[PLAIN_NAMES];        /* what was read of a value that did not come in one piece */
+	struct dp_scan_member found[PLAIN_NAMES];
+	struct dp_scan scan;
 };
 
 static void plain_init(struct dp_stream *s, void *arg)
@@ -301,51 +305,68 @@ static void plain_init(struct dp_stream *s, void *arg)
 	struct plain *p = dp_state(s);
 
 	p->t = arg;
-	dp_scan_init(&p->scan, plain_names, GW_COUNT(plain_names));
-	for (size_t i = 0; i < GW_COUNT(plain_names); i++)
+	dp_scan_init(&p->scan, plain_names, p->found, PLAIN_NAMES);
+	for (size_t i = 0; i < PLAIN_NAMES; i++)
 		gw_buf_init(&p->kept[i], KEEP_MAX);
 }
 
-/* Copy those bytes of the piece (which began at offset `from`) that belong to a watched value. */
-static void keep(struct plain *p, struct gw_str piece, size_t from)
+/* Keep those bytes of the piece (which began at offset `from`) that belong to a watched value. */
+static void keep(struct plain *p, size_t name, struct gw_str piece, size_t from)
 {
-	for (size_t i = 0; i < GW_COUNT(plain_names); i++) {
-		const struct dp_scan_member *m = &p->scan.member[i];
-		size_t begin = m->at > from ? m->at : from;
-		size_t end = m->n ? m->at + m->n : from + piece.n;
+	const struct dp_scan_member *m = &p->found[name];
+	size_t begin = m->at > from ? m->at : from;
+	size_t end = m->n ? m->at + m->n : from + piece.n;
 
-		if (m->type == DP_J_NONE || begin >= from + piece.n || end <= begin)
-			continue;
-		if (end > from + piece.n)
-			end = from + piece.n;
-		gw_buf_add(&p->kept[i], (struct gw_str){ piece.p + (begin - from), end - begin });
-	}
+	if (begin >= from + piece.n || end <= begin)
+		return;
+	if (end > from + piece.n)
+		end = from + piece.n;
+	gw_buf_add(&p->kept[name], (struct gw_str){ piece.p + (begin - from), end - begin });
+}
+
+/* A watched value that was read to its end with this piece: half of one says nothing. */
+static struct dp_json whole(struct plain *p, size_t name, struct gw_str piece, size_t from)
+{
+	const struct dp_scan_member *m = &p->found[name];
+
+	if (m->n > KEEP_MAX)
+		return (struct dp_json){ DP_J_NONE, GW_STR_NONE };
+	if (m->at >= from)
+		return (struct dp_json){ m->type, { piece.p + (m->at - from), m->n } };
+	keep(p, name, piece, from);
+	return (struct dp_json){ m->type, gw_buf_str(&p->kept[name]) };
+}
+
+static void read_plain(struct plain *p, struct gw_str in)
+{
+	const struct dp_scan_member *usage = &p->found[USAGE], *error = &p->found[ERROR];
+	size_t from = p->scan.at;
+	bool had_usage = usage->n > 0, had_error = error->n > 0;
+
+	p->off = dp_scan_feed(&p->scan, in) == DP_SCAN_BAD;
+	/*
+	 * Noted now, not at the end: a client that leaves is charged without one.  But half a picture or half a vector, in
+	 * base64, is no text.
+	 */
+	if (p->t->setup.op->kind != DP_OP_PLAIN)
+		dp_scan_text(&p->scan, &p->t->ascii, &p->t->wide);
+	if (!had_usage && usage->n)
+		dp_usage_fold(&p->t->usage, whole(p, USAGE, in, from));
+	else if (!had_usage && usage->type != DP_J_NONE)
+		keep(p, USAGE, in, from);
+	if (!had_error && error->type != DP_J_NONE)
+		keep(p, ERROR, in, from);
 }
 
 static enum dp_flow plain_feed(struct dp_stream *s, const struct dp_chunk *c)
 {
 	struct plain *p = dp_state(s);
 	struct gw_str in = c->u.bytes;
-	size_t from = p->scan.at;
 
-	if (!p->t->first_token)
-		for (size_t i = 0; i < in.n && !p->t->first_token; i++)
-			p->t->first_token = in.p[i] != '\n' && in.p[i] != '\r' && in.p[i] != ' ' && in.p[i] != '\t';
-	if (!p->off) {
-		bool had = p->scan.member[0].n > 0;
-
-		p->off = dp_scan_feed(&p->scan, in) == DP_SCAN_BAD;
-		keep(p, in, from);
-		/*
-		 * Noted now, not at the end: a client that leaves is charged without one.  But half a picture or half a
-		 * vector, in base64, is no text.
-		 */
-		if (p->t->setup.op->kind != DP_OP_PLAIN)
-			dp_scan_text(&p->scan, &p->t->ascii, &p->t->wide);
-		/* Only values that were read to their end: half of one says nothing. */
-		if (!had && p->scan.member[0].n)
-			dp_usage_fold(&p->t->usage, dp_json_value(gw_buf_str(&p->kept[0])));
-	}
+	for (size_t i = 0; i < in.n && !p->t->first_token; i++)
+		p->t->first_token = in.p[i] != '\n' && in.p[i] != '\r' && in.p[i] != ' ' && in.p[i] != '\t';
+	if (!p->off)
+		read_plain(p, in);
 	return dp_emit_bytes(s, in);
 }
 
@@ -362,8 +383,8 @@ static enum dp_flow plain_finish(struct dp_stream *s, enum dp_close how)
 		t->ascii = p->scan.stat.ascii;
 		t->wide = p->scan.stat.wide;
 	}
-	if (p->scan.member[1].n)
-		error = dp_json_value(gw_buf_str(&p->kept[1]));
+	if (p->found[ERROR].n)
+		error = dp_json_value(gw_buf_str(&p->kept[ERROR]));
 	if (dp_json_truthy(error))
 		dp_tap_error(t, error);
 	return DP_GO;
@@ -373,7 +394,7 @@ static void plain_fini(struct dp_stream *s)
 {
 	struct plain *p = dp_state(s);
 
-	for (size_t i = 0; i < GW_COUNT(plain_names); i++)
+	for (size_t i = 0; i < PLAIN_NAMES; i++)
 		gw_buf_fini(&p->kept[i]);
 }
 

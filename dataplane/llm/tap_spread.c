@@ -7,11 +7,12 @@
 #include "base/str.h"
 #include "llm/tap_ways.h"
 
-static const struct dp_scan_name watched[] = { { "usage", false } };
+static const struct gw_str watched[] = { DP_SCAN_NAME("usage") };
 
 struct spread {
 	struct dp_tap *t;
 	struct dp_scan scan;        /* what has come of an answer that may never be whole */
+	struct dp_scan_member usage;
 	bool off;                   /* it is no JSON object */
 	struct gw_buf body;
 };
@@ -21,14 +22,14 @@ static void spread_init(struct dp_stream *s, void *arg)
 	struct spread *p = dp_state(s);
 
 	p->t = arg;
-	dp_scan_init(&p->scan, watched, GW_COUNT(watched));
+	dp_scan_init(&p->scan, watched, &p->usage, 1);
 	gw_buf_init(&p->body, p->t->setup.max_answer);
 }
 
 static enum dp_flow spread_feed(struct dp_stream *s, const struct dp_chunk *c)
 {
 	struct spread *p = dp_state(s);
-	const struct dp_scan_member *usage = &p->scan.member[0];
+	const struct dp_scan_member *usage = &p->usage;
 	bool had = usage->n > 0;
 
 	if (!gw_buf_add(&p->body, c->u.bytes)) {

@@ -1,4 +1,6 @@
 /* usage.c - what vendors call tokens, and what we call them. */
+#include <stddef.h>
+
 #include "base/str.h"
 #include "llm/dialect.h"
 
@@ -16,57 +18,75 @@ static bool cache_writes(struct dp_raw_usage *u, struct dp_json v)
 	return count(dp_json_at(v, "ephemeral_1h_input_tokens"), &u->cache_write_1h);
 }
 
-static bool details(struct dp_raw_usage *u, struct dp_json v, int64_t *audio)
+/* What a member of a usage object, or of the details in one, says. */
+struct said { struct gw_str name; size_t at; };
+#define SAID(literal, member) { { literal, sizeof(literal) - 1 }, offsetof(struct dp_raw_usage, member) }
+
+static const struct said flat[] = {
+	SAID("prompt_tokens", prompt), SAID("input_tokens", prompt), SAID("completion_tokens", completion),
+	SAID("output_tokens", completion), SAID("total_tokens", total), SAID("prompt_cache_hit_tokens", cached),
+	SAID("cached_tokens", cached), SAID("cache_read_input_tokens", cached),
+	SAID("cache_creation_input_tokens", cache_write), SAID("reasoning_tokens", reasoning),
+};
+
+/* What else stands in these is the same for both, but audio. */
+static const struct said nested[] = {
+	SAID("prompt_tokens_details", audio_prompt), SAID("input_tokens_details", audio_prompt),
+	SAID("completion_tokens_details", audio_completion), SAID("output_tokens_details", audio_completion),
+};
+
+static const struct said inner[] = {
+	SAID("cached_tokens", cached), SAID("cache_write_tokens", cache_write), SAID("cache_creation_tokens", cache_write),
+	SAID("reasoning_tokens", reasoning), SAID("thinking_tokens", reasoning),
+};
+
+static const struct said *find(const struct said *list, size_t n, struct gw_str name)
 {
-	struct dp_json_iter it = dp_json_iter(v);
+	for (size_t i = 0; i < n; i++)
+		if (gw_str_eq(list[i].name, name))
+			return &list[i];
+	return NULL;
+}
+
+static int64_t *place(struct dp_raw_usage *u, const struct said *s)
+{
+	return (int64_t *)(void *)((char *)u + s->at);
+}
+
+static bool details(struct dp_raw_usage *u, struct dp_json_iter *of, int64_t *audio)
+{
+	struct dp_json_iter it = dp_json_enter(of);
 	bool any = false;
 
-	if (v.type != DP_J_OBJECT)
-		return false;
 	while (dp_json_next(&it)) {
-		int64_t *to = NULL;
+		const struct said *s = find(inner, GW_COUNT(inner), it.key);
 
-		if (gw_str_is(it.key, "cached_tokens"))
-			to = &u->cached;
-		else if (gw_str_is(it.key, "cache_write_tokens") || gw_str_is(it.key, "cache_creation_tokens"))
-			to = &u->cache_write;
-		else if (gw_str_is(it.key, "reasoning_tokens") || gw_str_is(it.key, "thinking_tokens"))
-			to = &u->reasoning;
+		if (s)
+			any |= count(it.value, place(u, s));
 		else if (gw_str_is(it.key, "audio_tokens"))
-			to = audio;
-		any |= to && count(it.value, to);
+			any |= count(it.value, audio);
 	}
+	dp_json_leave(of, &it);
 	return any;
 }
 
 bool dp_usage_fold(struct dp_raw_usage *u, struct dp_json usage)
 {
-	const struct { struct gw_str name; int64_t *to; } flat[] = {
-		{ GW_STR("prompt_tokens"), &u->prompt }, { GW_STR("input_tokens"), &u->prompt },
-		{ GW_STR("completion_tokens"), &u->completion }, { GW_STR("output_tokens"), &u->completion },
-		{ GW_STR("total_tokens"), &u->total },
-		{ GW_STR("prompt_cache_hit_tokens"), &u->cached }, { GW_STR("cached_tokens"), &u->cached },
-		{ GW_STR("cache_read_input_tokens"), &u->cached }, { GW_STR("cache_creation_input_tokens"), &u->cache_write },
-		{ GW_STR("reasoning_tokens"), &u->reasoning },
-	};
-	const struct { struct gw_str name; int64_t *audio; } nested[] = {
-		{ GW_STR("prompt_tokens_details"), &u->audio_prompt }, { GW_STR("input_tokens_details"), &u->audio_prompt },
-		{ GW_STR("completion_tokens_details"), &u->audio_completion }, { GW_STR("output_tokens_details"), &u->audio_completion },
-	};
-	struct dp_json_iter it = dp_json_iter(usage);
+	struct dp_json_iter it = dp_json_lazy(usage);
+	const struct said *s;
 	bool any = false;
 
 	if (usage.type != DP_J_OBJECT)
 		return false;
 	while (dp_json_next(&it)) {
-		for (size_t i = 0; i < GW_COUNT(flat); i++)
-			if (gw_str_eq(it.key, flat[i].name))
-				any |= count(it.value, flat[i].to);
-		for (size_t i = 0; i < GW_COUNT(nested); i++)
-			if (gw_str_eq(it.key, nested[i].name))
-				any |= details(u, it.value, nested[i].audio);
-		if (gw_str_is(it.key, "cache_creation") && it.value.type == DP_J_OBJECT)
-			any |= cache_writes(u, it.value);
+		if (it.value.type == DP_J_NUMBER && (s = find(flat, GW_COUNT(flat), it.key)))
+			any |= count(it.value, place(u, s));
+		else if (it.value.type != DP_J_OBJECT)
+			continue;
+		else if ((s = find(nested, GW_COUNT(nested), it.key)))
+			any |= details(u, &it, place(u, s));
+		else if (gw_str_is(it.key, "cache_creation"))
+			any |= cache_writes(u, dp_json_whole(&it));
 	}
 	return any;
 }

@@ -25,13 +25,14 @@ static json_t *parse(struct gw_str text)
 
 static bool scans(struct gw_str doc)
 {
-	static const struct dp_scan_name names[] = { { "model", true } };
+	static const struct gw_str names[] = { DP_SCAN_NAME("model") };
+	struct dp_scan_member found[GW_COUNT(names)];
 	struct dp_json_names seen;
 	struct dp_scan s;
 	bool ok;
 
 	dp_json_names_init(&seen);
-	dp_scan_init(&s, names, GW_COUNT(names));
+	dp_scan_init(&s, names, found, GW_COUNT(names));
 	dp_scan_strict(&s, &seen);
 	ok = dp_scan_feed(&s, doc) != DP_SCAN_BAD && dp_scan_end(&s) != DP_SCAN_BAD && s.fault == DP_SCAN_OK;
 	dp_json_names_fini(&seen);

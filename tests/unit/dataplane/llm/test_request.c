@@ -113,6 +113,37 @@ START_TEST(what_is_read)
 }
 END_TEST
 
+/* Its length counts as it is meant, not as it is written. */
+START_TEST(long_names_are_no_model)
+{
+	static const char *const letters[] = { "x", "\\u0078", "\\/" };
+
+	for (size_t i = 0; i < GW_COUNT(letters); i++) {
+		for (size_t n = 254; n <= 258; n++) {
+			struct gw_arena *a = gw_arena_open(0);
+			struct dp_refusal why;
+			struct dp_request q;
+			struct gw_buf b;
+			bool ok;
+
+			gw_buf_init(&b, 4096);
+			gw_buf_add_c(&b, "{\"model\":\"");
+			for (size_t k = 0; k < n; k++)
+				gw_buf_add_c(&b, letters[i]);
+			gw_buf_add_c(&b, "\"}");
+			ok = parse(a, CHAT, JSON, gw_buf_str(&b), 1, &q, &why);
+			ck_assert_int_eq(ok, n <= 256);
+			if (ok)
+				ck_assert_uint_eq(q.model.n, n);
+			else
+				ck_assert_str_eq(why.text, "`model` is longer than 256 bytes.");
+			gw_buf_fini(&b);
+			gw_arena_close(&a);
+		}
+	}
+}
+END_TEST
+
 static void rewritten(const char *body, struct dp_rewrite w, const char *want)
 {
 	struct gw_arena *a = gw_arena_open(0);
@@ -231,4 +262,4 @@ START_TEST(operations)
 }
 END_TEST
 
-UNIT_MAIN("request", refusals, what_is_read, rewrites, reasoning_is_stripped_from_history, forms_keep_their_files, operations)
+UNIT_MAIN("request", refusals, what_is_read, long_names_are_no_model, rewrites, reasoning_is_stripped_from_history, forms_keep_their_files, operations)

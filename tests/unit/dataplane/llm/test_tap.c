@@ -339,6 +339,36 @@ START_TEST(json_passes_and_is_read)
 }
 END_TEST
 
+/* Usage is read where it lies when it came in one piece; how large it may be must not depend on that. */
+START_TEST(large_usage_is_read_up_to_one_size)
+{
+	for (size_t pad = 8192 - 70; pad < 8192 - 40; pad++) {
+		struct gw_buf b;
+		size_t at, size;
+
+		gw_buf_init(&b, 1 << 20);
+		gw_buf_add_c(&b, "{\"id\":\"x\",\"usage\":");
+		at = b.n;
+		gw_buf_printf(&b, "{\"prompt_tokens\":18,%*s\"completion_tokens\":345}", (int)pad, "");
+		size = b.n - at;
+		gw_buf_add_c(&b, ",\"choices\":[]}");
+		for (unsigned mode = 0; mode < 4; mode++) {
+			unsigned modes[] = { 0, 1, 40, (unsigned)b.n + 1 };
+			struct gw_tokens t;
+			struct result r;
+
+			run(&r, SETUP(.client_streams = false), gw_buf_str(&b), modes[mode], DP_CLOSE_CLEAN);
+			ck_assert(dp_tap_complete(r.t));
+			ck_assert_int_eq(dp_tap_usage(r.t, 0, &t), size <= 8192 ? GW_USAGE_PROVIDER : GW_USAGE_ESTIMATED);
+			if (size <= 8192)
+				ck_assert_int_eq(t.completion, 345);
+			done(&r);
+		}
+		gw_buf_fini(&b);
+	}
+}
+END_TEST
+
 START_TEST(an_error_inside_200_is_seen)
 {
 	struct result r;
@@ -634,6 +664,6 @@ START_TEST(lists_of_models)
 END_TEST
 
 UNIT_MAIN("tap", golden_streams_at_every_cut, only_what_was_asked_for_is_hidden, ends, usage_dialects, usage_in_odd_places,
-          json_passes_and_is_read, an_error_inside_200_is_seen, a_stream_is_collected, several_choices_are_collected_in_order,
+          json_passes_and_is_read, large_usage_is_read_up_to_one_size, an_error_inside_200_is_seen, a_stream_is_collected, several_choices_are_collected_in_order,
           an_answer_is_spread, an_answer_that_is_never_finished_is_counted,
           anthropic_streams_are_understood, early_usage_is_not_the_whole, errors_in_the_clients_words, keys_are_blotted_out, lists_of_models)
