@@ -21,6 +21,7 @@ enum {
 
 void dp_scan_init(struct dp_scan *s, const struct gw_str *names, struct dp_scan_member *member, size_t n)
 {
+	assert(n <= INT8_MAX);
 	memset(s, 0, offsetof(struct dp_scan, key_buf));
 	for (size_t i = 0; i < n; i++) {
 		assert(names[i].n <= DP_SCAN_NAME_MAX);
@@ -284,8 +285,8 @@ static void string_done(struct dp_scan *s, size_t end)
 }
 
 /*
- * A string without escapes and wide characters lies whole in the piece, as nearly all do: nothing to collect.  *stop: the
- * end of its plain part.
+ * Does the string from the quote at p lie whole in the piece, without escapes and wide characters?  Nearly all do, and of
+ * them nothing need be collected.  *stop: behind its plain part.
  */
 static inline bool lies_plain(const char *p, const char *end, const char **stop)
 {

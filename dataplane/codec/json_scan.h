@@ -80,7 +80,10 @@ struct dp_scan {
 	bool is_array[DP_SCAN_MAX_DEPTH + 1];
 };
 
-/* A scanner is a plain value; `duplicate` may point into it, so do not move it afterwards. */
+/*
+ * A scanner is a plain value; `duplicate` may point into it, so do not move it afterwards.  What is found of the n names
+ * stands in member[0..n), which lives as long as the scanner.
+ */
 void dp_scan_init(struct dp_scan *s, const struct gw_str *names, struct dp_scan_member *member, size_t n);
 /* Right after dp_scan_init(): refuse what two readers may understand differently.  `names` outlives the scan. */
 void dp_scan_strict(struct dp_scan *s, struct dp_json_names *names);
