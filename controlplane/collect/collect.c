@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/str.h"
+#include "base/thread.h"
 #include "base/time.h"
 #include "snapshot.h"
 #include "store/request_log.h"
@@ -541,7 +542,7 @@ static void *run(void *arg)
 	struct cp_collect *c = arg;
 	int64_t next_nodes = 0, give_up = 0;
 	c->next_trim = gw_mono_ms() + (c->o.trim_ms ? c->o.trim_ms : 60000);
-	pthread_setname_np(pthread_self(), "collect");
+	gw_thread_behind("collect");
 	pthread_mutex_lock(&c->lock);
 	for (;;) {
 		int64_t now = gw_mono_ms();

@@ -17,6 +17,7 @@
 
 #include "base/log.h"
 #include "base/str.h"
+#include "base/thread.h"
 #include "base/time.h"
 
 #define RING_MASK     (DP_ACCESS_RING_BYTES - 1)
@@ -354,7 +355,7 @@ static void *run(void *arg)
 	struct dp_access_log *l = arg;
 	int64_t give_up = 0;
 
-	pthread_setname_np(pthread_self(), "access-log");
+	gw_thread_behind("access-log");
 	for (;;) {
 		bool stop = atomic_load(&l->stop), free_again = true;
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/str.h"
+#include "base/thread.h"
 
 struct item { struct item *next; struct dp_capture c; char *id; size_t bytes; };
 struct ready { struct ready *next; size_t n; char text[]; };
@@ -101,7 +102,7 @@ static void *run(void *arg)
 {
 	struct dp_captures *c = arg;
 
-	pthread_setname_np(pthread_self(), "capture");
+	gw_thread_behind("capture");
 	pthread_mutex_lock(&c->lock);
 	while (!c->stop) {
 		struct item *i = c->first;

@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "base/str.h"
+#include "base/thread.h"
 #include "base/time.h"
 #include "observe/spool.h"
 
@@ -456,7 +457,7 @@ static void *spool_records(void *arg)
 	struct dp_ledger *l = arg;
 	bool stop = false;
 
-	pthread_setname_np(pthread_self(), "spool");
+	gw_thread_behind("spool");
 	while (!stop) {
 		pthread_mutex_lock(&l->lock);
 		/* First a pause in which nobody wakes us, so that many records are one write; then a sleep until there is one. */
