@@ -23,7 +23,8 @@ struct dp_dns;
 struct dp_tls_cache;
 
 /* What one turn reads and says; turn.c. */
-#define DP_TURN_IN_BYTES (DP_LOOP_READ_BYTES + 32768u) /* a long arrival leaves room for short ones; more waits for the next turn */
+#define DP_TURN_IN_BYTES (DP_LOOP_READ_BYTES + 32768u) /* one long arrival, and room for short ones */
+#define DP_TURN_SMALL 8192u                             /* for whoever did not wait, while others do */
 #define DP_TURN_OUT_BYTES (128u << 10)
 #define DP_TURN_ROOM_MIN 4096u                          /* less is not worth a read */
 #define DP_TURN_ARRIVALS 1024u
@@ -32,6 +33,8 @@ struct dp_turn {
 	struct dp_arrival arrivals[2 * DP_TURN_ARRIVALS];   /* each may bring bytes and an end */
 	unsigned arrivals_n;
 	size_t in_n, out_n;
+	struct gw_node queue;       /* connections with more to read than there was room for */
+	bool grant;                 /* one of them may read a whole buffer in this turn */
 	struct gw_node said;        /* connections with something to say, or to be told that it was said */
 	char in[DP_TURN_IN_BYTES], out[DP_TURN_OUT_BYTES];
 };
@@ -95,6 +98,8 @@ struct dp_conn {
 	uint64_t sent;                  /* bytes the kernel took, for stall detection */
 	uint64_t turn;                  /* the loop's turn that the next two speak of */
 	size_t gave;                    /* bytes the kernel took in it */
+	struct gw_node behind;          /* in the queue of those with more to read, or in none */
+	uint64_t granted;               /* the turn in which it may read a whole buffer for having waited */
 	uint8_t arrivals;               /* of this turn, not taken yet */
 	bool put_off;                   /* there may be more in the socket than was read in this turn */
 	struct gw_node yielded;         /* in the loop's list, or in none */

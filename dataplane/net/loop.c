@@ -194,6 +194,8 @@ struct dp_loop *dp_loop_open(unsigned index)
 	l->deferred_end = &l->deferred;
 	gw_list_init(&l->yielded);
 	gw_list_init(&l->batch.said);
+	gw_list_init(&l->batch.queue);
+	l->turn = 1; /* 0: never */
 	l->armed_ms = INT64_MAX;
 	if (uv_loop_init(&l->uv) != 0 || uv_mutex_init(&l->lock) != 0 ||
 	    uv_async_init(&l->uv, &l->async, on_mail) != 0)

@@ -25,19 +25,47 @@
 /* ---- reading ---- */
 
 /*
- * libuv would read up to 32 buffers before anybody else has a turn: 2 MiB to be scanned, while the streams wait.  One
- * full buffer is enough; without room libuv gives up (UV_ENOBUFS), and the socket is still readable in the next turn.
+ * How much may be read, so that a turn stays short however much there is: one full buffer and some room beside it.  A
+ * connection whose buffer was filled, or for which no room was left, stands in a queue; each turn the first of it may
+ * read a full buffer, the others wait (libuv gives up, UV_ENOBUFS, and the socket is still readable in the next turn).
+ * Whoever does not stand there is read from at once, in small while there is a queue: mostly that is all there is.
  */
+static size_t room_for(const struct dp_conn *c)
+{
+	const struct dp_turn *t = &c->loop->batch;
+	size_t left = sizeof t->in - t->in_n;
+
+	if (c->arrivals > 0 || t->arrivals_n >= DP_TURN_ARRIVALS)
+		return 0;
+	if (c->granted == c->loop->turn)
+		return left < DP_LOOP_READ_BYTES ? left : DP_LOOP_READ_BYTES;
+	if (!gw_list_empty(&c->behind))
+		return 0;
+	if (!t->grant && gw_list_empty(&t->queue))
+		return left < DP_LOOP_READ_BYTES ? left : DP_LOOP_READ_BYTES;
+	left -= t->grant && left >= DP_LOOP_READ_BYTES ? DP_LOOP_READ_BYTES : 0;
+	return left < DP_TURN_SMALL ? left : DP_TURN_SMALL;
+}
+
+static void stand_behind(struct dp_conn *c)
+{
+	if (gw_list_empty(&c->behind))
+		gw_list_add_tail(&c->loop->batch.queue, &c->behind);
+}
+
 void dp_turn_on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *buf)
 {
 	struct dp_conn *c = h->data;
 	struct dp_turn *t = &c->loop->batch;
-	size_t left = sizeof t->in - t->in_n;
 
 	(void)suggested;
-	c->put_off = c->arrivals > 0 || t->arrivals_n >= DP_TURN_ARRIVALS || left < DP_TURN_ROOM_MIN;
 	buf->base = t->in + t->in_n;
-	buf->len = c->put_off ? 0 : left < DP_LOOP_READ_BYTES ? left : DP_LOOP_READ_BYTES;
+	buf->len = room_for(c);
+	if (buf->len < DP_TURN_ROOM_MIN)
+		buf->len = 0;
+	c->put_off = buf->len == 0;
+	if (c->put_off)
+		stand_behind(c);
 }
 
 void dp_turn_on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
@@ -53,6 +81,22 @@ void dp_turn_on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
 	t->arrivals[t->arrivals_n++] = (struct dp_arrival){ c, n, buf->base };
 	if (n > 0)
 		t->in_n += (size_t)n;
+	if (n > 0 && (size_t)n == buf->len)
+		stand_behind(c);
+}
+
+/* The next turn is the first one's. */
+static void grant(struct dp_loop *l)
+{
+	struct dp_turn *t = &l->batch;
+
+	t->grant = !gw_list_empty(&t->queue);
+	if (t->grant) {
+		struct dp_conn *c = GW_CONTAINER(t->queue.next, struct dp_conn, behind);
+
+		gw_list_del(&c->behind);
+		c->granted = l->turn + 1;
+	}
 }
 
 enum { SHORT_OF_CLIENTS, SHORT_OF_OTHERS, LONG_ONES, ENDS };
@@ -98,6 +142,7 @@ void dp_turn_work(struct dp_loop *l)
 		t->arrivals_n = 0;
 		t->in_n = 0;
 	}
+	grant(l);
 	dp_turn_write(l);
 }
 

@@ -429,6 +429,51 @@ START_TEST(a_turn_that_says_more_than_there_is_room_for)
 }
 END_TEST
 
+static size_t taken_of[3];
+
+static void weigh(void *arg, struct gw_str bytes)
+{
+	*(size_t *)arg += bytes.n;
+}
+
+static const struct dp_conn_ops weighing = { .on_read = weigh, .on_end = on_end };
+
+START_TEST(much_from_two_is_read_in_turn_and_little_from_a_third_at_once)
+{
+	static char bytes[64 * DP_LOOP_READ_BYTES];
+	struct dp_loop *l = open_loop();
+	struct trio t = meet_three(l);
+	size_t left[2] = { 0 };
+	bool finished = false;
+
+	memset(taken_of, 0, sizeof taken_of);
+	for (size_t i = 0; i < 3; i++)
+		dp_conn_bind(t.c[i], &weighing, &taken_of[i]);
+	for (size_t i = 0; i < 2; i++) {
+		ssize_t n = send(t.fd[i], bytes, sizeof bytes, MSG_DONTWAIT);
+
+		ck_assert_int_gt(n, 6 * (ssize_t)DP_LOOP_READ_BYTES); /* else there is nothing to see */
+		left[i] = (size_t)n;
+	}
+	for (size_t turn = 1; taken_of[0] < left[0] || taken_of[1] < left[1]; turn++) {
+		size_t before = taken_of[0] + taken_of[1];
+
+		ck_assert_uint_le(turn, 200);
+		send(t.fd[2], bytes, 100, 0);
+		dp_loop_turn(l, true);
+		ck_assert_uint_eq(taken_of[2], 100 * turn);
+		ck_assert_uint_le(taken_of[0] + taken_of[1] - before, 2 * DP_LOOP_READ_BYTES);
+		if (!finished && (taken_of[0] == left[0] || taken_of[1] == left[1])) {
+			size_t other = taken_of[0] == left[0];
+
+			finished = true; /* and the other has not been waiting for that */
+			ck_assert_uint_ge(taken_of[other], left[other] / 2);
+		}
+	}
+	part(l, &t);
+}
+END_TEST
+
 /* Bytes that wait to be taken in this turn are bytes that wait: such a connection is not quiet. */
 static bool was_quiet;
 static struct dp_conn *asked_about;
@@ -471,6 +516,6 @@ END_TEST
 UNIT_MAIN("conn", clients_come_first_long_ones_late_and_ends_last, what_is_said_in_a_turn_leaves_in_one_piece_at_its_end,
           words_to_two_in_turn_keep_their_order, who_closes_has_said_what_he_said, whoever_wants_to_know_is_told_when_it_is_out,
           a_turn_that_says_more_than_there_is_room_for, a_connection_with_an_arrival_is_not_quiet,
-          a_peer_that_finished_and_never_reads, a_peer_that_finished_and_then_breaks_off,
+          much_from_two_is_read_in_turn_and_little_from_a_third_at_once, a_peer_that_finished_and_never_reads, a_peer_that_finished_and_then_breaks_off,
           a_peer_that_finished_and_reads_gets_everything, one_turn_reads_one_buffer,
           a_writer_yields_though_the_peer_takes_everything)
