@@ -53,10 +53,27 @@ static bool segments_ok(struct gw_str path)
 	return true;
 }
 
+/* Nothing in it to decode, to refuse or to doubt: what nearly every request asks for. */
+static bool is_plain(struct gw_str raw)
+{
+	for (size_t i = 0; i < raw.n; i++) {
+		unsigned char c = (unsigned char)raw.p[i];
+
+		if (c == '/' ? i + 1 == raw.n || raw.p[i + 1] == '.' || raw.p[i + 1] == '/' : !dp_is_host_byte(c))
+			return false;
+	}
+	return true;
+}
+
 static bool decode_path(struct dp_uri *out, char *buf, struct dp_refusal *why)
 {
 	size_t n = 0;
 
+	if (is_plain(out->raw_path)) {
+		memcpy(buf, out->raw_path.p, out->raw_path.n);
+		out->path = (struct gw_str){ buf, out->raw_path.n };
+		return true;
+	}
 	for (size_t i = 0; i < out->raw_path.n; i++) {
 		int v = path_byte(out->raw_path, &i, why);
 
