@@ -144,7 +144,10 @@ struct gw_str dp_body_member(const struct dp_call *c, const char *path);
 struct dp_body_change { const char *path; struct gw_str json; };
 bool dp_body_change(struct dp_call *c, const struct dp_body_change *v, size_t n) GW_MUST_CHECK;
 
-/* All borrowed from the exchange. */
+/*
+ * All borrowed from the exchange.  What the client's head said (header, query, cookie, target) is kept until the answer
+ * passes to the client: on_end, which comes after that, may find it absent.
+ */
 struct gw_str dp_operation_name(const struct dp_call *c);  /* "chat", "responses", "embedding" */
 struct gw_str dp_consumer(const struct dp_call *c);        /* {NULL,0} if anonymous */
 struct gw_str dp_route(const struct dp_call *c);

@@ -67,7 +67,7 @@ static bool check_token(struct dp_exchange *x, bool may_wait, struct dp_refusal 
 	bool fresh;
 	struct gw_jwks keys = dp_jwks_get(x->shard->jwks, x->auth.issuer, &fresh);
 
-	if (dp_jwt_check(&x->auth.token, x->auth.issuer, &keys, x->wall_ms, x->a, &id, why))
+	if (dp_jwt_check(x->auth.token, x->auth.issuer, &keys, x->wall_ms, x->a, &id, why))
 		return stand_behind(x, &id, why);
 	if (why->code != DP_E_TOKEN_KEY)
 		return false;
@@ -86,7 +86,7 @@ static void decide_late(struct dp_exchange *x)
 {
 	if (x->refused) {
 		if (x->whole || dp_x_refuse_now(x))
-			dp_answer_refusal(x, &x->refusal);
+			dp_answer_refusal(x, x->refusal);
 		return;
 	}
 	if (x->auth.continue_after)
@@ -98,20 +98,24 @@ static void decide_late(struct dp_exchange *x)
 static void keys_came(struct dp_jwks_wait *w)
 {
 	struct dp_exchange *x = GW_CONTAINER(w, struct dp_exchange, auth.wait);
+	struct dp_refusal why;
 
 	GW_CHECK(x, DP_EXCHANGE_MAGIC);
 	x->auth.waiting = false;
 	if (x->ended || x->head_sent || x->refused)
 		return;
-	x->refused = !check_token(x, false, &x->refusal);
+	if (!check_token(x, false, &why))
+		dp_x_note_refusal(x, &why);
 	decide_late(x);
 }
 
 static bool by_token(struct dp_exchange *x, struct gw_str text, struct dp_refusal *why)
 {
-	if (!dp_jwt_open(&x->auth.token, text, x->a, why))
+	struct dp_jwt *t = x->auth.token = gw_arena_alloc(x->a, sizeof *t);
+
+	if (!dp_jwt_open(t, text, x->a, why))
 		return false;
-	x->auth.issuer = x->auth.token.iss.p ? gw_snapshot_jwt_issuer(x->snapshot, x->auth.token.iss) : NULL;
+	x->auth.issuer = t->iss.p ? gw_snapshot_jwt_issuer(x->snapshot, t->iss) : NULL;
 	if (!x->auth.issuer && x->shard->any_open_route)
 		return true;
 	if (!x->auth.issuer)
@@ -129,7 +133,7 @@ static bool by_token(struct dp_exchange *x, struct gw_str text, struct dp_refusa
 
 static bool by_signature(struct dp_exchange *x, struct dp_refusal *why)
 {
-	struct dp_signed *s = &x->auth.sign;
+	struct dp_signed *s = x->auth.sign = gw_arena_alloc(x->a, sizeof *s);
 	const struct gw_consumer_key *key;
 	bool conflict, full;
 
@@ -271,7 +275,7 @@ bool dp_x_authn_whole(struct dp_exchange *x)
 	if (!x->auth.digest)
 		return true;
 	gw_sha256_end(&x->auth.digest, digest);
-	if (memcmp(digest, x->auth.sign.body, sizeof digest) == 0) /* neither is a secret */
+	if (memcmp(digest, x->auth.sign->body, sizeof digest) == 0) /* neither is a secret */
 		return true;
 	dp_answer_error(x, DP_E_SIGN_BODY, "The body's digest is not the one that was signed.");
 	return false;

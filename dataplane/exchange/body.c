@@ -48,6 +48,8 @@ void dp_x_expect_body(struct dp_exchange *x, size_t bytes)
 
 void dp_x_body(struct dp_exchange *x, struct gw_str slice)
 {
+	struct dp_refusal why;
+
 	x->request_bytes += (int64_t)slice.n;
 	if (x->auth.digest)
 		gw_sha256_add(x->auth.digest, slice);
@@ -63,12 +65,12 @@ void dp_x_body(struct dp_exchange *x, struct gw_str slice)
 		return;
 	}
 	dp_x_count_body(x);
-	if (!dp_reader_feed(x->reader, slice, &x->refusal)) {
+	if (!dp_reader_feed(x->reader, slice, &why)) {
 		const struct dp_head *h = x->head;
 
-		x->refused = true;
+		dp_x_note_refusal(x, &why);
 		if (h->content_length < 0 || h->content_length > 65536)
-			dp_answer_refusal(x, &x->refusal);
+			dp_answer_refusal(x, x->refusal);
 	}
 }
 
@@ -105,7 +107,7 @@ void dp_x_whole(struct dp_exchange *x)
 		return;
 	x->body_us = gw_mono_us();
 	if (x->refused) {
-		dp_answer_refusal(x, &x->refusal);
+		dp_answer_refusal(x, x->refusal);
 		return;
 	}
 	if (gw_str_is(x->head->method, "OPTIONS"))
@@ -117,13 +119,14 @@ void dp_x_whole(struct dp_exchange *x)
 void dp_x_known(struct dp_exchange *x)
 {
 	struct gw_bindings bound;
+	struct dp_refusal why;
 
 	if (x->op->kind == DP_OP_MODELS) {
 		dp_x_models(x);
 		return;
 	}
-	if (!dp_reader_finish(x->reader, gw_buf_str(&x->body), &x->req, &x->refusal)) {
-		dp_answer_refusal(x, &x->refusal);
+	if (!dp_reader_finish(x->reader, gw_buf_str(&x->body), &x->req, &why)) {
+		dp_answer_refusal(x, &why);
 		return;
 	}
 	x->req.model = gw_arena_copy(x->a, x->req.model); /* all that still stood in the reader */

@@ -192,18 +192,29 @@ bool dp_x_refuse_now(const struct dp_exchange *x)
 	return h->has_body && (h->expect_continue || h->content_length < 0 || h->content_length > SWALLOW_MAX);
 }
 
+void dp_x_note_refusal(struct dp_exchange *x, const struct dp_refusal *why)
+{
+	if (!x->refusal)
+		x->refusal = gw_arena_alloc(x->a, sizeof *x->refusal);
+	*x->refusal = *why;
+	x->refused = true;
+}
+
 void dp_x_head(struct dp_exchange *x, const struct dp_head *h)
 {
+	struct dp_refusal why;
+
 	x->head = h;
 	x->head_only = gw_str_is(h->method, "HEAD");
 	dp_x_trace(x);
 	x->request_bytes = (int64_t)h->bytes;
 	if (!h->keep_alive)
 		x->close_after = true;
-	x->refused = !judge(x, &x->refusal);
+	if (!judge(x, &why))
+		dp_x_note_refusal(x, &why);
 	x->step = DP_STEP_BODY;
 	if (x->refused && dp_x_refuse_now(x)) {
-		dp_answer_refusal(x, &x->refusal);
+		dp_answer_refusal(x, x->refusal);
 		return;
 	}
 	if (h->expect_continue && h->has_body)
@@ -212,6 +223,22 @@ void dp_x_head(struct dp_exchange *x, const struct dp_head *h)
 		dp_x_expect_body(x, (size_t)h->content_length);
 	if (h->has_body)
 		dp_x_step(x, DP_STEP_BODY);
+}
+
+/* No other attempt can follow; the record will tell the client's address, and its program where anybody watches. */
+void dp_x_forget_head(struct dp_exchange *x)
+{
+	struct gw_str agent = x->shard->ring || x->trace.sampled ?
+		dp_header_find(x->head->headers, x->head->n_headers, "user-agent") : GW_STR_NONE;
+	struct gw_pair *keep = NULL;
+
+	(void)dp_x_client_ip(x);
+	if (agent.p) {
+		keep = gw_arena_alloc(x->a, sizeof *keep);
+		*keep = (struct gw_pair){ GW_STR("user-agent"), gw_arena_copy(x->a, agent) };
+	}
+	x->uri.raw_path = x->uri.query = GW_STR_NONE;
+	dp_h1_drop_fields(x->client->parser, keep, keep ? 1 : 0);
 }
 
 void dp_x_preflight(struct dp_exchange *x)

@@ -21,7 +21,8 @@
  *   check.c    health checks of endpoints
  *   hooks.c    what plugins may ask of an exchange
  *
- * Texts of the request's head are borrowed from the client's parser, which keeps the message until the exchange ends.
+ * Texts of the request's head are borrowed from the client's parser, which keeps them until the exchange ends or, of a
+ * stream, until the client has its first bytes (dp_x_forget_head).
  */
 #ifndef DP_EXCHANGE_IMPL_H
 #define DP_EXCHANGE_IMPL_H
@@ -172,12 +173,12 @@ struct dp_attempt {
 
 /* Who asks, as far as that is not settled by the head alone. */
 struct dp_asker {
-	struct dp_jwt token;               /* while waiting */
+	struct dp_jwt *token;              /* arena; NULL: none was sent */
 	const struct gw_jwt_issuer *issuer;
 	struct dp_jwks_wait wait;
 	bool waiting;                      /* for the issuer's keys */
 	bool continue_after;               /* the client waits for 100 */
-	struct dp_signed sign;
+	struct dp_signed *sign;            /* arena; NULL: it is not signed */
 	struct gw_sha256_run *digest;      /* of the body, as it arrives; NULL: it is not signed */
 };
 
@@ -198,9 +199,9 @@ struct dp_spend {
 	struct dp_timer timer;
 };
 
-/* What nearly every exchange needs, in one block each: itself with names and texts; the reader of a JSON body. */
+/* What nearly every exchange without plugins needs, in one block each: itself with names and texts; the reader of a JSON body. */
 #define DP_REPLY_HEADERS  8
-#define DP_EXCHANGE_ARENA (sizeof(struct dp_exchange) + 1024)
+#define DP_EXCHANGE_ARENA (sizeof(struct dp_exchange) + 256)
 #define DP_READER_ARENA   1280
 
 struct dp_exchange {
@@ -234,7 +235,7 @@ struct dp_exchange {
 	struct dp_request req;
 	bool whole;                        /* the request has been read to its end */
 	bool refused;                      /* by its head: `refusal` is answered when the body has passed */
-	struct dp_refusal refusal;
+	struct dp_refusal *refusal;        /* arena; NULL: not refused */
 	const char *allow;                 /* methods, with BAD_METHOD; static */
 	bool head_only;                    /* HEAD: no body in the answer */
 	struct dp_running *plugins;
@@ -263,6 +264,7 @@ struct dp_exchange {
 	unsigned status;                   /* 0: none yet */
 	bool head_sent;                    /* the client has an answer head */
 	bool committed;                    /* ... and content: no other target any more */
+	bool lean;                         /* ... and what only another target would need was given back */
 	bool chunked, until_close;         /* how the answer's end is marked */
 	bool sse;                          /* the client reads an event stream */
 	bool upstream_ended;
@@ -330,6 +332,8 @@ void dp_x_head(struct dp_exchange *x, const struct dp_head *h);
 void dp_x_preflight(struct dp_exchange *x);
 void dp_x_continue(struct dp_exchange *x);
 bool dp_x_refuse_now(const struct dp_exchange *x);
+void dp_x_note_refusal(struct dp_exchange *x, const struct dp_refusal *why);   /* copied; x->refused from here on */
+void dp_x_forget_head(struct dp_exchange *x);          /* a stream keeps of it what the record will tell */
 struct gw_str dp_x_client_ip(struct dp_exchange *x);   /* seen through trusted proxies; computed once */
 struct gw_str dp_x_cors_origin(const struct dp_exchange *x); /* the Origin, if this configuration answers it; else absent */
 /* authn.c */

@@ -440,6 +440,14 @@ static void on_message_end(struct dp_exchange *x, bool nothing_left)
 		judge_error(x, clean);
 }
 
+/* A stream goes on, perhaps for minutes: the heads of both sides have been used. */
+static void make_lean(struct dp_exchange *x)
+{
+	x->lean = true;
+	dp_x_forget_head(x);
+	dp_h1_drop_fields(x->at.up->parser, NULL, 0);
+}
+
 static void up_read(void *arg, struct gw_str in)
 {
 	struct dp_exchange *x = arg;
@@ -478,6 +486,8 @@ static void up_read(void *arg, struct gw_str in)
 		flush(x, false);
 		note_first_token(x);
 		slow_down(x);
+		if (x->committed && !x->lean)
+			make_lean(x);
 	}
 }
 

@@ -45,8 +45,8 @@ struct dp_h1_limits {
 #define DP_H1_MAX_INTERIM     16      /* 1xx answers swallowed before the real one */
 
 /*
- * A head.  Every string is borrowed from the parser and dies at dp_h1_next() or dp_h1_close(); so copy into the
- * exchange's arena what must live longer than the message.
+ * A head.  Every string is borrowed from the parser and dies at dp_h1_next(), dp_h1_drop_fields() or dp_h1_close(), but
+ * for the method, which is static; so copy into the exchange's arena what must live longer than the message.
  */
 struct dp_head {
 	struct gw_str method, target;        /* requests: as received; dp_uri_parse() reads the target */
@@ -89,6 +89,12 @@ enum dp_h1_event dp_h1_eof(struct dp_h1 *p) GW_MUST_CHECK;
 void dp_h1_next(struct dp_h1 *p);
 /* An idle connection keeps no buffers.  Only between messages. */
 void dp_h1_idle(struct dp_h1 *p);
+/*
+ * After HEAD: its fields, target, host and reason have been used.  Their memory is given back although the message, a
+ * stream perhaps, goes on; method, status and framing stay.  The head's fields are the `n` of `keep` from here on,
+ * borrowed until the message is over; NULL: none.
+ */
+void dp_h1_drop_fields(struct dp_h1 *p, const struct gw_pair *keep, size_t n);
 
 const struct dp_head *dp_h1_head(const struct dp_h1 *p);        /* NULL before HEAD */
 const struct dp_refusal *dp_h1_refusal(const struct dp_h1 *p);  /* after ERROR */

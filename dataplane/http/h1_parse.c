@@ -40,76 +40,82 @@ struct dp_h1 {
 
 	struct gw_pair *pairs;       /* owned; borrows from raw */
 	size_t n_pairs, cap_pairs;
-	struct gw_str url, reason, name, value;
-	bool complete, broken_span;
-	struct { size_t n; struct gw_str value; } special[N_SPECIAL];   /* how often, and the first value */
 	struct dp_head head;
 
 	struct dp_chunked chunked;
 	int64_t left, body;
-	struct dp_refusal why;
+	struct dp_refusal *why;      /* owned; NULL: not refused */
+};
+
+/* What is known only while a head is taken apart: a connection that waits or streams does not keep it. */
+struct parse {
+	struct dp_h1 *p;
+	struct gw_str url, reason, name, value;
+	bool complete, broken_span;
+	struct { size_t n; struct gw_str value; } special[N_SPECIAL];   /* how often, and the first value */
 };
 
 /* ---- llhttp's callbacks: spans of a contiguous head ---- */
 
-static int grow(struct dp_h1 *p, struct gw_str *span, const char *at, size_t n)
+static int grow(struct parse *t, struct gw_str *span, const char *at, size_t n)
 {
 	if (!span->p)
 		*span = (struct gw_str){ at, n };
 	else if (span->p + span->n == at)
 		span->n += n;
 	else
-		p->broken_span = true;
+		t->broken_span = true;
 	return 0;
 }
 
 static int on_url(llhttp_t *l, const char *at, size_t n)
 {
-	struct dp_h1 *p = l->data;
+	struct parse *t = l->data;
 
-	return grow(p, &p->url, at, n);
+	return grow(t, &t->url, at, n);
 }
 
 static int on_status(llhttp_t *l, const char *at, size_t n)
 {
-	struct dp_h1 *p = l->data;
+	struct parse *t = l->data;
 
-	return grow(p, &p->reason, at, n);
+	return grow(t, &t->reason, at, n);
 }
 
 static int on_field(llhttp_t *l, const char *at, size_t n)
 {
-	struct dp_h1 *p = l->data;
+	struct parse *t = l->data;
 
-	return grow(p, &p->name, at, n);
+	return grow(t, &t->name, at, n);
 }
 
 static int on_value(llhttp_t *l, const char *at, size_t n)
 {
-	struct dp_h1 *p = l->data;
+	struct parse *t = l->data;
 
-	return grow(p, &p->value, at, n);
+	return grow(t, &t->value, at, n);
 }
 
 static int on_value_complete(llhttp_t *l)
 {
-	struct dp_h1 *p = l->data;
+	struct parse *t = l->data;
+	struct dp_h1 *p = t->p;
 
 	if (p->n_pairs == p->cap_pairs) {
-		p->cap_pairs = p->cap_pairs ? p->cap_pairs * 2 : 24;
+		p->cap_pairs = p->n_pairs < p->fields ? p->fields : p->n_pairs + 8; /* the lines were counted */
 		p->pairs = gw_realloc(p->pairs, p->cap_pairs * sizeof *p->pairs);
 	}
-	p->pairs[p->n_pairs++] = (struct gw_pair){ p->name.p ? p->name : GW_STR(""),
-	                                           p->value.p ? gw_str_trim(p->value) : GW_STR("") };
-	p->name = p->value = GW_STR_NONE;
+	p->pairs[p->n_pairs++] = (struct gw_pair){ t->name.p ? t->name : GW_STR(""),
+	                                           t->value.p ? gw_str_trim(t->value) : GW_STR("") };
+	t->name = t->value = GW_STR_NONE;
 	return 0;
 }
 
 static int on_headers_complete(llhttp_t *l)
 {
-	struct dp_h1 *p = l->data;
+	struct parse *t = l->data;
 
-	p->complete = true;
+	t->complete = true;
 	return HPE_PAUSED;
 }
 
@@ -154,6 +160,7 @@ void dp_h1_close(struct dp_h1 **p)
 	(*p)->magic = 0;
 	gw_buf_fini(&(*p)->raw);
 	free((*p)->pairs);
+	free((*p)->why);
 	free(*p);
 	*p = NULL;
 }
@@ -189,8 +196,6 @@ static void forget_head(struct dp_h1 *p)
 {
 	gw_buf_clear(&p->raw);
 	p->line_at = p->first_line = p->fields = p->n_pairs = 0;
-	p->url = p->reason = p->name = p->value = GW_STR_NONE;
-	p->complete = p->broken_span = false;
 	p->head = (struct dp_head){ 0 };
 	p->blank_lines = 0;
 }
@@ -207,17 +212,29 @@ void dp_h1_next(struct dp_h1 *p)
 	p->head_request = false;
 }
 
-void dp_h1_idle(struct dp_h1 *p)
+static void free_head(struct dp_h1 *p)
 {
-	size_t max = p->raw.max;
-
-	GW_CHECK(p, H1_MAGIC);
-	assert(p->state == S_HEAD && !p->raw.n);
-	gw_buf_fini(&p->raw);
-	gw_buf_init(&p->raw, max);
+	gw_buf_fini(&p->raw); /* its ceiling stays */
 	free(p->pairs);
 	p->pairs = NULL;
-	p->cap_pairs = 0;
+	p->n_pairs = p->cap_pairs = 0;
+}
+
+void dp_h1_idle(struct dp_h1 *p)
+{
+	GW_CHECK(p, H1_MAGIC);
+	assert(p->state == S_HEAD && !p->raw.n);
+	free_head(p);
+}
+
+void dp_h1_drop_fields(struct dp_h1 *p, const struct gw_pair *keep, size_t n)
+{
+	GW_CHECK(p, H1_MAGIC);
+	assert(p->state > S_HEAD && p->state < S_BAD);
+	free_head(p);
+	p->head.target = p->head.host = p->head.reason = GW_STR_NONE;
+	p->head.headers = keep;
+	p->head.n_headers = n;
 }
 
 const struct dp_head *dp_h1_head(const struct dp_h1 *p)
@@ -228,7 +245,7 @@ const struct dp_head *dp_h1_head(const struct dp_h1 *p)
 const struct dp_refusal *dp_h1_refusal(const struct dp_h1 *p)
 {
 	assert(p->state == S_BAD);
-	return &p->why;
+	return p->why;
 }
 
 bool dp_h1_begun(const struct dp_h1 *p)
@@ -253,17 +270,19 @@ bool dp_h1_reusable(const struct dp_h1 *p)
 static bool refuse(struct dp_h1 *p, enum dp_code code, const char *text)
 {
 	p->state = S_BAD;
+	if (!p->why)
+		p->why = gw_alloc(sizeof *p->why);
 	if (p->side == DP_H1_REQUEST)
-		return dp_refuse(&p->why, code, "the request %s", text);
-	p->why.code = DP_E_UPSTREAM_FAILED;
-	snprintf(p->why.text, sizeof p->why.text, "the provider's answer %s", text);
+		return dp_refuse(p->why, code, "the request %s", text);
+	p->why->code = DP_E_UPSTREAM_FAILED;
+	snprintf(p->why->text, sizeof p->why->text, "the provider's answer %s", text);
 	return false;
 }
 
 /* ---- admission: what llhttp leaves open ---- */
 
 /* Count the fields that decide about framing, in the one pass over all names. */
-static void note_field(struct dp_h1 *p, const struct gw_pair *h)
+static void note_field(struct parse *t, const struct gw_pair *h)
 {
 	static const struct { const char *name; size_t n; } known[N_SPECIAL] = {
 		[F_HOST] = { "host", 4 }, [F_TE] = { "transfer-encoding", 17 }, [F_LENGTH] = { "content-length", 14 },
@@ -272,19 +291,20 @@ static void note_field(struct dp_h1 *p, const struct gw_pair *h)
 
 	for (size_t i = 0; i < N_SPECIAL; i++)
 		if (h->name.n == known[i].n && gw_str_ieq(h->name, (struct gw_str){ known[i].name, known[i].n })) {
-			if (!p->special[i].n++)
-				p->special[i].value = h->value;
+			if (!t->special[i].n++)
+				t->special[i].value = h->value;
 			return;
 		}
 }
 
-static bool admit_fields(struct dp_h1 *p)
+static bool admit_fields(struct parse *t)
 {
-	memset(p->special, 0, sizeof p->special);
-	if (p->broken_span)
+	struct dp_h1 *p = t->p;
+
+	if (t->broken_span)
 		return refuse(p, DP_E_BAD_FRAMING, "has a header field in several pieces");
 	for (size_t i = 0; i < p->n_pairs; i++) {
-		note_field(p, &p->pairs[i]);
+		note_field(t, &p->pairs[i]);
 		if (!dp_token_ok(p->pairs[i].name))
 			return refuse(p, DP_E_BAD_FRAMING, "has a header field whose name is not a token");
 		if (!dp_value_ok(p->pairs[i].value))
@@ -315,21 +335,23 @@ static bool host_ok(struct gw_str h)
 	return name.n && (!port.p || gw_str_int(port, 0, 65535, &n));
 }
 
-static bool admit_host(struct dp_h1 *p)
+static bool admit_host(struct parse *t)
 {
-	size_t n = p->special[F_HOST].n;
+	struct dp_h1 *p = t->p;
+	size_t n = t->special[F_HOST].n;
 
 	if (n > 1 || (!n && p->head.minor))
 		return refuse(p, DP_E_BAD_FRAMING, n ? "has more than one Host field" : "has no Host field");
-	p->head.host = n ? p->special[F_HOST].value : GW_STR_NONE;
+	p->head.host = n ? t->special[F_HOST].value : GW_STR_NONE;
 	if (n && !host_ok(p->head.host))
 		return refuse(p, DP_E_BAD_FRAMING, "has a Host field that is not a host name with an optional port");
 	return true;
 }
 
-static bool admit_framing(struct dp_h1 *p)
+static bool admit_framing(struct parse *t)
 {
-	size_t te = p->special[F_TE].n, cl = p->special[F_LENGTH].n;
+	struct dp_h1 *p = t->p;
+	size_t te = t->special[F_TE].n, cl = t->special[F_LENGTH].n;
 
 	p->head.content_length = -1;
 	if (te && cl)
@@ -340,32 +362,34 @@ static bool admit_framing(struct dp_h1 *p)
 	if (te) {
 		if (!p->head.minor)
 			return refuse(p, DP_E_BAD_FRAMING, "uses Transfer-Encoding in HTTP/1.0");
-		if (!gw_str_ieq(p->special[F_TE].value, GW_STR("chunked")))
+		if (!gw_str_ieq(t->special[F_TE].value, GW_STR("chunked")))
 			return refuse(p, DP_E_BAD_FRAMING, "has a transfer coding other than one single 'chunked'");
 		p->head.chunked = true;
 	}
-	if (cl && !gw_str_int(p->special[F_LENGTH].value, 0, (int64_t)1 << 53, &p->head.content_length))
+	if (cl && !gw_str_int(t->special[F_LENGTH].value, 0, (int64_t)1 << 53, &p->head.content_length))
 		return refuse(p, DP_E_BAD_FRAMING, "has a Content-Length that is not a number");
 	return true;
 }
 
-static void settle_connection(struct dp_h1 *p)
+static void settle_connection(struct parse *t)
 {
-	bool any = p->special[F_CONNECTION].n > 0;
+	struct dp_h1 *p = t->p;
+	bool any = t->special[F_CONNECTION].n > 0;
 	bool close = any && dp_header_has(p->pairs, p->n_pairs, "connection", "close");
 	bool keep = any && dp_header_has(p->pairs, p->n_pairs, "connection", "keep-alive");
 
 	p->head.keep_alive = !close && (p->head.minor || keep);
 }
 
-static bool admit_request(struct dp_h1 *p)
+static bool admit_request(struct parse *t)
 {
-	size_t expects = p->special[F_EXPECT].n;
+	struct dp_h1 *p = t->p;
+	size_t expects = t->special[F_EXPECT].n;
 
-	if (!admit_host(p))
+	if (!admit_host(t))
 		return false;
 	if (expects && p->head.minor) {
-		if (expects > 1 || !gw_str_ieq(p->special[F_EXPECT].value, GW_STR("100-continue")))
+		if (expects > 1 || !gw_str_ieq(t->special[F_EXPECT].value, GW_STR("100-continue")))
 			return refuse(p, DP_E_EXPECT_FAILED, "expects something other than 100-continue");
 		p->head.expect_continue = true;
 	}
@@ -401,13 +425,16 @@ static bool split_method(struct dp_h1 *p)
 		return refuse(p, DP_E_BAD_FRAMING, "does not begin with a request line");
 	p->head.method = m;
 	for (size_t i = 0; i < GW_COUNT(known); i++)
-		if (gw_str_is(m, known[i]))
+		if (gw_str_is(m, known[i])) {
+			p->head.method.p = known[i]; /* outlives the text it was read from */
 			return true;
+		}
 	return refuse(p, DP_E_NOT_IMPLEMENTED, "uses a method that is not served here");
 }
 
-static bool version_ok(struct dp_h1 *p, const llhttp_t *l)
+static bool version_ok(struct parse *t, const llhttp_t *l)
 {
+	struct dp_h1 *p = t->p;
 	struct gw_str line = { p->raw.p, p->first_line - 2 };
 	bool request = p->side == DP_H1_REQUEST;
 	/* llhttp also speaks ICE and RTSP, takes a request line without a version for HTTP/0.9, and skips blanks. */
@@ -416,7 +443,7 @@ static bool version_ok(struct dp_h1 *p, const llhttp_t *l)
 
 	if (l->http_major != 1 || l->http_minor > 1 || !named)
 		return refuse(p, DP_E_BAD_FRAMING, "is neither HTTP/1.0 nor HTTP/1.1");
-	if (request && line.n != p->head.method.n + p->url.n + strlen("  HTTP/1.1"))
+	if (request && line.n != p->head.method.n + t->url.n + strlen("  HTTP/1.1"))
 		return refuse(p, DP_E_BAD_FRAMING, "has more than one blank between the parts of its first line");
 	p->head.minor = l->http_minor;
 	return true;
@@ -424,6 +451,7 @@ static bool version_ok(struct dp_h1 *p, const llhttp_t *l)
 
 static bool parse_head(struct dp_h1 *p)
 {
+	struct parse t = { .p = p };
 	llhttp_t l;
 	enum llhttp_errno e;
 	char text[160];
@@ -431,24 +459,24 @@ static bool parse_head(struct dp_h1 *p)
 	if (p->side == DP_H1_REQUEST && !split_method(p))
 		return false;
 	llhttp_init(&l, p->side == DP_H1_REQUEST ? HTTP_REQUEST : HTTP_RESPONSE, &settings);
-	l.data = p;
+	l.data = &t;
 	e = llhttp_execute(&l, p->raw.p, p->raw.n);
-	if (e != HPE_PAUSED || !p->complete) {
+	if (e != HPE_PAUSED || !t.complete) {
 		const char *reason = llhttp_get_error_reason(&l);
 
 		snprintf(text, sizeof text, "is not well-formed HTTP/1.1 (%s)", reason && *reason ? reason : "head");
 		return refuse(p, DP_E_BAD_FRAMING, text);
 	}
-	if (!version_ok(p, &l) || !admit_fields(p) || !admit_framing(p))
+	if (!version_ok(&t, &l) || !admit_fields(&t) || !admit_framing(&t))
 		return false;
-	p->head.target = p->url;
-	p->head.reason = p->reason;
+	p->head.target = t.url;
+	p->head.reason = t.reason;
 	p->head.status = l.status_code;
 	p->head.headers = p->pairs;
 	p->head.n_headers = p->n_pairs;
 	p->head.bytes = p->raw.n;
-	settle_connection(p);
-	return p->side == DP_H1_REQUEST ? admit_request(p) : admit_response(p);
+	settle_connection(&t);
+	return p->side == DP_H1_REQUEST ? admit_request(&t) : admit_response(p);
 }
 
 /* ---- collecting the head ---- */

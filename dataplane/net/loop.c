@@ -218,7 +218,9 @@ static void thread_main(void *arg)
 	struct dp_loop *l = arg;
 
 	dp_crash_thread(l->index);
+	gw_arena_keep_blocks(GW_ARENA_MAY_KEEP);
 	uv_run(&l->uv, UV_RUN_DEFAULT);
+	gw_arena_keep_blocks(false);
 	atomic_store(&l->ended, true);
 }
 

@@ -1,7 +1,10 @@
 /*
- * arena.c - blocks in a chain, doubling from the first to 1 MiB.
+ * arena.c - blocks in a chain, doubling up to 1 MiB.
  *
- * The arena's own header stands at the front of its first block, so that a small one costs one allocation.
+ * The arena's own header stands at the front of its first block, so that a small one costs one allocation.  A block is
+ * zeroed as far as it is used, a few hundred bytes ahead, since most of them end with room to spare.  A thread that opens
+ * and closes arenas all the time may keep some closed blocks for itself: the allocator needs a thousand instructions for
+ * one of a few kilobytes.
  */
 #include "base/arena.h"
 #include "base/str.h"
@@ -13,6 +16,11 @@
 #define ARENA_DEFAULT   1024
 #define ARENA_BLOCK_MAX (1u << 20)
 #define ARENA_ALIGN     _Alignof(max_align_t)
+#define ZERO_AHEAD      256
+#define KEPT_STEP       64           /* sizes of blocks that may be kept differ by so much */
+#define KEPT_SIZES      64           /* up to 4 KiB */
+#define KEPT_MAX        (KEPT_STEP * KEPT_SIZES - sizeof(size_t))
+#define KEPT_OF_A_SIZE  32
 
 struct block {
 	struct block *next;
@@ -29,6 +37,7 @@ struct gw_arena {
 	unsigned magic;
 	struct block *blocks;   /* newest first; the last one holds this struct */
 	char *at, *end;         /* what is left of the newest block */
+	char *clean;            /* and as far as here it is zeroed */
 	struct defer *defers;
 	size_t next_size, bytes;
 };
@@ -38,22 +47,84 @@ static size_t round_up(size_t n)
 	return (n + ARENA_ALIGN - 1) & ~(ARENA_ALIGN - 1);
 }
 
+/* ---- blocks ---- */
+
+static _Thread_local struct {
+	bool on;
+	struct { struct block *first; unsigned n; } of[KEPT_SIZES];
+} kept;
+
+/* The allocator puts 8 bytes of its own before a block and rounds up: sizes are what fills its steps. */
+static size_t block_size(size_t need)
+{
+	return need > KEPT_MAX ? need : ((need + sizeof(size_t) + KEPT_STEP - 1) & ~(size_t)(KEPT_STEP - 1)) - sizeof(size_t);
+}
+
+static size_t kept_at(size_t size)
+{
+	return size > KEPT_MAX ? KEPT_SIZES : size / KEPT_STEP;
+}
+
+/* Not zeroed. */
+static struct block *block_open(size_t size)
+{
+	size_t i = kept_at(size);
+	struct block *b = i < KEPT_SIZES ? kept.of[i].first : NULL;
+
+	if (b) {
+		kept.of[i].first = b->next;
+		kept.of[i].n--;
+	} else {
+		b = gw_realloc(NULL, size);
+		b->size = size;
+	}
+	b->next = NULL;
+	return b;
+}
+
+static void block_close(struct block *b)
+{
+	size_t i = kept_at(b->size);
+
+	if (!kept.on || i >= KEPT_SIZES || kept.of[i].n == KEPT_OF_A_SIZE) {
+		free(b);
+		return;
+	}
+	b->next = kept.of[i].first;
+	kept.of[i].first = b;
+	kept.of[i].n++;
+}
+
+void gw_arena_keep_blocks(bool on)
+{
+	kept.on = on;
+	for (size_t i = 0; i < KEPT_SIZES && !on; i++) {
+		while (kept.of[i].first) {
+			struct block *b = kept.of[i].first;
+
+			kept.of[i].first = b->next;
+			free(b);
+		}
+		kept.of[i].n = 0;
+	}
+}
+
+/* ---- arenas ---- */
+
 struct gw_arena *gw_arena_open(size_t first_block)
 {
 	size_t head = round_up(sizeof(struct block)) + round_up(sizeof(struct gw_arena));
 	if (first_block == 0)
 		first_block = ARENA_DEFAULT;
 	assert(first_block < SIZE_MAX / 4);
-	size_t size = head + round_up(first_block);
-	struct block *b = gw_alloc(size);
-	b->size = size;
+	size_t size = block_size(head + round_up(first_block));
+	struct block *b = block_open(size);
 	struct gw_arena *a = (void *)((char *)b + round_up(sizeof *b));
-	a->magic = ARENA_MAGIC;
-	a->blocks = b;
-	a->at = (char *)b + head;
+	*a = (struct gw_arena){ .magic = ARENA_MAGIC, .blocks = b, .bytes = size };
+	a->at = a->clean = (char *)b + head;
 	a->end = (char *)b + size;
-	a->next_size = size;
-	a->bytes = size;
+	/* Whoever said how much he needs needs little more. */
+	a->next_size = size / 4 > ARENA_DEFAULT ? size / 4 : ARENA_DEFAULT;
 	return a;
 }
 
@@ -72,9 +143,45 @@ void gw_arena_close(struct gw_arena **ap)
 	a->magic = 0;
 	for (struct block *b = a->blocks; b;) {
 		struct block *next = b->next;
-		free(b);
+		block_close(b);
 		b = next;
 	}
+}
+
+static void zero_ahead(struct gw_arena *a)
+{
+	size_t n = (size_t)(a->at - a->clean) + ZERO_AHEAD;
+
+	if (n > (size_t)(a->end - a->clean))
+		n = (size_t)(a->end - a->clean);
+	memset(a->clean, 0, n);
+	a->clean += n;
+}
+
+/* Of a block of its own, or of the next one. */
+static void *in_new_block(struct gw_arena *a, size_t want)
+{
+	size_t head = round_up(sizeof(struct block));
+	bool alone = head + want > a->next_size / 2;
+	size_t size = block_size(alone ? head + want : a->next_size);
+	struct block *b = block_open(size);
+
+	a->bytes += size;
+	if (alone) {
+		/* A big piece gets a block of its own behind the newest, whose rest stays in use. */
+		b->next = a->blocks->next;
+		a->blocks->next = b;
+		return memset((char *)b + head, 0, want);
+	}
+	if (a->next_size < ARENA_BLOCK_MAX)
+		a->next_size *= 2;
+	b->next = a->blocks;
+	a->blocks = b;
+	a->clean = (char *)b + head;
+	a->at = a->clean + want;
+	a->end = (char *)b + size;
+	zero_ahead(a);
+	return (char *)b + head;
 }
 
 void *gw_arena_alloc(struct gw_arena *a, size_t n)
@@ -82,30 +189,13 @@ void *gw_arena_alloc(struct gw_arena *a, size_t n)
 	GW_CHECK(a, ARENA_MAGIC);
 	assert(n < SIZE_MAX / 4);
 	size_t want = round_up(n ? n : 1);
-	if (want <= (size_t)(a->end - a->at)) {
-		void *p = a->at;
-		a->at += want;
-		return p;
-	}
-	size_t head = round_up(sizeof(struct block));
-	if (a->next_size < ARENA_BLOCK_MAX)
-		a->next_size *= 2;
-	bool alone = head + want > a->next_size / 2;
-	size_t size = alone ? head + want : a->next_size;
-	struct block *b = gw_alloc(size);
-	b->size = size;
-	a->bytes += size;
-	if (alone) {
-		/* A big piece gets a block of its own behind the newest, whose rest stays in use. */
-		b->next = a->blocks->next;
-		a->blocks->next = b;
-		return (char *)b + head;
-	}
-	b->next = a->blocks;
-	a->blocks = b;
-	a->at = (char *)b + head + want;
-	a->end = (char *)b + size;
-	return (char *)b + head;
+	char *p = a->at;
+	if (want > (size_t)(a->end - p))
+		return in_new_block(a, want);
+	a->at = p + want;
+	if (a->at > a->clean)
+		zero_ahead(a);
+	return p;
 }
 
 void *gw_arena_array(struct gw_arena *a, size_t count, size_t size)

@@ -2,7 +2,7 @@
  * arena.h - many small lifetimes made one.
  *
  * Everything carved from an arena dies together in gw_arena_close(); finalisers run first, newest first.
- * Blocks start small and double, so an exchange that needs 2 KiB costs one malloc.  Not thread-safe: an arena
+ * Blocks start small and double, so an exchange that says it needs 2 KiB costs one malloc.  Not thread-safe: an arena
  * has one owner at a time (an immutable snapshot may be read by all).
  */
 #ifndef GW_BASE_ARENA_H
@@ -23,5 +23,17 @@ struct gw_str gw_arena_printf(struct gw_arena *a, const char *fmt, ...) GW_PRINT
 /* `fn(arg)` runs when the arena closes; last registered runs first. */
 void gw_arena_defer(struct gw_arena *a, void (*fn)(void *arg), void *arg);
 size_t gw_arena_bytes(const struct gw_arena *a);               /* memory held, for ceilings and metrics */
+
+/*
+ * The calling thread keeps small blocks of closed arenas for its next ones, some of each size; false: it gives them back
+ * and stops, which it must before it ends.  Where addresses are checked a loop should not: a block that is freed is what
+ * makes a late use known.
+ */
+void gw_arena_keep_blocks(bool on);
+#ifdef __SANITIZE_ADDRESS__
+#define GW_ARENA_MAY_KEEP false
+#else
+#define GW_ARENA_MAY_KEEP true
+#endif
 
 #endif

@@ -111,12 +111,14 @@ def test_access_log_knows_how_a_stream_ended(rig, tmp_path):
         wire.reset()
     worker, _ = rig(half)
     talk = worker.talk()
-    talk.send(request(stream=True))
+    talk.send(request(stream=True, headers="user-agent: reader/1\r\n"))
     head, body, _ = talk.stream()
     assert b" 200 " in head and b"error" in body
     talk.close()
     row = lines(tmp_path, 1)[0]
     assert row["end_reason"] == "upstream_error" and row["stream"] is True and row["first_token_ms"] >= 0
+    assert row["user_agent"] == "reader/1" and row["method"] == "POST" and row["path"] == "/v1/chat/completions"
+    assert row["client_ip"] == "127.0.0.1"  # although the request's head was let go while the stream went on
     assert row["usage_source"] == "estimated" and row["error_code"]
 
 

@@ -376,6 +376,35 @@ START_TEST(a_route_may_change_the_body_limit)
 }
 END_TEST
 
+/* A stream gives the memory of its head back before it ends: framing stays, and the next message has fields again. */
+START_TEST(a_head_that_was_used_may_go_before_its_message)
+{
+	static const char head[] = "POST /a HTTP/1.1\r\nHost: h\r\nX: y\r\nContent-Length: 3\r\n\r\n";
+	static const struct gw_pair keep = { { "user-agent", 10 }, { "me", 2 } };
+	struct dp_h1 *p = dp_h1_open(DP_H1_REQUEST, NULL);
+	struct gw_str slice;
+	size_t used;
+
+	for (unsigned round = 0; round < 2; round++) {
+		const struct dp_head *h;
+
+		ck_assert_int_eq(dp_h1_feed(p, (struct gw_str){ head, sizeof head - 1 }, &used, &slice), DP_H1_HEAD);
+		h = dp_h1_head(p);
+		ck_assert_uint_eq(h->n_headers, 3);
+		ck_assert(gw_str_is(h->target, "/a") && gw_str_is(h->host, "h"));
+		ck_assert_int_eq(dp_h1_feed(p, GW_STR("ab"), &used, &slice), DP_H1_BODY);
+		dp_h1_drop_fields(p, round ? &keep : NULL, round);
+		ck_assert_uint_eq(h->n_headers, round);
+		ck_assert(!h->target.p && !h->host.p && gw_str_is(h->method, "POST") && h->content_length == 3 && h->keep_alive);
+		ck_assert_int_eq(dp_h1_feed(p, GW_STR("c"), &used, &slice), DP_H1_BODY);
+		ck_assert_int_eq(dp_h1_feed(p, GW_STR(""), &used, &slice), DP_H1_END);
+		ck_assert(dp_h1_reusable(p));
+		dp_h1_next(p);
+	}
+	dp_h1_close(&p);
+}
+END_TEST
+
 /* A connection is opened before its limits are known: raised ones hold for its first message, lowered ones too. */
 START_TEST(limits_may_change_before_the_first_message)
 {
@@ -425,5 +454,6 @@ START_TEST(a_nul_is_refused_wherever_it_stands)
 END_TEST
 
 UNIT_MAIN("h1", request_matrix, responses, answers_to_head_have_no_body, limits_hold_without_a_line_end,
-          trailers_and_extensions_have_a_budget, a_route_may_change_the_body_limit, limits_may_change_before_the_first_message,
+          trailers_and_extensions_have_a_budget, a_route_may_change_the_body_limit,
+          a_head_that_was_used_may_go_before_its_message, limits_may_change_before_the_first_message,
           a_nul_is_refused_wherever_it_stands)
