@@ -231,7 +231,7 @@ static void begin(struct dp_exchange *x, struct dp_place place, bool stale_retry
 	memset(t, 0, sizeof *t);
 	t->error = error;
 	gw_buf_clear(&t->error);
-	t->a = gw_arena_open(1280);
+	t->a = gw_arena_open(1024);
 	t->place = place;
 	t->target = target;
 	t->provider = target->provider;

@@ -4,10 +4,14 @@
 #include "base/str.h"
 #include "llm/tokens.h"
 
+#define ERROR_TEXT_MAX 239   /* of a provider's sentence */
+
 struct dp_tap *dp_tap_open(struct gw_arena *a, const struct dp_tap_setup *setup)
 {
 	struct dp_tap *t = gw_arena_alloc(a, sizeof *t);
 
+	t->a = a;
+	t->error_text = "";
 	t->setup = *setup;
 	if (!t->setup.max_event)
 		t->setup.max_event = DP_SSE_MAX_EVENT;
@@ -139,12 +143,10 @@ void dp_tap_error(struct dp_tap *t, struct dp_json error)
 	t->error_seen = true;
 	gw_buf_init(&text, 1024);
 	dp_error_message(&text, error.raw);
-	n = text.n < sizeof t->error_text ? text.n : sizeof t->error_text - 1;
+	n = text.n < ERROR_TEXT_MAX ? text.n : ERROR_TEXT_MAX;
 	while (n < text.n && n > 0 && ((unsigned char)text.p[n] & 0xc0) == 0x80)
 		n--;
-	if (n)
-		memcpy(t->error_text, text.p, n);
-	t->error_text[n] = '\0';
+	t->error_text = gw_arena_c(t->a, (struct gw_str){ text.p, n });
 	gw_buf_fini(&text);
 }
 

@@ -39,6 +39,7 @@ struct dp_tap_setup {
 
 /* Read-only for callers; grows while the answer passes. */
 struct dp_tap {
+	struct gw_arena *a;
 	struct dp_tap_setup setup;
 
 	/* progress */
@@ -49,7 +50,7 @@ struct dp_tap {
 	bool error_seen;             /* an error object came inside a 200 answer */
 	bool overflow;               /* a collected or spread answer was larger than its limit */
 	bool cut_short;              /* the provider says it broke off (insufficient_system_resource, network_error) */
-	char error_text[240];        /* its sentence */
+	const char *error_text;      /* its sentence, cut to 239 bytes; arena; "" without one */
 	char finish_reason[32];      /* last one seen, as written; "" none */
 
 	/* what was used */
