@@ -122,6 +122,9 @@ static void metrics(struct visitor *v)
 		g.usage_spooled = (int64_t)dp_ledger_spooled(f->ledger);
 		g.usage_torn = dp_ledger_torn(f->ledger);
 	}
+	g.memory_limit = (int64_t)f->memory.bytes;
+	g.memory_by = f->memory.by;
+	g.bodies = (int64_t)dp_bodies_held();
 	add_observers(&g, dp_fleet_shared(f->fleet));
 	for (size_t i = 0; i < n; i++)
 		m[i] = dp_shard_metrics(dp_fleet_shard(f->fleet, i));

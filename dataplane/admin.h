@@ -11,6 +11,7 @@
 #define DP_ADMIN_H
 
 #include "apply/fleet.h"
+#include "memory.h"
 
 struct dp_admin;
 
@@ -20,6 +21,7 @@ struct dp_admin_sources {
 	bool (*control_up)(void *arg);         /* NULL: no control plane */
 	void (*drain)(void *arg);              /* any thread */
 	void *arg;
+	struct dp_memory memory;
 };
 
 enum gw_rc dp_admin_open(struct dp_admin **out, const struct dp_addr *at, const struct dp_admin_sources *from,

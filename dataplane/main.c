@@ -28,6 +28,7 @@
 
 struct worker {
 	struct dp_settings st;
+	struct dp_memory memory;
 	struct gw_catalog *catalog;
 	struct dp_ledger *ledger;
 	struct dp_access_log *access_log;
@@ -102,7 +103,8 @@ static const char *log_dir(struct worker *w)
 static enum gw_rc start(struct worker *w, struct gw_error *err)
 {
 	struct dp_addr data_at, admin_at, data, admin;
-	struct dp_admin_sources from = { .ledger = w->st.control ? w->ledger : NULL, .control_up = control_up, .drain = ask_to_drain, .arg = w };
+	struct dp_admin_sources from = { .ledger = w->st.control ? w->ledger : NULL, .control_up = control_up, .drain = ask_to_drain, .arg = w,
+	                                 .memory = w->memory };
 	struct dp_access_log_setup log = { .loops = (size_t)w->st.loops, .dir = log_dir(w), .syslog_socket = w->st.syslog_socket };
 	char text[DP_ADDR_TEXT], text2[DP_ADDR_TEXT];
 	enum gw_rc rc = dp_listen_parse(gw_str_c(w->st.listen), &data_at, "--listen", err);
@@ -211,14 +213,13 @@ static int serve(const struct dp_settings *st)
 	struct worker w = { .st = *st };
 	struct gw_error err = { .text = "" };
 	char host[128] = "worker";
-	size_t memory;
 	enum gw_rc rc;
 
 	dp_straitjacket();
 	dp_net_setup();
-	memory = dp_memory_of_process();
-	if (memory)
-		dp_bodies_limit(memory / 2);
+	dp_memory_of_process(&w.memory, (size_t)st->memory_limit_mib << 20, "");
+	if (w.memory.bytes)
+		dp_bodies_limit(w.memory.bytes / 2);
 	sigemptyset(&w.signals);
 	sigaddset(&w.signals, SIGTERM);
 	sigaddset(&w.signals, SIGINT);

@@ -21,6 +21,7 @@
 	X(static_config,   "static-config",   "FILE",    "serve this snapshot file without a control plane")          \
 	X(log_dir,         "log-dir",         "DIR",     "where access logs are written; STATE-DIR/log by default")      \
 	X(syslog_socket,   "syslog-socket",   "PATH",    "where syslog listens, /dev/log by default")                    \
+	X(memory_limit,    "memory-limit",    "MIB",     "what the worker may count on; 0: what machine and control group have") \
 	X(usage_spool,     "usage-spool",     "MIB",     "room on disk for usage that is not stored yet, 256; 0: memory only") \
 	X(log_format,      "log-format",      "json|text", "lines for machines or for people")                        \
 	X(log_level,       "log-level",       "LEVEL",   "debug, info, warn or error")
@@ -89,6 +90,11 @@ static bool put(struct dp_settings *s, int id, const char *value, struct gw_erro
 		if (gw_str_int(gw_str_c(value), 1, 256, &s->loops))
 			return true;
 		gw_fail(err, GW_INVALID, NULL, "--loops takes a number from 1 to 256, not '%s'", value);
+		return false;
+	case OPT_memory_limit:
+		if (gw_str_int(gw_str_c(value), 0, 1 << 30, &s->memory_limit_mib))
+			return true;
+		gw_fail(err, GW_INVALID, NULL, "--memory-limit takes MiB, a number from 0 to 1073741824, not '%s'", value);
 		return false;
 	case OPT_usage_spool:
 		if (gw_str_int(gw_str_c(value), 0, 1 << 20, &s->usage_spool_mib))

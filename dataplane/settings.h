@@ -18,6 +18,7 @@ struct dp_settings {
 	const char *ca_file;          /* NULL: the system's roots only */
 	const char *log_dir;          /* NULL: `log` in the state directory */
 	const char *syslog_socket;
+	int64_t memory_limit_mib;     /* 0: what the machine and the control group have */
 	int64_t usage_spool_mib;      /* of usage records in the state directory; 0: in memory only */
 	const char *static_config;    /* NULL: configuration comes from the control plane */
 	int64_t loops;                /* 0: one a core */

@@ -17,6 +17,7 @@
 static atomic_size_t held, limit = SIZE_MAX;
 
 void dp_bodies_limit(size_t bytes) { atomic_store(&limit, bytes); }
+size_t dp_bodies_held(void) { return atomic_load_explicit(&held, memory_order_relaxed); }
 
 void dp_x_count_body(struct dp_exchange *x)
 {

@@ -41,6 +41,7 @@ struct dp_metrics *dp_shard_metrics(const struct dp_shard *s);
 
 /* All loops together: how many bytes of large request bodies are held at a time.  Any thread. */
 void dp_bodies_limit(size_t bytes);
+size_t dp_bodies_held(void);
 
 /* On the loop. */
 extern const struct dp_listener_ops dp_shard_door;      /* of the listeners whose clients it serves; arg: the shard */

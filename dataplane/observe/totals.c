@@ -310,6 +310,10 @@ static void write_gauges(struct page *p, const struct dp_gauges *g)
 	gw_metric_single(p->out, GW_METRIC_SPANS_DROPPED, (double)g->spans_dropped);
 	gw_metric_single(p->out, GW_METRIC_CAPTURES_KEPT, (double)g->captures_kept);
 	gw_metric_single(p->out, GW_METRIC_CAPTURES_DROPPED, (double)g->captures_dropped);
+	gw_metric_head(p->out, GW_METRIC_MEMORY_LIMIT);
+	gw_buf_printf(p->out, "%s{by=\"%s\"} %lld\n", gw_metric_name(GW_METRIC_MEMORY_LIMIT),
+	              g->memory_by ? g->memory_by : "machine", (long long)g->memory_limit);
+	gw_metric_single(p->out, GW_METRIC_BODIES, (double)g->bodies);
 	gw_metric_process(p->out);
 }
 

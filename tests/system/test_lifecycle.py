@@ -362,6 +362,8 @@ def test_little_memory_is_shared_out_F44(tmp_path):
             assert status == 503 and int(headers["retry-after"]) >= 1 and "as its memory allows" in json.loads(body)["error"]["message"]
         held = [talk for talk in talks if not talk.refused]
         assert 3 <= len(held) <= 6 and len(held) + len(refused) == 10, (len(held), len(refused))
+        assert 'tidegate_memory_limit_bytes{by="control_group"} %d\n' % (160 << 20) in worker.admin("/metrics")
+        assert len(held) * (9 << 20) <= worker.metric("tidegate_request_bodies_bytes") <= 80 << 20
         assert worker.talk(20).send(request()).answer()[0] == 200, "a small one has room at any time"
         for talk in held:
             assert talk.send(small[-1:]).answer()[0] == 200
@@ -372,11 +374,27 @@ def test_little_memory_is_shared_out_F44(tmp_path):
         last.close()
         assert sorted(taken)[1:] == [len(small) + 1] * (len(held) + 1), "whole, and with `up` for the model `m`"
         worker.idle()
+        wait_until(lambda: worker.metric("tidegate_request_bodies_bytes") == 0, 5, "no body being held")
         worker.stop()
         upstream.close()
     finally:
         wait_until(lambda: not (folder / "cgroup.procs").read_text(), 10, "the group being empty")
         folder.rmdir()
+
+
+def test_memory_may_be_given_by_an_option(tmp_path):
+    """An operator allows 16 MiB: a body of 9 MiB has no room, a small one has, and the page of metrics says who decided."""
+    upstream = Upstream()
+    worker = Worker(tmp_path, config(upstream), env={"TIDEGATE_MEMORY_LIMIT": "16"})
+    assert 'tidegate_memory_limit_bytes{by="option"} %d\n' % (16 << 20) in worker.admin("/metrics")
+    large = begin_upload(worker.port, request(b'{"model":"m","messages":[{"role":"user","content":"%s"}]}' % (b"y" * (9 << 20))))
+    status, _, body = large.answer()
+    assert status == 503 and "as its memory allows" in json.loads(body)["error"]["message"]
+    large.close()
+    assert worker.talk().send(request()).answer()[0] == 200
+    worker.idle()
+    worker.stop()
+    upstream.close()
 
 
 def begin_upload(port, data):
