@@ -60,6 +60,65 @@ def test_a_quota_is_granted_used_and_adjusted_by_clicks(served, open_window, lan
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.parametrize("language, width, scheme", [("en", 1280, "light"), ("zh", 400, "dark")])
+def test_a_quota_grows_and_reports_elsewhere_by_clicks(served, open_window, language, width, scheme):
+    key, name = served.key(), served.consumer
+    served.admin.post("quotas", {"name": "grows", "description": "kept", "consumer": name, "unit": "money", "currency": "CNY", "limit": 2_500_000,
+                                 "status": 402, "thresholds": [50]})
+    window = logged_in(open_window(served, language, width, scheme)).open("/quotas").click("quota-grows-edit")
+    limit, marks = window.get("quota-edit-limit"), window.get("quota-edit-thresholds")
+    wait_until(lambda: limit.input_value() == "2.5", 5, "the stored limit in the form")
+    assert marks.locator(".ant-select-selection-item").all_inner_texts() == ["50"]
+    window.fill("quota-edit-limit", "1e3").fill("quota-edit-thresholds", "most")
+    window.page.keyboard.press("Enter")
+    window.click("quota-save").page.locator(".ant-form-item-explain-error").nth(1).wait_for()     # neither is a number
+    window.picture("quota-edit-wrong")
+    faults = window.axe()
+    assert served.admin.get("quotas/grows").json()["limit"] == 2_500_000
+    marks.locator(".ant-select-selection-item-remove").last.click()
+    window.fill("quota-edit-limit", "4.25").fill("quota-edit-thresholds", "90")
+    window.page.keyboard.press("Enter")
+    window.get("quota-edit-exceeded").locator("input[value=allow]").check()
+    window.click("quota-save").get("quota-save").wait_for(state="hidden")
+    after = served.admin.get("quotas/grows").json()
+    assert (after["limit"], after["thresholds"], after["on_exceeded"]) == (4_250_000, [50, 90], "allow")
+    assert (after["description"], after["status"], after["consumer"], after["balance"]["granted"]) == ("kept", 402, name, 4_250_000)
+    wait_until(lambda: "4.25" in window.get("quota-bar-grows").inner_text(), 10, "the new limit in the list")
+    # From its consumer's page too, and the form shows what is stored now.
+    window.open("/consumers/" + name).click("quota-grows-edit")
+    wait_until(lambda: limit.input_value() == "4.25" and marks.locator(".ant-select-selection-item").all_inner_texts() == ["50", "90"], 5, "the form anew")
+    window.picture("quota-edit")
+    assert not faults, "\n".join(faults)
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("language, width, scheme", [("en", 1280, "light"), ("zh", 400, "dark")])
+def test_prices_stand_in_folds_and_a_search_opens_them(served, open_window, language, width, scheme):
+    served.admin.put("prices/mine", {"name": "mine", "models": ["m-one"], "currency": "USD", "rates": {"request": 100_000}})
+    window = logged_in(open_window(served, language, width, scheme)).open("/prices")
+    window.get("price-mine").wait_for()                       # one's own come first, and open
+    total = served.admin.get("prices?limit=500").json()["total"]
+    seed = next(p for p in served.admin.get("prices?source=seed&limit=500").json()["items"] if p["provider_type"] == "deepseek")
+    line = window.get("price-" + seed["name"])
+    assert total > 50 and not line.is_visible()
+    assert window.page.evaluate("document.documentElement.scrollHeight") < 1800
+    window.picture("prices-folded")
+    faults = window.axe()
+    window.get("prices-group-deepseek").locator("summary").click()
+    line.wait_for()
+    assert window.get("prices-group-deepseek").locator("li").count() == sum(
+        p["provider_type"] == "deepseek" for p in served.admin.get("prices?source=seed&limit=500").json()["items"])
+    window.picture("prices-open")
+    faults += window.axe()
+    window.get("prices-group-deepseek").locator("summary").click()
+    line.wait_for(state="hidden")
+    window.fill("prices-search", seed["models"][0])
+    line.wait_for()
+    assert window.get("price-mine").count() == 0
+    assert not faults, "\n".join(faults)
+
+
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_a_price_is_set_changed_and_reported_by_clicks(served, open_window, language):
     key = served.key()

@@ -31,7 +31,7 @@ export function Avatar({ text, seed, large }: { text: string; seed: string; larg
   );
 }
 
-export function State({ level, children }: { level: 'ok' | 'warn' | 'bad' | 'idle'; children: ReactNode }) {
+export function State({ level, children }: { level: 'ok' | 'info' | 'warn' | 'bad' | 'idle'; children: ReactNode }) {
   return <span className={`state ${level}`}>{children}</span>;
 }
 

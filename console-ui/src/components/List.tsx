@@ -62,9 +62,28 @@ interface ListProps<T> {
   render: (item: T) => ReactNode;
   testId: string;
   label: string;
+  /** A long list stands in folds, in the order in which groups first occur; those of a search are open. */
+  groupOf?: (item: T) => ListGroup;
 }
 
-export function List<T>({ query, search, tools, empty, keyOf, render, testId, label }: ListProps<T>) {
+export interface ListGroup {
+  key: string;
+  title: ReactNode;
+  open?: boolean;
+}
+
+function inGroups<T>(items: T[], groupOf: (item: T) => ListGroup): (ListGroup & { items: T[] })[] {
+  const groups = new Map<string, ListGroup & { items: T[] }>();
+  for (const item of items) {
+    const group = groupOf(item);
+    const known = groups.get(group.key);
+    if (known) known.items.push(item);
+    else groups.set(group.key, { ...group, items: [item] });
+  }
+  return [...groups.values()].sort((a, b) => Number(b.open ?? false) - Number(a.open ?? false));
+}
+
+export function List<T>({ query, search, tools, empty, keyOf, render, testId, label, groupOf }: ListProps<T>) {
   const { t } = useTranslation();
   const searching = (search?.value ?? '') !== '';
   const pristine = query.isSuccess && query.items.length === 0 && !searching;
@@ -113,6 +132,20 @@ export function List<T>({ query, search, tools, empty, keyOf, render, testId, la
             ) : (
               empty
             )
+          ) : groupOf ? (
+            inGroups(query.items, groupOf).map((group) => (
+              <details key={group.key} className="fold rows-fold" open={searching || group.open} data-testid={`${testId}-group-${group.key}`}>
+                <summary>
+                  <span>{group.title}</span>
+                  <span className="hint">{t('common.count', { count: group.items.length })}</span>
+                </summary>
+                <ul className="rows" aria-label={label}>
+                  {group.items.map((item) => (
+                    <li key={keyOf(item)}>{render(item)}</li>
+                  ))}
+                </ul>
+              </details>
+            ))
           ) : (
             <ul className="rows" aria-label={label}>
               {query.items.map((item) => (

@@ -66,3 +66,17 @@ export function keepUnseen<W extends object>(stored: object, seen: object, sent:
   }
   return out as W;
 }
+
+/** What was emptied goes back to its default. */
+export function emptyToNull(values: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(values).map(([name, value]) => [
+      name,
+      value === undefined || value === ''
+        ? null
+        : typeof value === 'object' && value !== null && !Array.isArray(value)
+          ? emptyToNull(value as Record<string, unknown>)
+          : value,
+    ]),
+  );
+}

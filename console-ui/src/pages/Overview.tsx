@@ -187,7 +187,7 @@ function Tiles({ overview }: { overview: Overview }) {
 function Figures({ overview }: { overview: Overview }) {
   const { t } = useTranslation();
   const formats = useFormats();
-  const to = (kind: string) => (name: string) => (/^[a-z0-9][a-z0-9.-]*$/.test(name) && name !== 'other' ? `/${kind}/${name}` : null);
+  const to = (kind: string) => (name: string) => (/^[a-z0-9][a-z0-9.-]*$/.test(name) && name !== 'other' && name !== 'none' ? `/${kind}/${name}` : null);
   const rate = (value: number) => t('charts.perSecond', { value: rateText(value, formats) });
   return (
     <div className="stack gap-16">

@@ -1,10 +1,10 @@
 /* What models cost: the release's list, an operator's own, tables in and out, and a calculation to try. */
 import { DownloadOutlined, PlusOutlined, UploadOutlined } from '@ant-design/icons';
-import { App, Button, Form, Input, Modal, Select, Tag, Upload, type ButtonProps } from 'antd';
+import { App, Button, Form, Input, Modal, Select, Upload, type ButtonProps } from 'antd';
 import { useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { api, need, type Schemas } from '../api/client';
-import { useMay, usePaged, useRefresh } from '../api/queries';
+import { useMay, usePaged, useProviderTypes, useRefresh } from '../api/queries';
 import { DeleteButton, useAction } from '../components/Bits';
 import { Empty, List, Row, useDebounced } from '../components/List';
 import { Page } from '../components/Page';
@@ -13,6 +13,7 @@ import { FormSelect } from '../forms/FormSelect';
 import { useRules } from '../forms/inputs';
 import { keepUnseen } from '../forms/keep';
 import { useApiForm } from '../forms/useApiForm';
+import { useLocalText } from '../lib/format';
 import { microToText, moneyText, textToMicro } from '../lib/money';
 import { usePreferences } from '../lib/preferences';
 
@@ -149,9 +150,12 @@ export function PricesPage() {
   const [edited, setEdited] = useState<Price | 'new' | null>(null);
   const [date, setDate] = useState('');
   const q = useDebounced(search);
+  const types = useProviderTypes();
+  const local = useLocalText();
+  const vendor = (type: string | null | undefined) => local(types.data?.find((entry) => entry.type === type)?.label) || type || t('prices.anyProvider');
   const query = usePaged(['prices', 'list', q, source], async (cursor) => {
     const page = (await need(
-      api.GET('/prices', { params: { query: { cursor, q: q || undefined, source: source || undefined, limit: 50 } } }),
+      api.GET('/prices', { params: { query: { cursor, q: q || undefined, source: source || undefined, limit: 500 } } }),
     )) as Schemas['PriceList'];
     setDate(page.seed.date);
     return page;
@@ -194,6 +198,11 @@ export function PricesPage() {
           />
         }
         keyOf={(price) => price.name}
+        groupOf={(price) =>
+          price.source === 'operator'
+            ? { key: 'operator', title: t('prices.own'), open: true }
+            : { key: price.provider_type ?? 'any', title: vendor(price.provider_type) }
+        }
         empty={<Empty title={t('prices.emptyTitle')} text={t('prices.emptyText')} />}
         render={(price) => (
           <Row
@@ -202,9 +211,8 @@ export function PricesPage() {
             sub={price.models.join(', ')}
             off={price.enabled === false}
             meta={[
-              { label: t('prices.of'), value: price.provider ?? price.provider_type ?? t('prices.anyProvider') },
+              ...(price.source === 'operator' ? [{ label: t('prices.of'), value: price.provider ?? vendor(price.provider_type) }] : []),
               { label: t('prices.inOut'), value: priceWords(price, language), grow: 2.4 },
-              { label: t('prices.source'), value: <Tag>{t(`prices.sources.${price.source}`)}</Tag> },
             ]}
             actions={
               may && (

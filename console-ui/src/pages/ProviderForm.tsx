@@ -3,7 +3,6 @@ import { DeleteOutlined, PlusOutlined } from '@ant-design/icons';
 import { App, Button, Form, Input, InputNumber, Segmented, Switch } from 'antd';
 import { useMemo, useState } from 'react';
 import { useTranslation } from 'react-i18next';
-import { Link } from 'react-router-dom';
 import { api, need, type Schemas } from '../api/client';
 import { ifMatch, useAllProviders, useMay, useRefresh, type Guarded } from '../api/queries';
 import { useAction } from '../components/Bits';
@@ -14,6 +13,7 @@ import { FieldTable, partSecrets, withoutEmpty } from '../forms/FieldTable';
 import { PairsInput, useRules } from '../forms/inputs';
 import { held, keepUnseen } from '../forms/keep';
 import { SwitchItem } from '../forms/SwitchItem';
+import { SaveBar } from '../forms/SaveBar';
 import { useApiForm, within } from '../forms/useApiForm';
 import { FormSelect } from '../forms/FormSelect';
 import { FailoverFolds, TimeoutFold, modelLines, modelMap, statusLines, statusMap, type ModelLine, type StatusLine } from './ProviderFailover';
@@ -382,19 +382,7 @@ export function ProviderForm({ type, stored, onSaved }: FormProps) {
       </Section>
 
       <ProblemAlert error={edit.error} rest={edit.rest} />
-      {may && (
-        <div className="form-actions">
-          <Button type="primary" htmlType="submit" loading={edit.busy} data-testid="provider-save">
-            {isNew ? t('providerForm.create') : t('common.save')}
-          </Button>
-          {isNew && (
-            <Link to="/providers" data-testid="provider-cancel">
-              {t('common.cancel')}
-            </Link>
-          )}
-          <span className="grow">{t('common.liveSoon')}</span>
-        </div>
-      )}
+      {may && <SaveBar busy={edit.busy} what="provider" create={isNew ? { text: t('providerForm.create'), cancelTo: '/providers' } : undefined} />}
     </Form>
   );
 }

@@ -2,7 +2,7 @@
 import { PlusOutlined } from '@ant-design/icons';
 import { useQuery } from '@tanstack/react-query';
 import { Button, Form, Input, Modal, Radio, type ButtonProps } from 'antd';
-import { useState } from 'react';
+import { useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { api, need, type Schemas } from '../api/client';
 import { useMay, usePaged, useRefresh } from '../api/queries';
@@ -38,14 +38,92 @@ export function amountOf(unit: Quota['unit'], text: string): number | undefined 
   return /^[0-9]{1,15}$/.test(text.trim()) ? Number(text) : undefined;
 }
 
+/** Thresholds as the API wants them; undefined: not whole numbers of per cent from 1 to 1000, at most five. */
+export function percents(texts: string[]): number[] | undefined {
+  const numbers = [...new Set(texts.map((text) => (/^[0-9]{1,4}\s*%?$/.test(text.trim()) ? parseInt(text, 10) : 0)))];
+  return numbers.length <= 5 && numbers.every((n) => n >= 1 && n <= 1000) ? numbers.sort((a, b) => a - b) : undefined;
+}
+
 function bodyOf({ subject, who, limit, thresholds, ...rest }: Values): Schemas['QuotaWrite'] {
   return {
     ...rest,
     [subject]: who,
     currency: rest.unit === 'money' ? rest.currency : null,
     limit: amountOf(rest.unit, limit) ?? 0,
-    thresholds: thresholds.map(Number).filter((n) => n > 0).sort((a, b) => a - b),
+    thresholds: percents(thresholds) ?? [],
   } as Schemas['QuotaWrite'];
+}
+
+/* What can be changed of a quota, and is asked of a new one too. */
+
+function LimitItem({ unit, testId }: { unit: Quota['unit']; testId: string }) {
+  const { t } = useTranslation();
+  const number = { validator: async (_: unknown, value?: string) => { if (amountOf(unit, value ?? '') === undefined) throw new Error(t('quotas.limitWrong')); } };
+  return (
+    <Form.Item name="limit" label={t('quotas.limit')} extra={unit === 'money' ? t('quotas.limitMoneyHelp') : undefined} rules={[number]}>
+      <Input inputMode="decimal" data-testid={`${testId}-limit`} />
+    </Form.Item>
+  );
+}
+
+function WhenUsedItems({ testId }: { testId: string }) {
+  const { t } = useTranslation();
+  const whole = { validator: async (_: unknown, value?: string[]) => { if (percents(value ?? []) === undefined) throw new Error(t('quotas.thresholdsWrong')); } };
+  return (
+    <>
+      <Form.Item name="on_exceeded" label={t('quotas.onExceeded')}>
+        <Radio.Group options={(['refuse', 'allow'] as const).map((value) => ({ value, label: t(`quotas.exceeded.${value}`) }))} data-testid={`${testId}-exceeded`} />
+      </Form.Item>
+      <Form.Item name="thresholds" label={t('quotas.thresholds')} extra={t('quotas.thresholdsHelp')} rules={[whole]}>
+        <FormSelect mode="tags" open={false} suffixIcon={null} tokenSeparators={[',', ' ']} data-testid={`${testId}-thresholds`} />
+      </Form.Item>
+    </>
+  );
+}
+
+type Changed = Pick<Values, 'limit' | 'on_exceeded' | 'thresholds'>;
+
+/** Whose it is, of what and how often cannot change: its book is kept in that. */
+function EditQuota({ quota, onClose }: { quota: Quota | null; onClose: () => void }) {
+  const { t } = useTranslation();
+  const refresh = useRefresh();
+  const edit = useApiForm<Changed>();
+  const unit = quota?.unit ?? 'tokens';
+  const { setFieldsValue } = edit.form;
+  useEffect(() => {
+    if (quota) setFieldsValue({ limit: quota.unit === 'money' ? microToText(quota.limit) : String(quota.limit), on_exceeded: quota.on_exceeded, thresholds: (quota.thresholds ?? []).map(String) });
+  }, [quota, setFieldsValue]);
+  const close = () => {
+    edit.clear();
+    onClose();
+  };
+  const save = ({ limit, on_exceeded, thresholds }: Changed) =>
+    edit.submit(async () => {
+      const body = { limit: amountOf(unit, limit), on_exceeded, thresholds: percents(thresholds) };
+      await need(api.PATCH('/quotas/{name}', { params: { path: { name: quota?.name ?? '' } }, body }));
+      await refresh('quotas');
+      close();
+    });
+  return (
+    <Modal
+      open={quota !== null}
+      title={t('quotas.editTitle', { name: quota?.name ?? '' })}
+      onCancel={close}
+      onOk={() => edit.form.submit()}
+      okText={t('common.save')}
+      cancelText={t('common.cancel')}
+      confirmLoading={edit.busy}
+      okButtonProps={{ 'data-testid': 'quota-save' } as ButtonProps}
+      forceRender
+    >
+      <Form<Changed> form={edit.form} layout="vertical" onFinish={save} name="quota">
+        <p className="muted" style={{ marginBottom: 16 }}>{t('quotas.editLead')}</p>
+        <ProblemAlert error={edit.error} rest={edit.rest} />
+        <LimitItem unit={unit} testId="quota-edit" />
+        <WhenUsedItems testId="quota-edit" />
+      </Form>
+    </Modal>
+  );
 }
 
 function NewQuota({ open, onClose, consumer }: { open: boolean; onClose: () => void; consumer?: string }) {
@@ -105,26 +183,14 @@ function NewQuota({ open, onClose, consumer }: { open: boolean; onClose: () => v
             <Input maxLength={3} data-testid="quota-currency" />
           </Form.Item>
         )}
-        <Form.Item
-          name="limit"
-          label={t('quotas.limit')}
-          extra={unit === 'money' ? t('quotas.limitMoneyHelp') : undefined}
-          rules={[{ validator: async (_, value: string) => { if (amountOf(unit, value ?? '') === undefined) throw new Error(t('quotas.limitWrong')); } }]}
-        >
-          <Input inputMode="decimal" data-testid="quota-limit" />
-        </Form.Item>
+        <LimitItem unit={unit} testId="quota" />
         <Form.Item name="period" label={t('quotas.period')}>
           <FormSelect options={(['total', 'day', 'week', 'month'] as const).map((value) => ({ value, label: t(`quotas.periods.${value}`) }))} data-testid="quota-period" />
         </Form.Item>
         <Form.Item name="time_zone" label={t('quotas.timeZone')}>
           <Input spellCheck={false} data-testid="quota-zone" />
         </Form.Item>
-        <Form.Item name="on_exceeded" label={t('quotas.onExceeded')}>
-          <Radio.Group options={(['refuse', 'allow'] as const).map((value) => ({ value, label: t(`quotas.exceeded.${value}`) }))} data-testid="quota-exceeded" />
-        </Form.Item>
-        <Form.Item name="thresholds" label={t('quotas.thresholds')} extra={t('quotas.thresholdsHelp')}>
-          <FormSelect mode="tags" open={false} suffixIcon={null} tokenSeparators={[',', ' ']} data-testid="quota-thresholds" />
-        </Form.Item>
+        <WhenUsedItems testId="quota" />
       </Form>
     </Modal>
   );
@@ -204,7 +270,7 @@ function Book({ quota, onClose }: { quota: Quota | null; onClose: () => void }) 
   );
 }
 
-function QuotaRow({ quota, onBook }: { quota: Quota; onBook: () => void }) {
+function QuotaRow({ quota, onBook, onEdit }: { quota: Quota; onBook: () => void; onEdit: () => void }) {
   const { t } = useTranslation();
   const may = useMay('operator');
   const refresh = useRefresh();
@@ -226,6 +292,9 @@ function QuotaRow({ quota, onBook }: { quota: Quota; onBook: () => void }) {
           </Button>
           {may && (
             <>
+              <Button size="small" onClick={onEdit} data-testid={`quota-${quota.name}-edit`}>
+                {t('quotas.edit')}
+              </Button>
               <DeleteButton
                 bare
                 size="small"
@@ -261,6 +330,7 @@ export function QuotasPage() {
   const [search, setSearch] = useState('');
   const [open, setOpen] = useState(false);
   const [book, setBook] = useState<Quota | null>(null);
+  const [edited, setEdited] = useState<Quota | null>(null);
   const q = useDebounced(search);
   const query = usePaged(
     ['quotas', 'list', q],
@@ -281,10 +351,11 @@ export function QuotasPage() {
         search={{ value: search, onChange: setSearch, placeholder: t('quotas.search') }}
         keyOf={(quota) => quota.name}
         empty={<Empty title={t('quotas.emptyTitle')} text={t('quotas.emptyText')} />}
-        render={(quota) => <QuotaRow quota={quota} onBook={() => setBook(quota)} />}
+        render={(quota) => <QuotaRow quota={quota} onBook={() => setBook(quota)} onEdit={() => setEdited(quota)} />}
       />
       <NewQuota open={open} onClose={() => setOpen(false)} />
       <Book quota={book} onClose={() => setBook(null)} />
+      <EditQuota quota={edited} onClose={() => setEdited(null)} />
     </Page>
   );
 }
@@ -295,6 +366,7 @@ export function ConsumerQuotas({ consumer, groups }: { consumer: string; groups:
   const may = useMay('operator');
   const [open, setOpen] = useState(false);
   const [book, setBook] = useState<Quota | null>(null);
+  const [edited, setEdited] = useState<Quota | null>(null);
   const subjects = [`consumer:${consumer}`, ...groups.map((group) => `group:${group}`)];
   const query = useQuery({
     queryKey: ['quotas', 'of', subjects],
@@ -325,13 +397,14 @@ export function ConsumerQuotas({ consumer, groups }: { consumer: string; groups:
         <ul className="rows" aria-label={t('quotas.title')}>
           {(query.data ?? []).map((quota) => (
             <li key={quota.name}>
-              <QuotaRow quota={quota} onBook={() => setBook(quota)} />
+              <QuotaRow quota={quota} onBook={() => setBook(quota)} onEdit={() => setEdited(quota)} />
             </li>
           ))}
         </ul>
       )}
       <NewQuota open={open} onClose={() => setOpen(false)} consumer={consumer} />
       <Book quota={book} onClose={() => setBook(null)} />
+      <EditQuota quota={edited} onClose={() => setEdited(null)} />
     </Card>
   );
 }

@@ -3,7 +3,6 @@ import { ArrowDownOutlined, ArrowUpOutlined, DeleteOutlined, PlusOutlined } from
 import { App, Button, Form, Input, InputNumber, Radio, type FormInstance } from 'antd';
 import { useMemo } from 'react';
 import { useTranslation } from 'react-i18next';
-import { Link } from 'react-router-dom';
 import { api, need, type Schemas } from '../api/client';
 import { ifMatch, useAllConsumers, useAllGroups, useAllProviders, useMay, usePlugins, useRefresh, type Guarded } from '../api/queries';
 import { Fold } from '../components/Fold';
@@ -15,6 +14,7 @@ import { DurationItem, PairsInput, useRules } from '../forms/inputs';
 import { held, keepUnseen } from '../forms/keep';
 import { Suggest } from '../forms/Suggest';
 import { SwitchItem } from '../forms/SwitchItem';
+import { SaveBar } from '../forms/SaveBar';
 import { useApiForm, within } from '../forms/useApiForm';
 import { shares } from './routeText';
 import { FormSelect } from '../forms/FormSelect';
@@ -450,19 +450,7 @@ export function RouteForm({ stored, template, onSaved }: FormProps) {
       </Section>
 
       <ProblemAlert error={edit.error} rest={edit.rest} />
-      {may && (
-        <div className="form-actions">
-          <Button type="primary" htmlType="submit" loading={edit.busy} data-testid="route-save">
-            {isNew ? t('routeForm.create') : t('common.save')}
-          </Button>
-          {isNew && (
-            <Link to="/routes" data-testid="route-cancel">
-              {t('common.cancel')}
-            </Link>
-          )}
-          <span className="grow">{t('common.liveSoon')}</span>
-        </div>
-      )}
+      {may && <SaveBar busy={edit.busy} what="route" create={isNew ? { text: t('routeForm.create'), cancelTo: '/routes' } : undefined} />}
     </Form>
   );
 }

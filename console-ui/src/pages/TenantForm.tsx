@@ -1,5 +1,5 @@
 /* The settings of a consumer or of a group: who it is, which models it grants, its plugins. */
-import { App, Button, Form, Input, type FormInstance } from 'antd';
+import { App, Form, Input, type FormInstance } from 'antd';
 import { useMemo } from 'react';
 import { useTranslation } from 'react-i18next';
 import { api, need, type Schemas } from '../api/client';
@@ -9,6 +9,7 @@ import { ProblemAlert } from '../components/Problem';
 import { PluginsEditor, pluginsFromForm, pluginsToForm } from '../forms/PluginsEditor';
 import { PairsInput, useRules } from '../forms/inputs';
 import { held, keepUnseen } from '../forms/keep';
+import { SaveBar } from '../forms/SaveBar';
 import { useApiForm } from '../forms/useApiForm';
 import { GroupsSelect, ModelsSelect } from './Consumers';
 
@@ -106,14 +107,7 @@ export function TenantForm({ kind, stored, onSaved }: FormProps) {
         </div>
       </Section>
       <ProblemAlert error={edit.error} rest={edit.rest} />
-      {may && (
-        <div className="form-actions">
-          <Button type="primary" htmlType="submit" loading={edit.busy} data-testid={`${what}-save`}>
-            {t('common.save')}
-          </Button>
-          <span className="grow">{t('common.liveSoon')}</span>
-        </div>
-      )}
+      {may && <SaveBar busy={edit.busy} what={what} />}
     </Form>
   );
 }

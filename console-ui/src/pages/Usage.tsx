@@ -108,7 +108,7 @@ export function UsagePage() {
   });
   const columns = [
     ...(bucket ? [{ title: t('usage.columns.time'), dataIndex: 'time', render: (at: string) => dayjs(at).format(bucket === 'hour' ? 'YYYY-MM-DD HH:mm' : 'YYYY-MM-DD') }] : []),
-    ...groups.map((dim) => ({ title: t(`usage.dims.${dim}`), dataIndex: dim, render: (value: string) => value || t('usage.none') })),
+    ...groups.map((dim) => ({ title: t(`usage.dims.${dim}`), dataIndex: dim, render: (value: string) => <span className="table-name">{value || t('usage.none')}</span> })),
     count('requests'),
     count('errors'),
     count('prompt_tokens'),

@@ -8,7 +8,7 @@ import { Ago, State } from '../../components/Bits';
 import { Empty, List, Row } from '../../components/List';
 import { usePreferences } from '../../lib/preferences';
 
-const LEVEL: Record<Schemas['AlertEvent']['severity'], 'ok' | 'warn' | 'bad'> = { info: 'ok', warning: 'warn', critical: 'bad' };
+const LEVEL: Record<Schemas['AlertEvent']['severity'], 'info' | 'warn' | 'bad'> = { info: 'info', warning: 'warn', critical: 'bad' };
 
 export function AlertEvents() {
   const { t } = useTranslation();

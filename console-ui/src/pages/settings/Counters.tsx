@@ -6,7 +6,7 @@ import { Section } from '../../components/Page';
 import { FormSelect } from '../../forms/FormSelect';
 import { SwitchItem } from '../../forms/SwitchItem';
 import { useRules } from '../../forms/inputs';
-import { emptyToNull } from './DataPlane';
+import { emptyToNull } from '../../forms/keep';
 import { SettingsPart } from './PartForm';
 
 type Counters = NonNullable<Schemas['Settings']['counters']>;

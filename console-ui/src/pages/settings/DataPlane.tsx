@@ -2,14 +2,16 @@ import { DeleteOutlined, PlusOutlined } from '@ant-design/icons';
 import { App, Button, Form, Input, InputNumber } from 'antd';
 import { useTranslation } from 'react-i18next';
 import { api, need, type Schemas } from '../../api/client';
-import { ifMatch, useMay, useRefresh, useSettings, type Guarded } from '../../api/queries';
-import { LoadingRows } from '../../components/List';
+import { ifMatch, useMay, useRefresh, type Guarded } from '../../api/queries';
 import { Section } from '../../components/Page';
 import { ProblemAlert } from '../../components/Problem';
 import { DurationItem, useRules } from '../../forms/inputs';
+import { emptyToNull } from '../../forms/keep';
 import { SwitchItem } from '../../forms/SwitchItem';
+import { SaveBar } from '../../forms/SaveBar';
 import { useApiForm } from '../../forms/useApiForm';
 import { FormSelect } from '../../forms/FormSelect';
+import { WithSettings } from './PartForm';
 
 type Write = Schemas['SettingsWrite'];
 
@@ -37,31 +39,8 @@ const KEPT = [
   ['prompts_kept', '168h'],
 ] as const;
 
-/** What was emptied goes back to its default. */
-export function emptyToNull(values: Record<string, unknown>): Record<string, unknown> {
-  return Object.fromEntries(
-    Object.entries(values).map(([name, value]) => [
-      name,
-      value === undefined || value === ''
-        ? null
-        : typeof value === 'object' && value !== null && !Array.isArray(value)
-          ? emptyToNull(value as Record<string, unknown>)
-          : value,
-    ]),
-  );
-}
-
 export function DataPlane() {
-  const settings = useSettings();
-  if (settings.isError) return <ProblemAlert error={settings.error} onRetry={() => void settings.refetch()} />;
-  if (!settings.data) {
-    return (
-      <div className="card">
-        <LoadingRows />
-      </div>
-    );
-  }
-  return <SettingsForm key={settings.data.etag} stored={settings.data} />;
+  return <WithSettings>{(stored) => <SettingsForm key={stored.etag} stored={stored} />}</WithSettings>;
 }
 
 function SettingsForm({ stored }: { stored: Guarded<Schemas['Settings']> }) {
@@ -191,14 +170,7 @@ function SettingsForm({ stored }: { stored: Guarded<Schemas['Settings']> }) {
         </Form.List>
       </Section>
       <ProblemAlert error={edit.error} rest={edit.rest} />
-      {may && (
-        <div className="form-actions">
-          <Button type="primary" htmlType="submit" loading={edit.busy} data-testid="settings-save">
-            {t('common.save')}
-          </Button>
-          <span className="grow">{t('common.liveSoon')}</span>
-        </div>
-      )}
+      {may && <SaveBar busy={edit.busy} what="settings" />}
     </Form>
   );
 }

@@ -1,13 +1,14 @@
 /* One member of the settings as a form of its own: saved as a patch of that member, everything else stays as it is. */
-import { App, Button, Form } from 'antd';
+import { App, Form } from 'antd';
 import type { ReactNode } from 'react';
 import { useTranslation } from 'react-i18next';
 import { api, need, type Schemas } from '../../api/client';
 import { ifMatch, useMay, useRefresh, useSettings, type Guarded } from '../../api/queries';
 import { LoadingRows } from '../../components/List';
 import { ProblemAlert } from '../../components/Problem';
+import { emptyToNull } from '../../forms/keep';
+import { SaveBar } from '../../forms/SaveBar';
 import { useApiForm } from '../../forms/useApiForm';
-import { emptyToNull } from './DataPlane';
 
 type Part = 'counters' | 'tls';
 type Stored = Required<Schemas['Settings']>;
@@ -22,7 +23,10 @@ interface PartProps<P extends Part> {
   children: (stored: Stored[P]) => ReactNode;
 }
 
-export function SettingsPart<P extends Part>(props: PartProps<P>) {
+type Loaded = Guarded<Schemas['Settings']>;
+
+/** The settings as they are stored, once they have been read. */
+export function WithSettings({ children }: { children: (settings: Loaded) => ReactNode }) {
   const settings = useSettings();
   if (settings.isError) return <ProblemAlert error={settings.error} onRetry={() => void settings.refetch()} />;
   if (!settings.data) {
@@ -32,10 +36,14 @@ export function SettingsPart<P extends Part>(props: PartProps<P>) {
       </div>
     );
   }
-  return <PartForm key={settings.data.etag} settings={settings.data} {...props} />;
+  return children(settings.data);
 }
 
-function PartForm<P extends Part>({ part, show, send, children, settings }: PartProps<P> & { settings: Guarded<Schemas['Settings']> }) {
+export function SettingsPart<P extends Part>(props: PartProps<P>) {
+  return <WithSettings>{(settings) => <PartForm key={settings.etag} settings={settings} {...props} />}</WithSettings>;
+}
+
+function PartForm<P extends Part>({ part, show, send, children, settings }: PartProps<P> & { settings: Loaded }) {
   const { t } = useTranslation();
   const { message } = App.useApp();
   const refresh = useRefresh();
@@ -65,14 +73,7 @@ function PartForm<P extends Part>({ part, show, send, children, settings }: Part
     >
       {children(stored)}
       <ProblemAlert error={edit.error} rest={edit.rest} />
-      {may && (
-        <div className="form-actions">
-          <Button type="primary" htmlType="submit" loading={edit.busy} data-testid={`${part}-save`}>
-            {t('common.save')}
-          </Button>
-          <span className="grow">{t('common.liveSoon')}</span>
-        </div>
-      )}
+      {may && <SaveBar busy={edit.busy} what={part} />}
     </Form>
   );
 }

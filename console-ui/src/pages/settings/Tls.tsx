@@ -5,7 +5,7 @@ import { useTranslation } from 'react-i18next';
 import type { Schemas } from '../../api/client';
 import { Section } from '../../components/Page';
 import { useRules } from '../../forms/inputs';
-import { emptyToNull } from './DataPlane';
+import { emptyToNull } from '../../forms/keep';
 import { SettingsPart } from './PartForm';
 
 type Tls = NonNullable<Schemas['Settings']['tls']>;
