@@ -75,6 +75,9 @@ struct cp_cases { struct cp_case *v; size_t n, cap; };
 enum gw_rc cp_watch_look(struct cp_cases *out, const struct cp_rule *r, const struct cp_alerts_options *o, struct cp_txn *t, int64_t now_ms,
                          struct gw_arena *a, struct gw_error *err) GW_MUST_CHECK;
 
+/* Why this statistic says nothing about the rule's series; NULL: it fits.  Arena. */
+const char *cp_rule_misfit(const struct cp_rule *r, struct cp_txn *t, struct gw_arena *a);
+
 /* A channel with its secrets opened (arena). */
 enum gw_rc cp_channel_read(struct cp_channel *out, struct cp_txn *t, const struct cp_keys *keys, struct gw_str name, struct gw_arena *a,
                            bool *enabled, struct gw_error *err) GW_MUST_CHECK;

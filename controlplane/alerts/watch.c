@@ -136,6 +136,19 @@ static enum gw_rc look_series(struct cp_cases *out, const struct cp_rule *r, str
 	return GW_OK;
 }
 
+/* Of a count there is no percentile, of a time no share: such a rule would never fire, or always. */
+const char *cp_rule_misfit(const struct cp_rule *r, struct cp_txn *t, struct gw_arena *a)
+{
+	static const char *const kinds[] = { [CP_CHART_COUNTER] = "a count: use total, rate or share",
+		[CP_CHART_HISTOGRAM] = "a time: use p50, p95, p99 or mean", [CP_CHART_GAUGE] = "a state: use value" };
+	struct cp_chart c;
+	bool time = r->statistic >= CP_STAT_P50 && r->statistic <= CP_STAT_MEAN, share = r->statistic == CP_STAT_SHARE;
+	if (window(&c, r, t, r->metric, GW_STR(""), gw_now_ms(), a, NULL) != GW_OK)
+		return NULL;
+	bool fits = c.kind == CP_CHART_COUNTER ? !time : c.kind == CP_CHART_HISTOGRAM ? !share : !share && (!time || r->statistic == CP_STAT_MEAN);
+	return fits ? NULL : gw_arena_printf(a, "%.*s is %s", GW_FMT(r->metric), kinds[c.kind]).p;
+}
+
 /* ---- the others ---- */
 
 /* It answered: what it refused was the request, not the service. */

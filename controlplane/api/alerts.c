@@ -86,13 +86,16 @@ void cp_seal_alert(struct cp_ctx *x, json_t *body, const json_t *old, const char
 	check_duration(x, body, "repeat", 0, path);
 	if (json_array_size(x->faults) > 0 || cp_txn_begin(&t, x->app->store, &err) != GW_OK)
 		return;
-	if (cp_rule_read(&rule, GW_STR("rule"), cp_json_text(x, body), x->a) && rule.watch == CP_WATCH_SERIES &&
-	    cp_watch_look(&cases, &rule, &o, t, gw_now_ms(), x->a, &err) != GW_OK) {
+	bool series = cp_rule_read(&rule, GW_STR("rule"), cp_json_text(x, body), x->a) && rule.watch == CP_WATCH_SERIES;
+	if (series && cp_watch_look(&cases, &rule, &o, t, gw_now_ms(), x->a, &err) != GW_OK) {
 		bool by = strcmp(err.path, "?by") == 0;
 		char where[160];
 		snprintf(where, sizeof where, by ? "%s/by" : strcmp(err.path, "?metric") == 0 ? "%s/metric" : "%s/only/%s", path, err.path + 1);
 		cp_fault_add(x->faults, where, "conflict", "%s", err.text);
 	}
+	const char *misfit = series && json_array_size(x->faults) == 0 ? cp_rule_misfit(&rule, t, x->a) : NULL;
+	if (misfit != NULL)
+		cp_fault_add(x->faults, gw_arena_printf(x->a, "%s/statistic", path).p, "conflict", "%s", misfit);
 	cp_txn_end(&t);
 }
 

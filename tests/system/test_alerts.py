@@ -117,6 +117,11 @@ def test_what_makes_no_sense_is_refused(gateway, chats):
     assert refused("alerts", {"channels": ["nobody"]}) == "/channels/0"
     assert refused("alerts", {"metric": "memory", "statistic": "value", "by": "route"}) == "/by"
     assert refused("alerts", {"window": "1s"}) == "/window"
+    for metric, statistic in (("duration", "share"), ("requests", "p95"), ("tokens", "mean"), ("memory", "p99"), ("in_flight", "share")):
+        assert refused("alerts", {"metric": metric, "statistic": statistic}) == "/statistic", (metric, statistic)
+    for metric, statistic in (("duration", "p95"), ("requests", "rate"), ("refused", "share"), ("memory", "value"), ("memory", "mean")):
+        gateway.admin.post("alerts", {"name": "fits", "metric": metric, "statistic": statistic})
+        gateway.admin.delete("alerts/fits")
     channel(gateway, "used", chats, "slack")
     gateway.admin.post("alerts", {"name": "uses-it", "channels": ["used"]})
     assert gateway.admin.delete("alert-channels/used", expect=409).json()["errors"][0]["url"] == "/api/v1/alerts/uses-it"
