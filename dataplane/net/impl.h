@@ -23,20 +23,24 @@ struct dp_dns;
 struct dp_tls_cache;
 
 /* What one turn reads and says; turn.c. */
-#define DP_TURN_IN_BYTES (DP_LOOP_READ_BYTES + 32768u) /* one long arrival, and room for short ones */
-#define DP_TURN_SMALL 8192u                             /* for whoever did not wait, while others do */
+#define DP_TURN_CLIENTS (128u << 10)                    /* bytes of clients */
+#define DP_TURN_OTHERS (512u << 10)                     /* bytes of upstreams */
 #define DP_TURN_OUT_BYTES (128u << 10)
 #define DP_TURN_ROOM_MIN 4096u                          /* less is not worth a read */
 #define DP_TURN_ARRIVALS 1024u
 struct dp_arrival { struct dp_conn *conn; ssize_t n; char *p; }; /* n < 0: the end, as libuv says it; conn NULL: delivered */
+enum dp_lane { DP_LANE_CLIENTS, DP_LANE_OTHERS, DP_LANES };
 struct dp_turn {
 	struct dp_arrival arrivals[2 * DP_TURN_ARRIVALS];   /* each may bring bytes and an end */
 	unsigned arrivals_n;
 	size_t in_n, out_n;
-	struct gw_node queue;       /* connections with more to read than there was room for */
-	bool grant;                 /* one of them may read a whole buffer in this turn */
+	struct {
+		struct gw_node queue;   /* connections with more to read than there was room for */
+		unsigned grants;        /* so many of those who waited may still read a whole buffer in this turn */
+		size_t used;
+	} lane[DP_LANES];
 	struct gw_node said;        /* connections with something to say, or to be told that it was said */
-	char in[DP_TURN_IN_BYTES], out[DP_TURN_OUT_BYTES];
+	char in[DP_TURN_CLIENTS + DP_TURN_OTHERS], out[DP_TURN_OUT_BYTES];
 };
 
 struct dp_loop {

@@ -194,7 +194,8 @@ struct dp_loop *dp_loop_open(unsigned index)
 	l->deferred_end = &l->deferred;
 	gw_list_init(&l->yielded);
 	gw_list_init(&l->batch.said);
-	gw_list_init(&l->batch.queue);
+	for (size_t i = 0; i < DP_LANES; i++)
+		gw_list_init(&l->batch.lane[i].queue);
 	l->turn = 1; /* 0: never */
 	l->armed_ms = INT64_MAX;
 	if (uv_loop_init(&l->uv) != 0 || uv_mutex_init(&l->lock) != 0 ||

@@ -25,15 +25,27 @@
 /* ---- reading ---- */
 
 /*
- * How much may be read, so that a turn stays short however much there is: one full buffer and some room beside it.  A
- * connection whose buffer was filled, or for which no room was left, stands in a queue; each turn the first of it may
- * read a full buffer, the others wait (libuv gives up, UV_ENOBUFS, and the socket is still readable in the next turn).
- * Whoever does not stand there is read from at once, in small while there is a queue: mostly that is all there is.
+ * How much may be read, so that a turn stays short however much there is: clients' bytes may cost a millisecond for each
+ * 64 KiB, those of upstreams little.  A connection whose buffer was filled, or for which no room was left, stands in the
+ * queue of its lane; each turn the first ones of it may read a full buffer, the others wait (libuv gives up, UV_ENOBUFS,
+ * and the socket is still readable in the next turn).  Whoever does not stand there is read from at once, in small while
+ * there is a queue: mostly that is all there is.
  */
+static const struct { size_t room, small; unsigned grants; } lanes[] = {
+	[DP_LANE_CLIENTS] = { DP_TURN_CLIENTS, 20480, 1 }, [DP_LANE_OTHERS] = { DP_TURN_OTHERS, 32768, 6 },
+};
+
+static enum dp_lane lane_of(const struct dp_conn *c)
+{
+	return c->ops && c->ops->fin_is_gone ? DP_LANE_CLIENTS : DP_LANE_OTHERS;
+}
+
 static size_t room_for(const struct dp_conn *c)
 {
 	const struct dp_turn *t = &c->loop->batch;
-	size_t left = sizeof t->in - t->in_n;
+	enum dp_lane l = lane_of(c);
+	size_t left = lanes[l].room - t->lane[l].used;
+	size_t kept = t->lane[l].grants * DP_LOOP_READ_BYTES; /* for those who have waited */
 
 	if (c->arrivals > 0 || t->arrivals_n >= DP_TURN_ARRIVALS)
 		return 0;
@@ -41,16 +53,16 @@ static size_t room_for(const struct dp_conn *c)
 		return left < DP_LOOP_READ_BYTES ? left : DP_LOOP_READ_BYTES;
 	if (!gw_list_empty(&c->behind))
 		return 0;
-	if (!t->grant && gw_list_empty(&t->queue))
+	if (kept == 0 && gw_list_empty(&t->lane[l].queue))
 		return left < DP_LOOP_READ_BYTES ? left : DP_LOOP_READ_BYTES;
-	left -= t->grant && left >= DP_LOOP_READ_BYTES ? DP_LOOP_READ_BYTES : 0;
-	return left < DP_TURN_SMALL ? left : DP_TURN_SMALL;
+	left -= left < kept ? left : kept;
+	return left < lanes[l].small ? left : lanes[l].small;
 }
 
 static void stand_behind(struct dp_conn *c)
 {
 	if (gw_list_empty(&c->behind))
-		gw_list_add_tail(&c->loop->batch.queue, &c->behind);
+		gw_list_add_tail(&c->loop->batch.lane[lane_of(c)].queue, &c->behind);
 }
 
 void dp_turn_on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *buf)
@@ -79,23 +91,31 @@ void dp_turn_on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
 	assert(t->arrivals_n < GW_COUNT(t->arrivals)); /* an end without a read comes only behind bytes */
 	c->arrivals++;
 	t->arrivals[t->arrivals_n++] = (struct dp_arrival){ c, n, buf->base };
-	if (n > 0)
-		t->in_n += (size_t)n;
-	if (n > 0 && (size_t)n == buf->len)
+	if (n < 0)
+		return;
+	t->in_n += (size_t)n;
+	t->lane[lane_of(c)].used += (size_t)n;
+	if (c->granted == c->loop->turn && t->lane[lane_of(c)].grants > 0)
+		t->lane[lane_of(c)].grants--;
+	if ((size_t)n == buf->len)
 		stand_behind(c);
 }
 
-/* The next turn is the first one's. */
+/* The next turn is that of the first ones. */
 static void grant(struct dp_loop *l)
 {
-	struct dp_turn *t = &l->batch;
+	for (size_t i = 0; i < GW_COUNT(lanes); i++) {
+		struct gw_node *q = &l->batch.lane[i].queue;
+		unsigned n = 0;
 
-	t->grant = !gw_list_empty(&t->queue);
-	if (t->grant) {
-		struct dp_conn *c = GW_CONTAINER(t->queue.next, struct dp_conn, behind);
+		for (; n < lanes[i].grants && !gw_list_empty(q); n++) {
+			struct dp_conn *c = GW_CONTAINER(q->next, struct dp_conn, behind);
 
-		gw_list_del(&c->behind);
-		c->granted = l->turn + 1;
+			gw_list_del(&c->behind);
+			c->granted = l->turn + 1;
+		}
+		l->batch.lane[i].grants = n;
+		l->batch.lane[i].used = 0;
 	}
 }
 
