@@ -14,6 +14,7 @@
 #define GW_CONN_PIECES 8
 #define GONE_POLL_MS 400
 #define TURN_WRITE_BYTES (256u << 10) /* a connection writes about so much in one turn; the others come before it goes on */
+#define LINGER_MORE 30 /* times the limit of an end, for a peer that goes on reading what is queued */
 #define LINGER_SWALLOW_MAX (1u << 20)
 
 static void on_timer(struct dp_timer *t);
@@ -162,10 +163,15 @@ static void on_timer(struct dp_timer *t)
 	struct dp_conn *c = GW_CONTAINER(t, struct dp_conn, timer);
 
 	GW_CHECK(c, DP_CONN_MAGIC);
-	if (c->lingering)
+	if (c->lingering && dp_conn_sent(c) > c->sent_before && c->linger_more > 0) { /* it reads, if slowly */
+		c->linger_more--;
+		c->sent_before = dp_conn_sent(c);
+		dp_loop_timer(c->loop, &c->timer, c->linger_ms);
+	} else if (c->lingering) {
 		dp_conn_close(&c);
-	else if (c->paused)
+	} else if (c->paused) {
 		look_whether_gone(c);
+	}
 }
 
 bool dp_conn_quiet(const struct dp_conn *c)
@@ -491,6 +497,9 @@ void dp_conn_finish(struct dp_conn **cp, int64_t max_ms)
 	c->ops = NULL;
 	c->paused = false;
 	dp_conn_start_reading(c);
+	c->linger_ms = (uint32_t)max_ms;
+	c->linger_more = LINGER_MORE;
+	c->sent_before = dp_conn_sent(c);
 	dp_loop_timer(c->loop, &c->timer, max_ms);
 	if (!c->writing)
 		say_goodbye(c);

@@ -70,7 +70,7 @@ bool dp_conn_silent(const struct dp_conn *c);
 void dp_conn_close(struct dp_conn **c);          /* consumed; NULL is fine; what is queued is lost */
 /*
  * Write out what is queued, say goodbye, swallow what still arrives (so that a reset does not destroy the answer on
- * its way), then close: at the latest after `max_ms`.  Consumed.
+ * its way), then close: at the latest after `max_ms` in which the peer took nothing.  Consumed.
  */
 void dp_conn_finish(struct dp_conn **c, int64_t max_ms);
 

@@ -95,6 +95,9 @@ struct dp_conn {
 	struct dp_tls_door door;
 	union { uv_connect_t connect; uv_write_t write; uv_shutdown_t shutdown; } req; /* one after the other */
 	size_t swallowed;               /* bytes thrown away while lingering */
+	uint64_t sent_before;           /* lingering: what was sent when the limit began */
+	uint32_t linger_ms;
+	uint8_t linger_more;            /* how often it may begin again */
 	struct dp_out flight, pending;  /* in libuv's hands; waiting behind it */
 	struct { char *p; size_t n; } said; /* in this turn, in the loop's room; nothing of it is behind `pending` */
 	struct gw_node said_node;       /* in the loop's list, or in none */

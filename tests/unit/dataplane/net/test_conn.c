@@ -154,6 +154,29 @@ START_TEST(a_peer_that_finished_and_reads_gets_everything)
 }
 END_TEST
 
+/* A slow reader is given time for as long as it reads: the limit counts silence. */
+START_TEST(a_peer_that_reads_slowly_gets_everything)
+{
+	static char sink[1 << 20];
+	struct dp_loop *l = open_loop();
+	size_t got = 0;
+	int fd = meet(l);
+
+	write_much(taken);
+	dp_conn_finish(&taken, 500);
+	while (got < MUCH) {
+		ssize_t n;
+
+		turn_for(l, 30); /* all of it takes longer than the limit */
+		n = recv(fd, sink, sizeof sink, MSG_DONTWAIT);
+		ck_assert_int_gt(n, 0);
+		got += (size_t)n;
+	}
+	close(fd);
+	dp_loop_close(&l);
+}
+END_TEST
+
 /* ---- one turn ---- */
 
 static size_t seen, drains;
@@ -517,5 +540,5 @@ UNIT_MAIN("conn", clients_come_first_long_ones_late_and_ends_last, what_is_said_
           words_to_two_in_turn_keep_their_order, who_closes_has_said_what_he_said, whoever_wants_to_know_is_told_when_it_is_out,
           a_turn_that_says_more_than_there_is_room_for, a_connection_with_an_arrival_is_not_quiet,
           much_from_two_is_read_in_turn_and_little_from_a_third_at_once, a_peer_that_finished_and_never_reads, a_peer_that_finished_and_then_breaks_off,
-          a_peer_that_finished_and_reads_gets_everything, one_turn_reads_one_buffer,
+          a_peer_that_finished_and_reads_gets_everything, a_peer_that_reads_slowly_gets_everything, one_turn_reads_one_buffer,
           a_writer_yields_though_the_peer_takes_everything)
