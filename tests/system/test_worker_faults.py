@@ -247,15 +247,18 @@ def test_extra_bytes_never_reach_the_next_client(rig):
 
 
 def test_bytes_on_an_idle_connection_close_it(rig):
+    answered = threading.Event()
+
     def script(wire):
         wire.request()
         wire.json()
-        time.sleep(0.1)
+        assert answered.wait(20)
         wire.send(b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n")
         wire.gone()
     worker, upstream = rig(script)
     assert worker.talk().send(request()).answer()[0] == 200
-    time.sleep(0.3)
+    answered.set()
+    wait_until(lambda: upstream.wires[0].end, 10, "the connection being closed")
     assert worker.talk().send(request()).answer()[0] == 200
     assert len(upstream.wires) == 2
 
