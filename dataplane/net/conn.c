@@ -31,7 +31,6 @@ struct dp_conn *dp_conn_new(struct dp_loop *l)
 	dp_timer_init(&c->timer, on_timer);
 	gw_list_init(&c->yielded);
 	gw_list_init(&c->said_node);
-	gw_list_init(&c->behind);
 	atomic_fetch_add_explicit(&dp_net_open_fds, 1, memory_order_relaxed);
 	return c;
 }
@@ -460,7 +459,6 @@ void dp_conn_close(struct dp_conn **cp)
 	c->ops = NULL;
 	gw_list_del(&c->yielded);
 	gw_list_del(&c->said_node);
-	gw_list_del(&c->behind);
 	uv_close((uv_handle_t *)&c->tcp, on_closed);
 }
 

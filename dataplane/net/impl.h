@@ -23,7 +23,7 @@ struct dp_dns;
 struct dp_tls_cache;
 
 /* What one turn reads and says; turn.c. */
-#define DP_TURN_CLIENTS (128u << 10)                    /* bytes of clients */
+#define DP_TURN_CLIENTS (160u << 10)                    /* bytes of clients */
 #define DP_TURN_OTHERS (512u << 10)                     /* bytes of upstreams */
 #define DP_TURN_OUT_BYTES (128u << 10)
 #define DP_TURN_ROOM_MIN 4096u                          /* less is not worth a read */
@@ -34,10 +34,11 @@ struct dp_turn {
 	struct dp_arrival arrivals[2 * DP_TURN_ARRIVALS];   /* each may bring bytes and an end */
 	unsigned arrivals_n;
 	size_t in_n, out_n;
-	struct {
-		struct gw_node queue;   /* connections with more to read than there was room for */
-		unsigned grants;        /* so many of those who waited may still read a whole buffer in this turn */
-		size_t used;
+	struct dp_lane_room {
+		size_t used, long_used;
+		uint32_t round;         /* of reads, while there is not room for all */
+		bool sent_away, long_sent_away;     /* for lack of room, in this turn */
+		bool rationed, long_rationed;       /* because of that in the turn before */
 	} lane[DP_LANES];
 	struct gw_node said;        /* connections with something to say, or to be told that it was said */
 	char in[DP_TURN_CLIENTS + DP_TURN_OTHERS], out[DP_TURN_OUT_BYTES];
@@ -105,8 +106,8 @@ struct dp_conn {
 	uint64_t sent;                  /* bytes the kernel took, for stall detection */
 	uint64_t turn;                  /* the loop's turn that the next two speak of */
 	size_t gave;                    /* bytes the kernel took in it */
-	struct gw_node behind;          /* in the queue of those with more to read, or in none */
-	uint64_t granted;               /* the turn in which it may read a whole buffer for having waited */
+	uint32_t round;                 /* of its lane, in which it was read from last */
+	bool is_long;                   /* its last read filled the buffer */
 	uint8_t arrivals;               /* of this turn, not taken yet */
 	bool put_off;                   /* there may be more in the socket than was read in this turn */
 	struct gw_node yielded;         /* in the loop's list, or in none */

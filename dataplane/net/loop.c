@@ -195,8 +195,7 @@ struct dp_loop *dp_loop_open(unsigned index)
 	gw_list_init(&l->yielded);
 	gw_list_init(&l->batch.said);
 	for (size_t i = 0; i < DP_LANES; i++)
-		gw_list_init(&l->batch.lane[i].queue);
-	l->turn = 1; /* 0: never */
+		l->batch.lane[i].round = 1; /* 0: never read from */
 	l->armed_ms = INT64_MAX;
 	if (uv_loop_init(&l->uv) != 0 || uv_mutex_init(&l->lock) != 0 ||
 	    uv_async_init(&l->uv, &l->async, on_mail) != 0)

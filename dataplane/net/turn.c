@@ -26,13 +26,15 @@
 
 /*
  * How much may be read, so that a turn stays short however much there is: clients' bytes may cost a millisecond for each
- * 64 KiB, those of upstreams little.  A connection whose buffer was filled, or for which no room was left, stands in the
- * queue of its lane; each turn the first ones of it may read a full buffer, the others wait (libuv gives up, UV_ENOBUFS,
- * and the socket is still readable in the next turn).  Whoever does not stand there is read from at once, in small while
- * there is a queue: mostly that is all there is.
+ * 64 KiB, those of upstreams little.  What finds no room stays in its socket, which is still readable in the next turn
+ * (libuv is given no buffer and gives up, UV_ENOBUFS).  epoll reports sockets that stay readable in the same order every
+ * time, so then there are rounds: who was read from in a round waits for its end, and it ends with the first turn in
+ * which nobody was sent away.  Connections that filled their buffer have a part of the room and rounds of their own:
+ * whoever says little is read from at once, however much others say.
  */
-static const struct { size_t room, small; unsigned grants; } lanes[] = {
-	[DP_LANE_CLIENTS] = { DP_TURN_CLIENTS, 20480, 1 }, [DP_LANE_OTHERS] = { DP_TURN_OTHERS, 32768, 6 },
+static const struct { size_t room, for_long; } lanes[] = {
+	[DP_LANE_CLIENTS] = { DP_TURN_CLIENTS, DP_LOOP_READ_BYTES },
+	[DP_LANE_OTHERS] = { DP_TURN_OTHERS, 6 * DP_LOOP_READ_BYTES },
 };
 
 static enum dp_lane lane_of(const struct dp_conn *c)
@@ -40,29 +42,30 @@ static enum dp_lane lane_of(const struct dp_conn *c)
 	return c->ops && c->ops->fin_is_gone ? DP_LANE_CLIENTS : DP_LANE_OTHERS;
 }
 
+static size_t least(size_t a, size_t b) { return a < b ? a : b; }
+
 static size_t room_for(const struct dp_conn *c)
 {
-	const struct dp_turn *t = &c->loop->batch;
-	enum dp_lane l = lane_of(c);
-	size_t left = lanes[l].room - t->lane[l].used;
-	size_t kept = t->lane[l].grants * DP_LOOP_READ_BYTES; /* for those who have waited */
+	struct dp_turn *t = &c->loop->batch;
+	enum dp_lane i = lane_of(c);
+	struct dp_lane_room *l = &t->lane[i];
+	bool wait = c->round == l->round && (l->rationed || (c->is_long && l->long_rationed));
+	size_t room;
 
-	if (c->arrivals > 0 || t->arrivals_n >= DP_TURN_ARRIVALS)
+	if (c->arrivals > 0 || wait)
 		return 0;
-	if (c->granted == c->loop->turn)
-		return left < DP_LOOP_READ_BYTES ? left : DP_LOOP_READ_BYTES;
-	if (!gw_list_empty(&c->behind))
+	room = t->arrivals_n < DP_TURN_ARRIVALS ? least(lanes[i].room - l->used, DP_LOOP_READ_BYTES) : 0;
+	if (room < DP_TURN_ROOM_MIN) {
+		l->sent_away = true;
 		return 0;
-	if (kept == 0 && gw_list_empty(&t->lane[l].queue))
-		return left < DP_LOOP_READ_BYTES ? left : DP_LOOP_READ_BYTES;
-	left -= left < kept ? left : kept;
-	return left < lanes[l].small ? left : lanes[l].small;
-}
-
-static void stand_behind(struct dp_conn *c)
-{
-	if (gw_list_empty(&c->behind))
-		gw_list_add_tail(&c->loop->batch.lane[lane_of(c)].queue, &c->behind);
+	}
+	if (!c->is_long)
+		return room;
+	room = least(room, lanes[i].for_long - l->long_used);
+	if (room >= DP_TURN_ROOM_MIN)
+		return room;
+	l->long_sent_away = true;
+	return 0;
 }
 
 void dp_turn_on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *buf)
@@ -73,17 +76,14 @@ void dp_turn_on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *buf)
 	(void)suggested;
 	buf->base = t->in + t->in_n;
 	buf->len = room_for(c);
-	if (buf->len < DP_TURN_ROOM_MIN)
-		buf->len = 0;
 	c->put_off = buf->len == 0;
-	if (c->put_off)
-		stand_behind(c);
 }
 
 void dp_turn_on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
 {
 	struct dp_conn *c = s->data;
 	struct dp_turn *t = &c->loop->batch;
+	struct dp_lane_room *l = &t->lane[lane_of(c)];
 
 	GW_CHECK(c, DP_CONN_MAGIC);
 	if (n == 0 || n == UV_ENOBUFS)
@@ -94,29 +94,27 @@ void dp_turn_on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
 	if (n < 0)
 		return;
 	t->in_n += (size_t)n;
-	t->lane[lane_of(c)].used += (size_t)n;
-	if (c->granted == c->loop->turn && t->lane[lane_of(c)].grants > 0)
-		t->lane[lane_of(c)].grants--;
-	if ((size_t)n == buf->len)
-		stand_behind(c);
+	l->used += (size_t)n;
+	if (c->is_long)
+		l->long_used += (size_t)n;
+	c->is_long = (size_t)n == buf->len;
+	c->round = l->round;
 }
 
-/* The next turn is that of the first ones. */
-static void grant(struct dp_loop *l)
+static void next_turn(struct dp_turn *t)
 {
-	for (size_t i = 0; i < GW_COUNT(lanes); i++) {
-		struct gw_node *q = &l->batch.lane[i].queue;
-		unsigned n = 0;
+	for (size_t i = 0; i < DP_LANES; i++) {
+		struct dp_lane_room *l = &t->lane[i];
 
-		for (; n < lanes[i].grants && !gw_list_empty(q); n++) {
-			struct dp_conn *c = GW_CONTAINER(q->next, struct dp_conn, behind);
-
-			gw_list_del(&c->behind);
-			c->granted = l->turn + 1;
-		}
-		l->batch.lane[i].grants = n;
-		l->batch.lane[i].used = 0;
+		l->rationed = l->sent_away;
+		l->long_rationed = l->long_sent_away;
+		if (!l->sent_away && !l->long_sent_away)
+			l->round++;
+		l->sent_away = l->long_sent_away = false;
+		l->used = l->long_used = 0;
 	}
+	t->arrivals_n = 0;
+	t->in_n = 0;
 }
 
 enum { SHORT_OF_CLIENTS, SHORT_OF_OTHERS, LONG_ONES, ENDS };
@@ -159,10 +157,8 @@ void dp_turn_work(struct dp_loop *l)
 		if (deliver(t, LONG_ONES))
 			dp_turn_write(l);
 		deliver(t, ENDS);
-		t->arrivals_n = 0;
-		t->in_n = 0;
 	}
-	grant(l);
+	next_turn(t);
 	dp_turn_write(l);
 }
 

@@ -33,6 +33,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#define HOLD_OPENING_S 30
 #define BUCKETS 4096 /* of a logarithmic histogram, 1 % wide */
 
 struct histogram { uint64_t n, count[BUCKETS], max; };
@@ -376,13 +377,20 @@ static void run(double rate, double seconds)
 	struct epoll_event e = { .events = EPOLLIN, .data.ptr = NULL };
 	uint64_t sent = 0, fired;
 	int64_t begin = now_us();
+	bool held = false;
 	if (rate > 0) {
 		timerfd_settime(timer, 0, &each, NULL);
 		epoll_ctl(ep, EPOLL_CTL_ADD, timer, &e);
 	}
-	end_us = begin + (int64_t)(seconds * 1e6);
+	end_us = begin + (int64_t)((hold ? HOLD_OPENING_S : seconds) * 1e6);
 	send_due(rate, begin, &sent);
 	while (now_us() < end_us) {
+		if (hold && !held && latency.n == (uint64_t)n_conns) { /* each has said something */
+			held = true;
+			printf("held\n");
+			fflush(stdout);
+			end_us = now_us() + (int64_t)(seconds * 1e6);
+		}
 		int n = epoll_wait(ep, ev, 512, 50);
 		for (int i = 0; i < n; i++) {
 			struct conn *c = ev[i].data.ptr;

@@ -154,8 +154,10 @@ def memory(load, system, pids, counts, events):
         if n == 0:
             points.append((0, rss_kib(pids)))
             continue
-        held = load.start("sse", system, n, 4 + n / 1500, events, body, more=("hold",))
-        time.sleep(3 + n / 1500)
+        held = load.start("sse", system, n, 3, events, body, more=("hold",))
+        if held.stdout.readline() != "held\n":
+            raise SystemExit("bench: %s does not open %d streams: %s" % (system.name, n, held.communicate()[0]))
+        time.sleep(1)
         points.append((n, rss_kib(pids)))
         out = load.result(held)
         if out["failed"] or out["open"] != n:

@@ -459,7 +459,7 @@ static void weigh(void *arg, struct gw_str bytes)
 	*(size_t *)arg += bytes.n;
 }
 
-static const struct dp_conn_ops weighing = { .on_read = weigh, .on_end = on_end };
+static const struct dp_conn_ops weighing_client = { .on_read = weigh, .on_end = on_end, .fin_is_gone = true };
 
 START_TEST(much_from_two_is_read_in_turn_and_little_from_a_third_at_once)
 {
@@ -471,7 +471,7 @@ START_TEST(much_from_two_is_read_in_turn_and_little_from_a_third_at_once)
 
 	memset(taken_of, 0, sizeof taken_of);
 	for (size_t i = 0; i < 3; i++)
-		dp_conn_bind(t.c[i], &weighing, &taken_of[i]);
+		dp_conn_bind(t.c[i], &weighing_client, &taken_of[i]);
 	for (size_t i = 0; i < 2; i++) {
 		ssize_t n = send(t.fd[i], bytes, sizeof bytes, MSG_DONTWAIT);
 
@@ -494,6 +494,42 @@ START_TEST(much_from_two_is_read_in_turn_and_little_from_a_third_at_once)
 		}
 	}
 	part(l, &t);
+}
+END_TEST
+
+/* More short ones than there is room for in a turn: the rest is read in the next ones, each once before any twice. */
+START_TEST(little_from_many_is_read_in_a_few_turns)
+{
+	enum { MANY = 400, SHORT = 600 };
+	static struct dp_conn *c[MANY];
+	static size_t of[MANY];
+	static char bytes[SHORT];
+	static int fd[MANY];
+	struct dp_loop *l = open_loop();
+	size_t all = 0;
+
+	memset(of, 0, sizeof of);
+	for (size_t i = 0; i < MANY; i++) {
+		fd[i] = meet(l);
+		c[i] = taken;
+		dp_conn_bind(c[i], &weighing_client, &of[i]);
+	}
+	for (size_t round = 1; round <= 3; round++) {
+		for (size_t i = 0; i < MANY; i++)
+			ck_assert_int_eq(send(fd[i], bytes, SHORT, 0), SHORT);
+		for (size_t turn = 0; all < round * MANY * SHORT; turn++) {
+			ck_assert_uint_le(turn, 6);
+			dp_loop_turn(l, true);
+			all = 0;
+			for (size_t i = 0; i < MANY; i++)
+				all += of[i];
+		}
+	}
+	for (size_t i = 0; i < MANY; i++) {
+		dp_conn_close(&c[i]);
+		close(fd[i]);
+	}
+	dp_loop_close(&l);
 }
 END_TEST
 
@@ -539,6 +575,7 @@ END_TEST
 UNIT_MAIN("conn", clients_come_first_long_ones_late_and_ends_last, what_is_said_in_a_turn_leaves_in_one_piece_at_its_end,
           words_to_two_in_turn_keep_their_order, who_closes_has_said_what_he_said, whoever_wants_to_know_is_told_when_it_is_out,
           a_turn_that_says_more_than_there_is_room_for, a_connection_with_an_arrival_is_not_quiet,
-          much_from_two_is_read_in_turn_and_little_from_a_third_at_once, a_peer_that_finished_and_never_reads, a_peer_that_finished_and_then_breaks_off,
+          much_from_two_is_read_in_turn_and_little_from_a_third_at_once, little_from_many_is_read_in_a_few_turns,
+          a_peer_that_finished_and_never_reads, a_peer_that_finished_and_then_breaks_off,
           a_peer_that_finished_and_reads_gets_everything, a_peer_that_reads_slowly_gets_everything, one_turn_reads_one_buffer,
           a_writer_yields_though_the_peer_takes_everything)
