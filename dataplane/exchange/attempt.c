@@ -316,8 +316,12 @@ void dp_attempt_first(struct dp_exchange *x)
 		go_to(x, place);
 		return;
 	}
-	dp_answer_error(x, DP_E_UPSTREAM_FAILED, "The route `%.*s` has no usable target: its providers are disabled, do not speak this API, or are not allowed for your key.",
-	                GW_FMT(x->route->name));
+	if (!dp_plan_speaks(x)) /* no attempt would ever do, and a client must not be made to try again */
+		dp_answer_error(x, DP_E_API_NOT_SPOKEN, "The model `%.*s` is not served at /v1%s: no provider of the route `%.*s` speaks that API.",
+		                GW_FMT(x->req.model), x->op->path, GW_FMT(x->route->name));
+	else
+		dp_answer_error(x, DP_E_UPSTREAM_FAILED, "The route `%.*s` has no usable target: its providers are disabled, or are not allowed for your key.",
+		                GW_FMT(x->route->name));
 }
 
 /* What the failure says about the key and the endpoint, for everybody who comes after. */

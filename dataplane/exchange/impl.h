@@ -68,6 +68,7 @@ struct dp_shard {
 	dp_crash_note *crash;         /* what this loop works on, for a crash report */
 	struct dp_shared shared;
 	struct gw_snapshot *snapshot;
+	uint32_t swaps;                    /* how often it was replaced */
 	bool any_open_route;          /* some enabled route asks for no key */
 	struct dp_pools *pools;
 	struct dp_jwks *jwks;
@@ -313,6 +314,8 @@ struct dp_client {
 	bool backlog_set;
 	struct dp_deferred later, dead;
 	int64_t begun_us;                  /* first byte of the request being read; 0: none */
+	/* The key that it sent last: whose it is, as of one configuration.  Of the text only a keyed hash is kept. */
+	struct { const struct gw_consumer_key *key; uint64_t hash; uint32_t swaps; } known;
 };
 
 /* probe.c */
@@ -369,6 +372,7 @@ enum dp_verdict dp_x_spend(struct dp_exchange *x, void (*then)(struct dp_exchang
 void dp_x_spent(struct dp_exchange *x, const struct gw_usage_record *r); /* settle; once, at the end */
 /* plan.c */
 bool dp_plan_first(struct dp_exchange *x, struct dp_place *place);
+bool dp_plan_speaks(const struct dp_exchange *x);      /* some target of the route knows the API that was called */
 bool dp_plan_has_fallback(const struct dp_exchange *x); /* a fallback target that could serve this request */
 bool dp_plan_next(struct dp_exchange *x, const struct dp_failure *f, struct dp_place *place);
 /* attempt.c */

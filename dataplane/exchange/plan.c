@@ -164,6 +164,19 @@ static bool primary_is_closed(struct dp_exchange *x)
 	return true;
 }
 
+bool dp_plan_speaks(const struct dp_exchange *x)
+{
+	const struct gw_route *r = x->route;
+
+	for (size_t i = 0; i < r->n_targets; i++)
+		if (speaks(x, r->targets[i].provider))
+			return true;
+	for (size_t i = 0; r->fallback.enabled && i < r->fallback.n_targets; i++)
+		if (speaks(x, r->fallback.targets[i].provider))
+			return true;
+	return false;
+}
+
 bool dp_plan_has_fallback(const struct dp_exchange *x)
 {
 	const struct gw_route *r = x->route;

@@ -328,3 +328,14 @@ def test_failures_in_a_row_open_an_endpoint(rig):
     for _ in range(40):
         worker.talk().send(request()).answer()
     assert 0 < len(bad.requests) <= 12 and len(good.requests) >= 28
+
+
+def test_an_api_that_no_target_speaks_is_the_clients_to_change(rig):
+    """A 502 would be sent again by every SDK, and count as the provider's failure."""
+    worker, upstream = rig(answer_plainly)
+    status, _, body = worker.talk().send(request(path="/v1/messages", max_tokens=9)).answer()
+    assert status == 404, body
+    assert "not served at /v1/messages: no provider of the route `r` speaks that API" in json.loads(body)["error"]["message"]
+    assert not upstream.requests
+    assert 'tidegate_rejected_total{code="api_not_supported"} 1' in worker.admin("/metrics")
+    assert worker.talk().send(request()).answer()[0] == 200
