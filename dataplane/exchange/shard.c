@@ -97,6 +97,7 @@ void dp_shard_swap(struct dp_shard *s, struct gw_snapshot *next)
 	dp_models_forget(s);
 	gw_snapshot_unref(&s->snapshot);
 	s->snapshot = next;
+	s->swaps++;
 	s->any_open_route = gw_snapshot_has_open_route(next);
 	dp_pools_keep(s->pools, next);
 	dp_desk_apply(s->desk, &gw_snapshot_settings(next)->counters);

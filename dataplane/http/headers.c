@@ -17,26 +17,27 @@ static bool blank(char c)
 	return c == ' ' || c == '\t';
 }
 
-/* So many bytes at the front are printable ASCII, eight looked at together; the next may be as well. */
-static size_t printable_run(struct gw_str s)
+/* Printable ASCII, eight bytes looked at together. */
+static bool printable_8(const char *p)
 {
 	const uint64_t each = 0x0101010101010101u;
-	size_t i = 0;
 	uint64_t v;
 
-	for (; i + sizeof v <= s.n; i += sizeof v) {
-		memcpy(&v, s.p + i, sizeof v);
-		if (((v - 0x20 * each) | (v + each) | v) & 0x80 * each) /* below a blank, DEL, above ASCII */
-			break;
-	}
-	return i;
+	memcpy(&v, p, sizeof v);
+	return !(((v - 0x20 * each) | (v + each) | v) & 0x80 * each); /* below a blank, DEL, above ASCII */
 }
 
 bool dp_value_ok(struct gw_str s)
 {
+	size_t i = 0;
+
 	if (s.n && (blank(s.p[0]) || blank(s.p[s.n - 1])))
 		return false;
-	for (size_t i = printable_run(s); i < s.n; i++)
+	while (i + 8 <= s.n && printable_8(s.p + i))
+		i += 8;
+	if (s.n >= 8 && i + 8 > s.n && printable_8(s.p + s.n - 8))
+		return true; /* the end together with some bytes before it once more */
+	for (; i < s.n; i++)
 		if (!dp_is_value_byte((unsigned char)s.p[i]))
 			return false;
 	return true;

@@ -67,3 +67,24 @@ def test_a_key_ends_in_time_without_the_control_plane(fleet):
     wait_until(lambda: fleet.statuses(short) == [401] * 3, 20, "the end of the key", every=0.1)
     assert time.time() >= int(ends), "not before its end"
     fleet.daemons = [d for d in fleet.daemons if d.name != "control"]
+
+
+def test_a_connection_that_changes_its_key_and_a_key_that_changes_under_it(fleet):
+    """One connection is remembered by the key that it sent last, and only for as long as the configuration stays."""
+    admin, keys = fleet.admin, {name: fleet.key(name) for name in ("one", "two")}
+    admin.patch("consumers/two", {"models": ["other"]})
+    fleet.wait_served()
+    port = fleet.data_ports[0]
+    with httpx.Client(trust_env=False, timeout=10, limits=httpx.Limits(max_connections=1)) as client:
+        def ask(key):
+            return client.post("http://127.0.0.1:%d/v1/chat/completions" % port, json=BODY, headers={"x-api-key": key}).status_code
+        wrong = keys["one"][:-1] + ("x" if keys["one"][-1] != "x" else "y")
+        assert [ask(key) for key in (keys["one"], keys["one"], keys["two"], wrong, keys["one"], wrong, keys["two"])] == \
+            [200, 200, 403, 401, 200, 401, 403]
+        admin.patch("consumers/two", {"models": ["*"]})
+        fleet.wait_served()
+        assert [ask(keys["two"]), ask(keys["two"])] == [200, 200]
+        [stored] = admin.get("consumers/two/keys").json()["items"]
+        admin.delete("consumers/two/keys/" + stored["id"])
+        fleet.wait_served()
+        assert [ask(keys["two"]), ask(keys["one"]), ask(keys["two"])] == [401, 200, 401]
