@@ -77,6 +77,7 @@ struct dp_claim_state {
 	bool refused;
 	int64_t wait_ms;             /* refused: until it could be granted, at least 1 */
 	bool degraded;               /* decided by the outage policy */
+	int64_t seen_us;             /* shared counters: when it was so, by their clock; 0: it is counted here */
 };
 
 #endif

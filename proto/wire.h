@@ -30,7 +30,7 @@
  *   provider_health {provider}       → {keys:[{name,state,cooldown_until,last_error,last_error_at,in_flight}],endpoints:[{url,…}]}
  *   provider_health_clear {provider,key|null,endpoint|null} → the same; forgets what stood against them, both null: all
  *   limits          {scope,name}     → {items:[{key,plugin,scope,who,owner_scope,owner,kind,unit,label,window_ms,limit,used,left,
- *                                     reset_ms,refusals,refused_at,shared,age_ms}]}: counters of "consumer" "app1" and the like
+ *                                     reset_ms,refusals,refused_at,shared,age_ms,seen_us}]}: counters of "consumer" "app1" and the like
  *   drain           {}               → {}
  *
  * Quotas: `quotas` {items:[{quota,from,until,ceiling,grant,elsewhere}]} goes down: what this process may use of a quota in

@@ -20,6 +20,16 @@ static void add(json_t *into, const json_t *from, const char *name)
 	json_object_set_new(into, name, json_integer(number(into, name) + number(from, name)));
 }
 
+/*
+ * Which of two workers has seen a shared counter last?  By the clock of those who count; a worker that does not tell it
+ * tells an age as of the moment at which it was asked.
+ */
+static bool knows_better(const json_t *theirs, const json_t *ours)
+{
+	json_int_t a = number(theirs, "seen_us"), b = number(ours, "seen_us");
+	return a > 0 && b > 0 ? a > b : number(theirs, "age_ms") < number(ours, "age_ms");
+}
+
 static void merge_one(json_t *ours, const json_t *theirs)
 {
 	json_t *at = json_object_get(theirs, "refused_at");
@@ -28,7 +38,7 @@ static void merge_one(json_t *ours, const json_t *theirs)
 	if (json_is_string(at) && gw_str_cmp(gw_json_str(json_object_get(ours, "refused_at")), gw_json_str(at)) < 0)
 		json_object_set(ours, "refused_at", at);
 	at = json_incref(json_object_get(ours, "refused_at"));
-	if (shared && number(theirs, "age_ms") < number(ours, "age_ms")) {
+	if (shared && knows_better(theirs, ours)) {
 		json_object_update(ours, (json_t *)theirs);
 	} else if (!shared) {
 		add(ours, theirs, "limit");
@@ -96,6 +106,7 @@ static void answer_limits(struct cp_ctx *x, enum gw_kind kind, const char *scope
 	json_array_foreach(items, i, item) {
 		json_object_del(item, "key");
 		json_object_del(item, "age_ms");
+		json_object_del(item, "seen_us");
 	}
 	o = json_object();
 	json_object_set_new(o, "items", items);

@@ -204,6 +204,7 @@ static void add_limit(void *arg, const struct dp_counter_view *v)
 	gw_json_set_time(o, "refused_at", v->refused_at_ms);
 	json_object_set_new(o, "shared", json_boolean(v->shared));
 	json_object_set_new(o, "age_ms", json_integer(v->age_ms));
+	json_object_set_new(o, "seen_us", json_integer(v->seen_us));
 	json_array_append_new(items, o);
 }
 

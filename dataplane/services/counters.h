@@ -87,6 +87,7 @@ struct dp_counter_view {
 	int64_t limit, window_ms, used, left, open, reset_ms;
 	bool shared;                       /* counted for all workers together; as it was age_ms ago */
 	int64_t age_ms;
+	int64_t seen_us;                   /* when that was, by the clock of the shared counters: which of two workers knows better */
 	int64_t refusals, refused_at_ms;   /* since this worker knows it; the last one by the wall clock, 0: never */
 };
 /* Those of or for one object ("consumer", "app1"); scope absent: all.  Any thread; the visitor must be quick and calls nothing here. */

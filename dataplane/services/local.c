@@ -9,6 +9,8 @@
 
 #define SHARDS 64
 
+#define NOTE_MS 1000 /* a figure of shared counters that stands so long may be replaced by an older one */
+
 struct dp_held {
 	struct gw_node age;          /* least recently used first; alone while pinned */
 	size_t shard;
@@ -213,8 +215,11 @@ void dp_local_note(struct dp_local *l, const struct dp_claim *claim, const struc
 
 	pthread_mutex_lock(&l->shard[shard].lock);
 	c = find(l, shard, claim, now);
-	c->noted = *st;
-	c->noted_ms = now.mono_ms ? now.mono_ms : 1;
+	/* Loops hear on connections of their own, in no order; another server may have another clock. */
+	if (st->seen_us >= c->noted.seen_us || now.mono_ms - c->noted_ms > NOTE_MS) {
+		c->noted = *st;
+		c->noted_ms = now.mono_ms ? now.mono_ms : 1;
+	}
 	if (st->refused) {
 		c->refusals++;
 		c->refused_at_ms = now.wall_ms;
@@ -229,6 +234,7 @@ static void view_noted(const struct dp_held *c, struct dp_now now, struct dp_cou
 
 	v->shared = true;
 	v->age_ms = since < 0 ? 0 : since;
+	v->seen_us = c->noted.seen_us;
 	v->reset_ms = c->noted.reset_ms > since ? c->noted.reset_ms - since : 0;
 	v->used = c->noted.reset_ms > 0 && since >= c->noted.reset_ms ? 0 : c->noted.used;
 	v->left = v->used >= v->limit ? 0 : v->limit - v->used;

@@ -9,7 +9,7 @@
 #include "services/redis/script.h"
 
 #define RENEW_MS (DP_LEASE_MS / 4)
-#define PER_COUNTER 4           /* figures of an answer */
+#define PER_COUNTER 5           /* figures of an answer */
 
 struct dp_leases {
 	unsigned magic;
@@ -335,6 +335,7 @@ static bool read_states(struct group *gr, const redisReply *reply)
 		st.left = st.used >= st.limit ? 0 : st.limit - (st.used < 0 ? 0 : st.used);
 		st.reset_ms = e[2]->integer;
 		st.wait_ms = e[3]->integer;
+		st.seen_us = e[4]->integer;
 		granted &= !st.refused;
 		if (k->states && gr->mode == 'r')
 			k->states[i] = st;

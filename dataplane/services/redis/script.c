@@ -4,7 +4,8 @@
  * KEYS: for each counter its hash and its set of leases, which keeps a member for ever, `-`: of two keys that both exist a
  * cluster that moves their slot serves either side, of one it says TRYAGAIN until the slot has moved.  ARGV: mode, length of a lease in ms, 1 when the operation may
  * have been done already; then for each counter kind, limit, window, amount, actual, from, until, opening, lease.
- * Modes: r reserve all or none, s settle, n renew, p look.  Answer: for each counter refused, used, reset, wait.
+ * Modes: r reserve all or none, s settle, n renew, p look.  Answer: for each counter refused, used, reset, wait,
+ * and the server's time in microseconds: answers reach workers in another order than that in which they were given.
  */
 #include "services/redis/script.h"
 
@@ -112,5 +113,6 @@ const char dp_counter_script[] =
 	"local out={}\n"
 	"for i=1,n do local c=get(i)\n"
 	"  out[#out+1]=no[i] and 1 or 0 out[#out+1]=c.open+c.sum out[#out+1]=math.max(0,reset(c)) out[#out+1]=no[i] or 0\n"
+	"  out[#out+1]=T[1]*1000000+T[2]\n"
 	"end\n"
 	"return out\n";
