@@ -282,8 +282,11 @@ static void on_written(uv_write_t *w, int status)
 		dp_conn_close(&c);
 		return;
 	}
-	if (status < 0) {
-		dp_conn_deliver_end(c, DP_NET_END_RESET, uv_strerror(status));
+	if (status < 0) { /* what it said before it broke comes first: perhaps the answer to half a body */
+		if (c->arrivals > 0)
+			dp_turn_end_behind(c, status);
+		else
+			dp_conn_deliver_end(c, DP_NET_END_RESET, uv_strerror(status));
 		return;
 	}
 	if (c->pending.n > 0)

@@ -31,7 +31,7 @@ struct dp_tls_cache;
 struct dp_arrival { struct dp_conn *conn; ssize_t n; char *p; }; /* n < 0: the end, as libuv says it; conn NULL: delivered */
 enum dp_lane { DP_LANE_CLIENTS, DP_LANE_OTHERS, DP_LANES };
 struct dp_turn {
-	struct dp_arrival arrivals[2 * DP_TURN_ARRIVALS];   /* each may bring bytes and an end */
+	struct dp_arrival arrivals[3 * DP_TURN_ARRIVALS];   /* each may bring bytes, their end, and that of writing */
 	unsigned arrivals_n;
 	size_t in_n, out_n;
 	struct dp_lane_room {
@@ -142,6 +142,7 @@ void dp_conn_deliver_end(struct dp_conn *c, enum dp_net_end how, const char *tex
 /* turn.c */
 void dp_turn_on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *buf);
 void dp_turn_on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf);
+void dp_turn_end_behind(struct dp_conn *c, int status); /* an end that was met while writing, behind what arrived */
 void dp_turn_work(struct dp_loop *l);                /* what arrived, and what is said about it */
 void dp_turn_write(struct dp_loop *l);               /* what was said; then who wanted to know is told */
 /* Keeps `v` for the end of the turn; false: too long, or not behind what was said before.  Write it now. */

@@ -101,6 +101,15 @@ void dp_turn_on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
 	c->round = l->round;
 }
 
+void dp_turn_end_behind(struct dp_conn *c, int status)
+{
+	struct dp_turn *t = &c->loop->batch;
+
+	assert(t->arrivals_n < GW_COUNT(t->arrivals));
+	c->arrivals++;
+	t->arrivals[t->arrivals_n++] = (struct dp_arrival){ c, status, NULL };
+}
+
 static void next_turn(struct dp_turn *t)
 {
 	for (size_t i = 0; i < DP_LANES; i++) {
