@@ -143,21 +143,17 @@ static bool judge(struct dp_exchange *x, struct dp_refusal *why)
 
 	if (!dp_uri_parse(&x->uri, h->method, h->target, h->host, buf, h->target.n + 1, why))
 		return false;
-	x->op = x->snapshot ? dp_operation_find(method_for_lookup(x), x->uri.path, &x->rest, why, &x->allow) : NULL;
-	x->dialect = x->op && x->op->dialect ? x->op->dialect : dp_dialect_guess(x->uri.path);
 	if (!x->snapshot)
 		return dp_refuse(why, DP_E_NOT_READY, "This worker has no configuration yet; try again in a moment.");
-	if (gw_str_is(h->method, "OPTIONS")) {
-		x->op = NULL; /* no operation, whatever the path names */
+	if (gw_str_is(h->method, "OPTIONS"))
 		return true;
-	}
 	expect = dp_header_find(h->headers, h->n_headers, "expect");
-	if (expect.p && !h->expect_continue && h->minor == 1) {
-		x->op = NULL;
+	if (expect.p && !h->expect_continue && h->minor == 1)
 		return dp_refuse(why, DP_E_EXPECT_FAILED, "Only 'Expect: 100-continue' is understood.");
-	}
+	x->op = dp_operation_find(method_for_lookup(x), x->uri.path, &x->rest, why, &x->allow);
 	if (!x->op)
 		return false;
+	x->dialect = x->op->dialect ? x->op->dialect : dp_dialect_guess(x->uri.path);
 	if (!dp_x_authenticate(x, why))
 		return false;
 	if (x->op->kind == DP_OP_MODELS)
@@ -210,8 +206,11 @@ void dp_x_head(struct dp_exchange *x, const struct dp_head *h)
 	x->request_bytes = (int64_t)h->bytes;
 	if (!h->keep_alive)
 		x->close_after = true;
-	if (!judge(x, &why))
+	if (!judge(x, &why)) {
+		if (!x->op && x->uri.path.n) /* refused before the path said which API it is: in the words that look likeliest */
+			x->dialect = dp_dialect_guess(x->uri.path);
 		dp_x_note_refusal(x, &why);
+	}
 	x->step = DP_STEP_BODY;
 	if (x->refused && dp_x_refuse_now(x)) {
 		dp_answer_refusal(x, x->refusal);

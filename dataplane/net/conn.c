@@ -11,7 +11,7 @@
 
 #include "base/log.h"
 
-#define GW_CONN_PIECES 8
+#define PIECES_MAX 8 /* of one dp_conn_write() */
 #define GONE_POLL_MS 400
 #define TURN_WRITE_BYTES (256u << 10) /* a connection writes about so much in one turn; the others come before it goes on */
 #define LINGER_MORE 30 /* times the limit of an end, for a peer that goes on reading what is queued */
@@ -387,7 +387,7 @@ bool dp_conn_raw_write(struct dp_conn *c, const uv_buf_t *v, unsigned n)
 	if (c->writing) {
 		queue(c, v, n, 0);
 	} else if (!dp_turn_keep(c, v, n, total)) {
-		uv_buf_t all[GW_CONN_PIECES + 1];
+		uv_buf_t all[PIECES_MAX + 1];
 		unsigned k = 0;
 
 		if (c->said.n > 0)
@@ -408,7 +408,7 @@ bool dp_conn_raw_write(struct dp_conn *c, const uv_buf_t *v, unsigned n)
 
 bool dp_conn_write(struct dp_conn *c, const struct gw_str *v, size_t n)
 {
-	uv_buf_t b[GW_CONN_PIECES];
+	uv_buf_t b[PIECES_MAX];
 
 	GW_CHECK(c, DP_CONN_MAGIC);
 	assert(n <= GW_COUNT(b));

@@ -104,7 +104,7 @@ struct dp_conn {
 	struct gw_node said_node;       /* in the loop's list, or in none */
 	size_t mark;                    /* soft ceiling of the write queue */
 	uint64_t sent;                  /* bytes the kernel took, for stall detection */
-	uint64_t turn;                  /* the loop's turn that the next two speak of */
+	uint64_t turn;                  /* the loop's turn that the next one speaks of */
 	size_t gave;                    /* bytes the kernel took in it */
 	uint32_t round;                 /* of its lane, in which it was read from last */
 	bool is_long;                   /* its last read filled the buffer */

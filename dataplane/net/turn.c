@@ -134,7 +134,7 @@ static int kind_of(const struct dp_arrival *a)
 		return ENDS;
 	if (a->n >= LONG_ARRIVAL)
 		return LONG_ONES;
-	return a->conn->ops && a->conn->ops->fin_is_gone ? SHORT_OF_CLIENTS : SHORT_OF_OTHERS;
+	return lane_of(a->conn) == DP_LANE_CLIENTS ? SHORT_OF_CLIENTS : SHORT_OF_OTHERS;
 }
 
 static bool deliver(struct dp_turn *t, int kind)
