@@ -98,6 +98,12 @@ describe('formats', () => {
     const now = Date.parse('2026-03-01T08:00:00Z');
     expect(formatsFor('en').ago('2026-03-01T07:58:00Z', now)).toBe('2 minutes ago');
     expect(formatsFor('zh-CN').ago('2026-03-01T07:58:00Z', now)).toBe('2分钟前');
+    const at = (day: number, hour: number) => new Date(2026, 2, day, hour).toISOString();
+    const morning = new Date(2026, 2, 10, 8).getTime();
+    expect(formatsFor('en').ago(at(12, 6), morning), '46 hours').toBe('in 2 days');
+    expect(formatsFor('en').ago(at(11, 10), morning), '26 hours').toBe('tomorrow');
+    expect(formatsFor('en').ago(at(8, 9), morning), '47 hours').toBe('2 days ago');
+    expect(formatsFor('zh-CN').ago(at(12, 6), morning)).toBe('后天');
     expect(formatsFor('en').compact(1234)).toBe('1,234');
     expect(formatsFor('en').compact(1234567)).toBe('1.2M');
   });

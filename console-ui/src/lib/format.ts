@@ -2,8 +2,8 @@
 import { useMemo } from 'react';
 import { usePreferences } from './preferences';
 
+const DAY = 86400;
 const STEPS: [Intl.RelativeTimeFormatUnit, number][] = [
-  ['day', 86400],
   ['hour', 3600],
   ['minute', 60],
 ];
@@ -15,6 +15,12 @@ export interface Formats {
   dateTime(iso: string): string;
   time(iso: string): string;
   ago(iso: string, now?: number): string;
+}
+
+/* "Tomorrow" is a day of the calendar: 46 hours from now it is mostly the one after it. */
+function daysBetween(from: Date, to: Date): number {
+  const day = (d: Date) => Date.UTC(d.getFullYear(), d.getMonth(), d.getDate()) / 1000 / DAY;
+  return day(to) - day(from);
 }
 
 export function formatsFor(locale: string): Formats {
@@ -32,6 +38,7 @@ export function formatsFor(locale: string): Formats {
     time: (iso) => time.format(new Date(iso)),
     ago(iso, now = Date.now()) {
       const seconds = (new Date(iso).getTime() - now) / 1000;
+      if (Math.abs(seconds) >= DAY) return relative.format(daysBetween(new Date(now), new Date(iso)), 'day');
       for (const [unit, size] of STEPS) {
         if (Math.abs(seconds) >= size) return relative.format(Math.trunc(seconds / size), unit);
       }
