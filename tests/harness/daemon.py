@@ -7,6 +7,9 @@ from pathlib import Path
 
 from .waiting import wait_until
 
+# The environment of daemons whose memory is measured: a sanitizer's quarantine keeps what was freed, by default 256 MiB of it.
+MEMORY_IS_MEASURED = {"ASAN_OPTIONS": "exitcode=99:detect_leaks=1:quarantine_size_mb=4:thread_local_quarantine_size_kb=64"}
+
 BAD_LINES = re.compile(r'"level":\s*"alert"|^\S* ?ALERT|AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error: '
                        r"|Assertion .* failed|stack smashing|double free", re.M)
 

@@ -104,12 +104,12 @@ openai_sim, deepseek_sim, dashscope_sim, vllm_sim = map(_vendor, ("openai", "dee
 
 @pytest.fixture
 def rig(tmp_path):
-    """rig(script, …, loops=2, route={…}): a worker alone and its upstreams, all of which must end well; see harness/worker.py."""
+    """rig(script, …, loops=2, env={…}, route={…}): a worker alone and its upstreams, all of which must end well; see harness/worker.py."""
     made = []
 
-    def make(*scripts, loops=1, **more):
+    def make(*scripts, loops=1, env=None, **more):
         upstreams = [s if isinstance(s, Upstream) else Upstream(s) for s in scripts or (answer_plainly,)]
-        worker = Worker(tmp_path, config(*upstreams, **more), loops)
+        worker = Worker(tmp_path, config(*upstreams, **more), loops, env)
         made.append((worker, upstreams))
         return worker, *upstreams
     yield make

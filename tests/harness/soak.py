@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 
+from .daemon import MEMORY_IS_MEASURED
 from .faults import FAULTS
 from .gateway import Gateway
 from .rawhttp import Talk
@@ -13,7 +14,6 @@ from .waiting import wait_until
 from .worker import Upstream, request
 
 ONE_IN = 100                          # requests that meet a fault; and as many that lose their client
-ASAN = {"ASAN_OPTIONS": "exitcode=99:detect_leaks=1:quarantine_size_mb=4:thread_local_quarantine_size_kb=64"}
 # Those that put a key to rest would leave nobody to ask: what is mixed here is over with its request.
 SCRIPTS = [script for name, (_, script) in FAULTS.items() if callable(script) and not name.startswith(("40", "429", "503"))]
 
@@ -130,7 +130,7 @@ def run(seconds, callers=6, say=print):
     upstreams = [Upstream(sometimes(rng, lock)) for _ in range(2)]
     for upstream in upstreams:
         upstream.heard = Heard()
-    gateway = Gateway(split=True, loops=2, env=ASAN)
+    gateway = Gateway(split=True, loops=2, env=MEMORY_IS_MEASURED)
     try:
         gateway.start()
         gateway.set_up()

@@ -6,6 +6,7 @@ import zlib
 
 import pytest
 
+from harness.daemon import MEMORY_IS_MEASURED
 from harness.waiting import wait_until
 from harness.worker import answer_plainly, chunk, completion, read_chunked, request
 
@@ -125,16 +126,11 @@ def test_a_bomb_is_defused_T06(rig):
     """200 kB that come to 200 MB: refused, at the cost of little memory."""
     bomb = gzip.compress(bytes(200 << 20), 9)
     assert len(bomb) < 1 << 20
-    worker, _ = rig(answers("gzip", bomb))
+    worker, _ = rig(answers("gzip", bomb), env=MEMORY_IS_MEASURED)
     worker.talk().send(request(key="none")).answer()
-    before = resident(worker)
+    before = worker.rss()
     number, _, body = worker.talk().send(request()).answer()
     assert number == 502 and "compressed beyond all measure" in json.loads(body)["error"]["message"]
     worker.idle()
-    assert resident(worker) - before < 16 << 20
+    assert worker.rss() - before < 16 << 20
     assert worker.ended("upstream_error") == 1
-
-
-def resident(worker):
-    with open("/proc/%d/statm" % worker.daemon.process.pid) as file:
-        return int(file.read().split()[1]) * 4096

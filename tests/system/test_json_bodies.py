@@ -7,6 +7,7 @@ import random
 
 import pytest
 
+from harness.daemon import MEMORY_IS_MEASURED
 from harness.readings import first_wins, last_wins, read_all
 from harness.worker import Upstream, Worker, answer_as_asked, config, request
 
@@ -19,7 +20,7 @@ def stand(tmp_path_factory):
     upstream = Upstream(answer_as_asked)
     objects = config(upstream)
     objects["routes"]["same"] = {"match": {"models": [{"type": "exact", "value": "same"}]}, "targets": [{"provider": "p0"}]}
-    worker = Worker(tmp_path_factory.mktemp("json"), objects)
+    worker = Worker(tmp_path_factory.mktemp("json"), objects, env=MEMORY_IS_MEASURED)
     worker.upstream = upstream
     yield worker
     worker.idle()

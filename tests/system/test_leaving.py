@@ -7,6 +7,7 @@ import time
 import pytest
 
 from harness.crowd import SSE, BlackHole, Clients, Crowd
+from harness.daemon import MEMORY_IS_MEASURED
 from harness.waiting import Stopwatch, wait_until
 from harness.worker import Upstream, answer_plainly, request
 
@@ -22,7 +23,7 @@ def stand():
     """Control plane and worker; the quarantine of a sanitizer is kept small, because memory is measured."""
     from harness.fixtures import end
     from harness.gateway import Gateway
-    gateway = Gateway(split=True, env={"ASAN_OPTIONS": "exitcode=99:detect_leaks=1:quarantine_size_mb=4:thread_local_quarantine_size_kb=64"})
+    gateway = Gateway(split=True, env=MEMORY_IS_MEASURED)
     gateway.start()
     gateway.set_up()
     other = Upstream(answer_plainly)

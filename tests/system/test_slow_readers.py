@@ -9,6 +9,7 @@ import threading
 import time
 
 from harness.crowd import Clients
+from harness.daemon import MEMORY_IS_MEASURED
 from harness.waiting import wait_until
 from harness.worker import Upstream, Worker, answer_plainly, config, request
 
@@ -94,8 +95,7 @@ def test_200_slow_readers_of_50_megabytes(tmp_path):
     streams, plain = Streams(), Upstream(answer_plainly)
     objects = config(streams.upstream, plain, data_plane={"stream_buffer_bytes": BUFFER})
     objects["routes"]["q"] = {"match": {"models": [{"type": "exact", "value": "q"}]}, "targets": [{"provider": "p1", "model": "up"}]}
-    asan = {"ASAN_OPTIONS": "exitcode=99:detect_leaks=1:quarantine_size_mb=1:thread_local_quarantine_size_kb=16"}
-    worker, control = (Worker(tmp_path, objects, env=asan, name=name) for name in ("crowded", "control"))
+    worker, control = (Worker(tmp_path, objects, env=MEMORY_IS_MEASURED, name=name) for name in ("crowded", "control"))
     Pairs(worker, control, 1)
     before = worker.rss()
     clients = [slow_reader(worker) for _ in range(READERS)]
