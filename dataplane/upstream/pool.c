@@ -176,10 +176,13 @@ static size_t connections(const struct dp_endpoint *e)
 	return e->n[UP_BUSY] + e->n[UP_IDLE] + e->n_connecting;
 }
 
-/* true: one more may be dialled, and has its seat. */
+/*
+ * true: one more may be dialled, and has its seat.  Where the provider sets no limit there is none: each connection is lent to a
+ * request, and requests are bounded by the clients' connections.
+ */
 static bool take_seat(struct dp_endpoint *e)
 {
-	return connections(e) < DP_POOL_MAX_PER_ENDPOINT && (!e->seats || dp_seat_take(e->seats));
+	return !e->seats || dp_seat_take(e->seats);
 }
 
 static void serve_later(struct dp_endpoint *e);

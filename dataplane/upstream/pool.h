@@ -17,7 +17,6 @@
 #include "snapshot.h"
 #include "upstream/health.h"
 
-#define DP_POOL_MAX_PER_ENDPOINT 4096  /* connections of one loop to one endpoint, unless the provider says less */
 #define DP_POOL_IDLE_MS          55000
 #define DP_POOL_MAX_IDLE         512
 #define DP_POOL_MAX_KEYS         64    /* keys and endpoints of a provider that are told apart */
