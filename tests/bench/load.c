@@ -337,13 +337,16 @@ static void read_keys(const char *path)
 		die("no keys");
 }
 
-/* Everybody who is idle and due sends.  With a rate the oldest due request takes the next idle connection. */
-static void send_due(double rate, int64_t begin, uint64_t *sent)
+/*
+ * Everybody who is idle and due sends.  With a rate the oldest due request takes the next idle connection; returned is when the
+ * next one is due.
+ */
+static int64_t send_due(double rate, int64_t begin, uint64_t *sent)
 {
 	int64_t now = now_us();
 	static int next;
 	if (now >= end_us)
-		return;
+		return end_us;
 	for (int i = 0; i < n_conns; i++) {
 		struct conn *c = &conns[(next + i) % n_conns];
 		if (c->busy)
@@ -355,6 +358,14 @@ static void send_due(double rate, int64_t begin, uint64_t *sent)
 		++*sent;
 	}
 	next++;
+	return rate > 0 ? begin + (int64_t)((double)*sent * 1e6 / rate) : now;
+}
+
+/* To the microsecond: a clock that ticked would send what is due between two ticks at once. */
+static void wake_at(int timer, int64_t at_us)
+{
+	struct itimerspec at = { .it_value = { at_us / 1000000, at_us % 1000000 * 1000 } };
+	timerfd_settime(timer, TFD_TIMER_ABSTIME, &at, NULL);
 }
 
 static void report(double seconds, int open)
@@ -372,18 +383,16 @@ static void report(double seconds, int open)
 static void run(double rate, double seconds)
 {
 	struct epoll_event ev[512];
-	struct itimerspec each = { .it_interval = { 0, 500000 }, .it_value = { 0, 500000 } };
 	int timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK), open = 0;
 	struct epoll_event e = { .events = EPOLLIN, .data.ptr = NULL };
 	uint64_t sent = 0, fired;
-	int64_t begin = now_us();
+	int64_t begin = now_us(), due;
 	bool held = false;
-	if (rate > 0) {
-		timerfd_settime(timer, 0, &each, NULL);
-		epoll_ctl(ep, EPOLL_CTL_ADD, timer, &e);
-	}
+	epoll_ctl(ep, EPOLL_CTL_ADD, timer, &e);
 	end_us = begin + (int64_t)((hold ? HOLD_OPENING_S : seconds) * 1e6);
-	send_due(rate, begin, &sent);
+	due = send_due(rate, begin, &sent);
+	if (rate > 0)
+		wake_at(timer, due);
 	while (now_us() < end_us) {
 		if (hold && !held && latency.n == (uint64_t)n_conns) { /* each has said something */
 			held = true;
@@ -403,8 +412,11 @@ static void run(double rate, double seconds)
 			if (c && rate <= 0 && !c->busy && !hold && now_us() < end_us)
 				ask(c, now_us());
 		}
-		if (rate > 0)
-			send_due(rate, begin, &sent);
+		if (rate <= 0)
+			continue;
+		int64_t next = send_due(rate, begin, &sent);
+		if (next != due)
+			wake_at(timer, due = next);
 	}
 	for (int i = 0; i < n_conns; i++)
 		open += conns[i].busy;
