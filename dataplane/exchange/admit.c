@@ -87,9 +87,11 @@ static enum dp_verdict decide(struct dp_exchange *x, enum dp_reserve how)
 	size_t n, m = a->n[a->phase];
 	struct dp_claimed *claims = dp_plugins_claims(x->plugins, &n);
 	const struct dp_claim_state *got = dp_reservation_states(a->held[a->phase]);
-	struct dp_claim_state states[DP_CLAIMS_MAX] = { { .limit = 0 } };
+	struct dp_claim_state states[DP_CLAIMS_MAX];
 	int blame;
 
+	assert(n <= DP_CLAIMS_MAX);
+	memset(states, 0, n * sizeof states[0]);
 	for (size_t i = 0; i < m; i++)
 		states[a->of[a->phase][i]] = got[i];
 	if (how == DP_RESERVED) {

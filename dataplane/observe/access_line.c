@@ -1,6 +1,7 @@
 /* access_line.c - a line of the access log, written by hand: this runs for every request, on its loop. */
 #include <time.h>
 
+#include "base/bytes.h"
 #include "base/str.h"
 #include "observe/access_log.h"
 
@@ -10,34 +11,13 @@
 /* Seventeen texts at most, the numbers, and the names. */
 static_assert(17 * TEXT_MOST + GW_ACCESS_COUNT * (20 + 24) + 8 <= DP_ACCESS_LINE_MAX, "a line always fits");
 
-/* ASCII that stands for itself in a JSON string. */
-static bool is_plain(char c)
-{
-	return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
-}
-
-#define ONES 0x0101010101010101ull
-#define HIGH 0x8080808080808080ull
-
-/* Is any of eight bytes zero? */
-static uint64_t zero_in(uint64_t w)
-{
-	return (w - ONES) & ~w & HIGH;
-}
-
-/* The same question as is_plain(), for eight bytes at once; it may say no for plain ones, never yes for others. */
-static bool all_plain(uint64_t w)
-{
-	return ((w & HIGH) | ((w - ONES * 0x20) & ~w & HIGH) | zero_in(w ^ ONES * '"') | zero_in(w ^ ONES * '\\') | zero_in(w ^ ONES * 0x7f)) == 0;
-}
-
 /* The next eight bytes, if there are so many and all of them stand for themselves. */
 static bool next_plain(struct gw_str s, uint64_t *w)
 {
 	if (s.n < sizeof *w)
 		return false;
 	memcpy(w, s.p, sizeof *w);
-	return all_plain(*w);
+	return gw_json_plain_8(*w);
 }
 
 static char *put(char *p, const char *s, size_t n)
@@ -95,7 +75,7 @@ static char *put_text(char *p, struct gw_str s)
 			p += 8;
 			s.p += 8;
 			s.n -= 8;
-		} else if (is_plain(s.p[0])) {
+		} else if (gw_json_plain((unsigned char)s.p[0])) {
 			*p++ = s.p[0];
 			s.p++;
 			s.n--;

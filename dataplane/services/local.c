@@ -178,13 +178,11 @@ bool dp_local_take(struct dp_local *l, const struct dp_take *v, size_t n, struct
 		shard[i] = shard_of(v[i].claim->key);
 		locked |= 1ull << shard[i];
 	}
-	for (size_t i = 0; i < SHARDS; i++)
-		if (locked >> i & 1)
-			pthread_mutex_lock(&l->shard[i].lock);
+	for (uint64_t left = locked; left; left &= left - 1) /* lowest first, as everybody does */
+		pthread_mutex_lock(&l->shard[__builtin_ctzll(left)].lock);
 	ok = take_all(l, v, shard, n, now, held, states);
-	for (size_t i = 0; i < SHARDS; i++)
-		if (locked >> i & 1)
-			pthread_mutex_unlock(&l->shard[i].lock);
+	for (uint64_t left = locked; left; left &= left - 1)
+		pthread_mutex_unlock(&l->shard[__builtin_ctzll(left)].lock);
 	return ok;
 }
 

@@ -2,6 +2,7 @@
  * buf.c - the growing byte buffer.
  */
 #include "base/buf.h"
+#include "base/bytes.h"
 #include "base/str.h"
 
 #include <stdio.h>
@@ -185,12 +186,11 @@ bool gw_buf_add_json(struct gw_buf *b, struct gw_str s)
 	gw_buf_add_byte(b, '"');
 	while (s.n && !b->full) {
 		size_t plain = 0;
-		while (plain < s.n) {
-			unsigned char c = (unsigned char)s.p[plain];
-			if (c < 0x20 || c >= 0x7f || c == '"' || c == '\\')
-				break;
+		uint64_t w;
+		while (plain + sizeof w <= s.n && (memcpy(&w, s.p + plain, sizeof w), gw_json_plain_8(w)))
+			plain += sizeof w;
+		while (plain < s.n && gw_json_plain((unsigned char)s.p[plain]))
 			plain++;
-		}
 		if (plain)
 			gw_buf_add(b, (struct gw_str){ s.p, plain });
 		s.p += plain;

@@ -27,6 +27,20 @@ static inline void gw_le_put(char *p, size_t n, uint64_t v)
 		p[i] = (char)(v >> 8 * i);
 }
 
+/* ASCII that stands for itself in a JSON string. */
+static inline bool gw_json_plain(unsigned char c)
+{
+	return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+/* The same for eight bytes at once; it may say no of plain ones, never yes of others. */
+static inline bool gw_json_plain_8(uint64_t w)
+{
+	const uint64_t ones = 0x0101010101010101u, high = 0x80 * ones;
+	uint64_t quote = w ^ ones * '"', slash = w ^ ones * '\\', del = w ^ ones * 0x7f;
+	uint64_t below = w - ones * 0x20, zero = ((quote - ones) & ~quote) | ((slash - ones) & ~slash) | ((del - ones) & ~del);
+	return ((w | (below & ~w) | zero) & high) == 0;
+}
+
 /* base64url without padding (RFC 4648 section 5); decoding refuses padding, blanks and loose bits. */
 void gw_b64_add(struct gw_buf *out, const void *bytes, size_t n);
 bool gw_b64_decode(struct gw_buf *out, struct gw_str text);

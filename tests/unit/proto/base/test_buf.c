@@ -102,5 +102,34 @@ START_TEST(json_strings)
 }
 END_TEST
 
+/* What is copied eight bytes at a time is what a look at each byte would copy, wherever the odd one stands. */
+START_TEST(json_strings_of_any_length)
+{
+	struct gw_buf b, want;
+	gw_buf_init(&b, 200);
+	gw_buf_init(&want, 200);
+	for (unsigned c = 0; c < 0x100; c++) {
+		char one = (char)c, text[24];
+		for (size_t n = 1; n <= sizeof text; n++) {
+			for (size_t at = 0; at < n; at++) {
+				memset(text, '~', sizeof text);
+				text[at] = one;
+				gw_buf_clear(&b);
+				gw_buf_clear(&want);
+				gw_buf_add_json(&b, (struct gw_str){ &one, 1 });
+				struct gw_str alone = { b.p + 1, b.n - 2 };
+				gw_buf_printf(&want, "\"%.*s%.*s%.*s\"", (int)at, "~~~~~~~~~~~~~~~~~~~~~~~~", GW_FMT(alone),
+				              (int)(n - at - 1), "~~~~~~~~~~~~~~~~~~~~~~~~");
+				gw_buf_clear(&b);
+				ck_assert(gw_buf_add_json(&b, (struct gw_str){ text, n }));
+				ck_assert_str_eq(b.p, want.p);
+			}
+		}
+	}
+	gw_buf_fini(&b);
+	gw_buf_fini(&want);
+}
+END_TEST
+
 UNIT_MAIN("buf", grows_to_its_ceiling_and_not_beyond, nothing_is_half_written, printf_of_every_length,
-          reserve_and_commit, json_strings)
+          reserve_and_commit, json_strings, json_strings_of_any_length)
