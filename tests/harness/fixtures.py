@@ -8,7 +8,8 @@ from .gateway import Gateway
 from .worker import Upstream, Worker, answer_plainly, config
 
 VENDORS = {"openai": "sk-canary-openai-4f9d2c7e", "deepseek": "sk-canary-deepseek-83a1b6e0",
-           "dashscope": "sk-canary-dashscope-5d0c91af", "vllm": ""}
+           "dashscope": "sk-canary-dashscope-5d0c91af", "vllm": "",
+           "anthropic": "sk-ant-api03-canary-7be42d90"}
 
 
 class Watch:
@@ -99,7 +100,7 @@ def _vendor(name):
     return fixture
 
 
-openai_sim, deepseek_sim, dashscope_sim, vllm_sim = map(_vendor, ("openai", "deepseek", "dashscope", "vllm"))
+openai_sim, deepseek_sim, dashscope_sim, vllm_sim, anthropic_sim = map(_vendor, ("openai", "deepseek", "dashscope", "vllm", "anthropic"))
 
 
 @pytest.fixture

@@ -34,6 +34,8 @@ def violations_of(request: Request):
     for name in ("authorization", "content-type", "content-length", "x-api-key"):
         if len(request.all(name)) > 1:
             found.append("header %s twice" % name)
+    if request.all("authorization") and request.all("x-api-key"):
+        found.append("two credentials")
     if OUR_SECRETS.search(request.head) or OUR_SECRETS.search(request.body):
         found.append("a credential of the gateway")
     return found + duplicate_members(request.body)

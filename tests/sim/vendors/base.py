@@ -76,6 +76,8 @@ class Vendor:
     parameters = {}           # name -> check, see params.py
     max_stop = 4
     needs_key = True
+    done = "[DONE]"           # what ends a stream after its last event, if anything
+    content_at = 2            # events until there is content: where a held stream stops
 
     def __init__(self, key, models=None):
         self.key = key
@@ -117,13 +119,15 @@ class Vendor:
             path = self.inner_path(request)
             if request.method == "GET" and path == "/models":
                 return await self.send_json(answer, 200, self.model_list(sim))
-            handler = {"/chat/completions": self.chat, "/completions": self.completions,
-                       "/embeddings": self.embeddings}.get(path)
+            handler = self.handlers().get(path)
             if handler is None or request.method != "POST":
                 self.no_such_path(request)
             return await handler(sim, request, answer, self.parse(request))
         except Refused as no:
             return await self.send(answer, no.status, no.body, no.headers)
+
+    def handlers(self):
+        return {"/chat/completions": self.chat, "/completions": self.completions, "/embeddings": self.embeddings}
 
     def inner_path(self, request):
         for prefix in sorted(self.prefixes, key=len, reverse=True):
@@ -218,8 +222,9 @@ class Vendor:
         """A fault before the header. False when it has ended the answer."""
         if fault.kind == "status":
             no = self.fault_body(fault.status)
+            said = {name.lower() for name, _ in fault.headers}
             await self.send(answer, fault.status, no.body if fault.body is None else fault.body,
-                            [*no.headers, *fault.headers])
+                            [*(h for h in no.headers if h[0].lower() not in said), *fault.headers])
         elif fault.kind == "html":
             await self.send(answer, fault.status, fault.body or PROXY_PAGE % fault.status,
                             [("Content-Type", "text/html"), *fault.headers])
@@ -373,17 +378,18 @@ class Vendor:
             await asyncio.sleep(behaviour.keepalive_interval)
         sent = 0
         for spent, event in self.events(gen, body):
-            await self.maybe_cut(answer, fault, sent, end, finishes(event))
+            await self.maybe_cut(answer, fault, sent, end, self.finishes(event))
             await answer.write(self.encode(event, end))
             sim.issued["completion_tokens"] += spent
             sent += 1
-            if sent == 2 and sim.behaviour.hold:
+            if sent == self.content_at and sim.behaviour.hold:
                 await sim._released.wait()
             pause = min(behaviour.interval, sim.behaviour.interval) if gen.slow else behaviour.interval
             if pause:
                 await asyncio.sleep(pause)
         await self.maybe_cut(answer, fault, sent, end, True)
-        await answer.write(("data: [DONE]" + end * 2).encode())
+        if self.done:
+            await answer.write(("data: " + self.done + end * 2).encode())
         await answer.end()
         return True
 
@@ -398,10 +404,16 @@ class Vendor:
         if fault.after_events is None or sent < fault.after_events:
             return
         if fault.kind == "error_event":
-            await answer.write(self.encode(json.loads(self.fault_body(500).body), end))
+            await answer.write(self.encode(self.error_event(), end))
             await answer.end()
             raise Cut("truncate")
         raise Cut(fault.kind)
+
+    def error_event(self):
+        return json.loads(self.fault_body(500).body)
+
+    def finishes(self, event):
+        return any(choice["finish_reason"] for choice in event["choices"])
 
     def encode(self, event, end):
         return ("data: " + json.dumps(event, ensure_ascii=False, separators=(",", ":")) + end * 2).encode()
@@ -426,10 +438,6 @@ class Vendor:
     def check_parameters(self, body):
         from .params import check
         check(self, body)
-
-
-def finishes(event):
-    return any(choice["finish_reason"] for choice in event["choices"])
 
 
 def vector(text, as_text, size=8):
