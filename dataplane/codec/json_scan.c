@@ -106,13 +106,35 @@ static void string_begin(struct dp_scan *s, bool key)
 {
 	s->key = key;
 	s->string_ascii = s->string_wide = 0;
-	s->prefix_n = 0;
+	s->prefix_n = s->solid_n = 0;
 	s->state = T_STRING;
 	if (key) {
 		s->key_n = 0;
 		s->key_long = false;
 		s->key_mark = DP_NAMES_MARK;
 	}
+}
+
+/*
+ * Anthropic's pictures and documents, and OpenAI's sounds, are base64 without "data:" before it.  No prose goes on for so
+ * long without a blank or a stop; a very long identifier would be taken for one, and cost as much as a picture.
+ */
+#define SOLID ((size_t)200)
+
+static size_t solid(const char *p, size_t n)
+{
+	size_t i = 0;
+
+	while (i < n && ((p[i] >= 'a' && p[i] <= 'z') || (p[i] >= 'A' && p[i] <= 'Z') || (p[i] >= '0' && p[i] <= '9') || p[i] == '+' ||
+	                 p[i] == '/' || p[i] == '-' || p[i] == '_'))
+		i++;
+	return i;
+}
+
+/* What the string being read has shown so far. */
+static bool is_media(const struct dp_scan *s)
+{
+	return s->prefix_n == 5 || (s->solid_n == SOLID && !s->string_wide && s->string_ascii >= DP_SCAN_MEDIA_MIN);
 }
 
 /* Decoded bytes of the string being read. */
@@ -134,6 +156,8 @@ static void string_bytes(struct dp_scan *s, const char *p, size_t n)
 	                   p[i] == media[s->prefix_n];
 	     i++)
 		s->prefix_n++;
+	if (s->string_ascii == s->solid_n && s->solid_n < SOLID && !s->string_wide)
+		s->solid_n += (uint8_t)solid(p, n < SOLID - s->solid_n ? n : SOLID - s->solid_n);
 }
 
 static void string_ascii(struct dp_scan *s, const char *p, size_t n)
@@ -276,12 +300,13 @@ static inline void text_done(struct dp_scan *s, bool media, size_t ascii, size_t
 static void string_done(struct dp_scan *s, size_t end)
 {
 	size_t ascii = s->string_ascii, wide = s->string_wide;
+	bool media = is_media(s);
 
 	s->string_ascii = s->string_wide = 0;
 	if (s->key)
 		key_done(s, s->key_long ? GW_STR_NONE : (struct gw_str){ s->key_buf, s->key_n }, s->key_mark);
 	else
-		text_done(s, s->prefix_n == 5, ascii, wide, end);
+		text_done(s, media, ascii, wide, end);
 }
 
 /*
@@ -328,7 +353,7 @@ static inline const char *text(struct dp_scan *s, const char *p, const char *end
 	if (!lies_plain(p, end, &stop))
 		return string_open(s, p, stop, false);
 	n = (size_t)(stop - p) - 1;
-	text_done(s, n >= 5 && memcmp(p + 1, "data:", 5) == 0, n, 0, AT(stop + 1));
+	text_done(s, (n >= 5 && memcmp(p + 1, "data:", 5) == 0) || (n >= DP_SCAN_MEDIA_MIN && solid(p + 1, SOLID) == SOLID), n, 0, AT(stop + 1));
 	return stop + 1;
 }
 
@@ -712,7 +737,7 @@ enum dp_scan_state dp_scan_end(struct dp_scan *s)
 
 void dp_scan_text(const struct dp_scan *s, int64_t *ascii, int64_t *wide)
 {
-	bool counts = !s->key && s->prefix_n < 5;
+	bool counts = !s->key && !is_media(s);
 
 	*ascii = s->stat.ascii + (counts ? (int64_t)s->string_ascii : 0);
 	*wide = s->stat.wide + (counts ? (int64_t)s->string_wide : 0);

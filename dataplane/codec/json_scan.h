@@ -21,6 +21,7 @@
 #define DP_SCAN_MAX_DEPTH  DP_NAMES_MAX_DEPTH
 #define DP_SCAN_MAX_DIGITS 400
 #define DP_SCAN_NAME_MAX   40    /* longest watched name */
+#define DP_SCAN_MEDIA_MIN  4096  /* base64 that is shorter counts as text, which comes to no more than a picture then */
 
 enum dp_json_type {
 	DP_J_NONE, DP_J_NULL, DP_J_FALSE, DP_J_TRUE, DP_J_NUMBER, DP_J_STRING, DP_J_OBJECT, DP_J_ARRAY
@@ -38,7 +39,7 @@ struct dp_scan_member {
 struct dp_text_stat {
 	int64_t ascii;           /* bytes below 0x80 */
 	int64_t wide;            /* characters above it */
-	int64_t media;           /* strings that begin with "data:": pictures and files, not counted as text */
+	int64_t media;           /* pictures and files, not counted as text: "data:…", and long strings that look like base64 */
 	int64_t objects;         /* objects opened below the top: messages, parts, tools */
 };
 
@@ -71,6 +72,7 @@ struct dp_scan {
 	uint16_t digits;
 	const char *literal;                  /* what is left of true, false or null */
 	uint8_t prefix_n;                     /* how much of "data:" the string began with */
+	uint8_t solid_n;                      /* how many characters of base64 it began with, as far as that is looked at */
 	int8_t watching;                      /* index of the member whose value is being read, or -1 */
 	size_t string_ascii, string_wide;
 	uint8_t key_n;

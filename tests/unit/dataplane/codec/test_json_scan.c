@@ -207,6 +207,33 @@ START_TEST(text_is_counted)
 }
 END_TEST
 
+/* A picture without "data:" before it; what is short, has blanks or wide characters stays text. */
+START_TEST(long_base64_is_no_text)
+{
+	static const struct { size_t n; size_t blank_at; const char *end; bool media; } texts[] = {
+		{ DP_SCAN_MEDIA_MIN, SIZE_MAX, "", true }, { 100000, SIZE_MAX, "==", true }, { DP_SCAN_MEDIA_MIN - 1, SIZE_MAX, "", false },
+		{ 100000, 0, "", false }, { 100000, 150, "", false }, { 100000, SIZE_MAX, "\xe4\xb8\xad", false },
+	};
+
+	for (size_t i = 0; i < GW_COUNT(texts); i++)
+		for (unsigned mode = 0; mode < 12; mode++) {
+			struct gw_buf b;
+			struct dp_scan s;
+
+			gw_buf_init(&b, 1 << 20);
+			gw_buf_add_c(&b, "{\"source\":{\"data\":\"");
+			for (size_t k = 0; k < texts[i].n; k++)
+				gw_buf_add_byte(&b, k == texts[i].blank_at ? ' ' : "iVBORw0KGgoAAAA/+9"[k % 18]);
+			gw_buf_add_c(&b, texts[i].end);
+			gw_buf_add_c(&b, "\"}}");
+			scan(&s, gw_buf_str(&b), mode);
+			ck_assert_int_eq(dp_scan_end(&s), DP_SCAN_DONE);
+			ck_assert_msg(s.stat.media == texts[i].media && (s.stat.ascii == 0) == texts[i].media, "row %zu, slicing %u", i, mode);
+			gw_buf_fini(&b);
+		}
+}
+END_TEST
+
 static void nested(struct gw_buf *b, size_t depth)
 {
 	gw_buf_init(b, 1 << 20);
@@ -336,5 +363,5 @@ START_TEST(every_truncation_is_noticed)
 END_TEST
 
 UNIT_MAIN("json_scan", verdicts, strict_verdicts, wide_objects_have_one_of_each, members_are_found_with_their_places,
-          text_is_counted, depth_has_a_limit, numbers_have_so_many_digits, faults_have_one_place, blocks_hide_nothing,
+          text_is_counted, long_base64_is_no_text, depth_has_a_limit, numbers_have_so_many_digits, faults_have_one_place, blocks_hide_nothing,
           every_truncation_is_noticed)
