@@ -6,6 +6,12 @@
 #include "base/time.h"
 #include "exchange/impl.h"
 
+/*
+ * The vendors' SDKs repeat a 429 of their own accord, and some sleep for as long as Retry-After says, a quota's month
+ * included, while the caller hears nothing.  Where nobody would wait they are told not to.
+ */
+#define SDK_PATIENCE_MS 60000
+
 static struct gw_str date_of(struct dp_shard *s)
 {
 	int64_t now = dp_loop_now(s->loop);
@@ -37,7 +43,7 @@ static void write_cors(struct dp_exchange *x, struct gw_buf *out)
 		return;
 	dp_write_header(out, "access-control-allow-origin", origin);
 	dp_write_header(out, "vary", GW_STR("origin"));
-	dp_write_header(out, "access-control-expose-headers", GW_STR("x-request-id, x-tidegate-route, x-tidegate-provider, retry-after"));
+	dp_write_header(out, "access-control-expose-headers", GW_STR("x-request-id, request-id, x-tidegate-route, x-tidegate-provider, retry-after"));
 	if (!gw_str_is(x->head->method, "OPTIONS"))
 		return;
 	asked = dp_header_find(x->head->headers, x->head->n_headers, "access-control-request-headers");
@@ -49,6 +55,8 @@ static void write_cors(struct dp_exchange *x, struct gw_buf *out)
 static void write_facts(struct dp_exchange *x, struct gw_buf *out)
 {
 	dp_write_header(out, "x-request-id", gw_str_c(x->id));
+	if (x->dialect->id_header)
+		dp_write_header(out, x->dialect->id_header, gw_str_c(x->id));
 	if (x->route)
 		dp_write_header(out, "x-tidegate-route", x->route->name);
 	if (x->attempts > 0) {
@@ -113,6 +121,8 @@ void dp_answer_head(struct dp_exchange *x, unsigned status, struct gw_str type, 
 	write_facts(x, out);
 	if (retry_after_ms > 0)
 		dp_write_header_int(out, "retry-after", (retry_after_ms + 999) / 1000);
+	if (retry_after_ms > SDK_PATIENCE_MS)
+		dp_write_header(out, "x-should-retry", GW_STR("false"));
 	if (allow)
 		dp_write_header(out, "allow", gw_str_c(allow));
 	if (status == 401)

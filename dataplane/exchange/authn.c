@@ -14,8 +14,8 @@
 #include "exchange/impl.h"
 
 static const char unknown_key[] = "The API key is not known here. Check it, or issue a new one in the console under Consumers.";
-static const char no_key[] = "No API key was given. Send it as 'Authorization: Bearer <key>'; keys are issued in the console under "
-                             "Consumers.";
+static const char no_key[] = "No API key was given. Send it as 'Authorization: Bearer <key>' or 'x-api-key: <key>'; keys are issued in the "
+                             "console under Consumers.";
 
 /* The credential is right; may it be used, and may its consumer? */
 static bool admit(struct dp_exchange *x, const struct gw_consumer_key *key, enum dp_code code, const char *what, struct dp_refusal *why)

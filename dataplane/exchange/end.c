@@ -19,6 +19,8 @@ static enum gw_usage_source settle(const struct dp_exchange *x, struct gw_tokens
 	const struct dp_attempt *t = &x->at;
 
 	memset(out, 0, sizeof *out);
+	if (x->op && x->op->unbilled)
+		return GW_USAGE_NONE;
 	if (t->tap)
 		return dp_tap_usage(t->tap, x->req.prompt_estimate, out);
 	if (!t->a || !(t->sent || t->part > 0) || t->answered)

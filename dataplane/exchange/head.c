@@ -135,6 +135,11 @@ static struct gw_str method_for_lookup(struct dp_exchange *x)
 	return x->head_only ? GW_STR("GET") : x->head->method;
 }
 
+static const struct dp_dialect *likely_dialect(const struct dp_exchange *x)
+{
+	return dp_dialect_guess(x->uri.path, dp_header_find(x->head->headers, x->head->n_headers, "anthropic-version").p != NULL);
+}
+
 static bool judge(struct dp_exchange *x, struct dp_refusal *why)
 {
 	const struct dp_head *h = x->head;
@@ -153,7 +158,7 @@ static bool judge(struct dp_exchange *x, struct dp_refusal *why)
 	x->op = dp_operation_find(method_for_lookup(x), x->uri.path, &x->rest, why, &x->allow);
 	if (!x->op)
 		return false;
-	x->dialect = x->op->dialect ? x->op->dialect : dp_dialect_guess(x->uri.path);
+	x->dialect = x->op->dialect ? x->op->dialect : likely_dialect(x);
 	if (!dp_x_authenticate(x, why))
 		return false;
 	if (x->op->kind == DP_OP_MODELS)
@@ -208,7 +213,7 @@ void dp_x_head(struct dp_exchange *x, const struct dp_head *h)
 		x->close_after = true;
 	if (!judge(x, &why)) {
 		if (!x->op && x->uri.path.n) /* refused before the path said which API it is: in the words that look likeliest */
-			x->dialect = dp_dialect_guess(x->uri.path);
+			x->dialect = likely_dialect(x);
 		dp_x_note_refusal(x, &why);
 	}
 	x->step = DP_STEP_BODY;

@@ -89,6 +89,29 @@ static void input_of(struct dp_exchange *x, struct gw_match_input *in)
 	};
 }
 
+static bool speaks_any(const struct gw_target *t, size_t n, const struct dp_dialect *d)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct dp_provider *type = dp_provider_find(t[i].provider->type);
+
+		if (type && dp_provider_speaks(type, d))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Is it served where this client will ask for it?  A list in Anthropic's words is read by who then calls /v1/messages; the
+ * other one is for all of OpenAI's paths, and names everything.
+ */
+static bool spoken(const struct dp_exchange *x, const struct gw_route *r)
+{
+	const struct dp_dialect *d = x->op->dialect ? x->op->dialect : x->dialect == &dp_anthropic_messages ? x->dialect : NULL;
+
+	return !d || speaks_any(r->targets, r->n_targets, d) ||
+	       (r->fallback.enabled && speaks_any(r->fallback.targets, r->fallback.n_targets, d));
+}
+
 /* The route that would serve it, if this consumer may be served so; else NULL. */
 static const struct gw_route *serves(struct dp_exchange *x, struct gw_match_input *in, struct gw_str name)
 {
@@ -96,7 +119,7 @@ static const struct gw_route *serves(struct dp_exchange *x, struct gw_match_inpu
 
 	in->model = name;
 	r = gw_match(x->snapshot, in);
-	return r && gw_route_allows(r, x->consumer) && gw_consumer_may_any(x->consumer, r, name) ? r : NULL;
+	return r && spoken(x, r) && gw_route_allows(r, x->consumer) && gw_consumer_may_any(x->consumer, r, name) ? r : NULL;
 }
 
 /* ---- all names ---- */
@@ -240,6 +263,8 @@ static struct gw_str key_of(struct dp_exchange *x, const struct depends *on)
 	if (on->fields)
 		return GW_STR_NONE;
 	gw_buf_init(&b, 65536);
+	gw_buf_add_c(&b, x->dialect->name);
+	gw_buf_add_byte(&b, '\n');
 	gw_buf_add(&b, c ? c->name : GW_STR("\n"));
 	for (size_t i = 0; c && i < c->groups.n; i++) {
 		gw_buf_add_byte(&b, '\n');
@@ -313,7 +338,7 @@ static void answer_list(struct dp_listing *l)
 
 	finish(l);
 	gw_buf_init(&out, 8u << 20);
-	dp_models_body(&out, l->v, l->n, 0);
+	x->dialect->write_models(&out, l->v, l->n, 0);
 	keep(x, &l->on, gw_buf_str(&out));
 	dp_answer_json(x, 200, gw_buf_str(&out));
 	gw_buf_fini(&out);
@@ -372,7 +397,7 @@ static void answer_one(struct dp_exchange *x, struct gw_str name)
 		return;
 	}
 	gw_buf_init(&out, 8192);
-	dp_model_body(&out, &(struct dp_model_row){ name, r->targets[0].provider->name }, 0);
+	x->dialect->write_model(&out, &(struct dp_model_row){ name, r->targets[0].provider->name }, 0);
 	dp_answer_json(x, 200, gw_buf_str(&out));
 	gw_buf_fini(&out);
 }
@@ -382,7 +407,7 @@ void dp_x_models(struct dp_exchange *x)
 	struct dp_listing *l;
 
 	if (!x->consumer && !x->shard->any_open_route) {
-		dp_answer_error(x, DP_E_NO_KEY, "No API key was given. Send it as 'Authorization: Bearer <key>'.");
+		dp_answer_error(x, DP_E_NO_KEY, "No API key was given. Send it as 'Authorization: Bearer <key>' or 'x-api-key: <key>'.");
 		return;
 	}
 	if (x->rest.n > 1 && x->rest.p[0] == '/') {

@@ -1,4 +1,4 @@
-/* dialect.c - the table of operations, and errors and model lists in the client's words. */
+/* dialect.c - the table of operations, and errors in the client's words. */
 #include "llm/dialect.h"
 
 #include <stdio.h>
@@ -6,25 +6,25 @@
 #include "base/str.h"
 
 static const struct dp_operation operations[] = {
-	{ "chat", "POST", "/chat/completions", DP_OP_CHAT, DP_MODEL_JSON, true, true, &dp_openai_chat },
-	{ "completion", "POST", "/completions", DP_OP_GENERATE, DP_MODEL_JSON, true, true, &dp_openai_chat },
-	{ "embedding", "POST", "/embeddings", DP_OP_PLAIN, DP_MODEL_JSON, false, false, &dp_openai_chat },
-	{ "responses", "POST", "/responses", DP_OP_GENERATE, DP_MODEL_JSON, true, false, &dp_openai_responses },
-	{ "messages", "POST", "/messages", DP_OP_GENERATE, DP_MODEL_JSON, true, false, &dp_anthropic_messages },
+	{ "chat", "POST", "/chat/completions", DP_OP_CHAT, DP_MODEL_JSON, true, true, &dp_openai_chat, false },
+	{ "completion", "POST", "/completions", DP_OP_GENERATE, DP_MODEL_JSON, true, true, &dp_openai_chat, false },
+	{ "embedding", "POST", "/embeddings", DP_OP_PLAIN, DP_MODEL_JSON, false, false, &dp_openai_chat, false },
+	{ "responses", "POST", "/responses", DP_OP_GENERATE, DP_MODEL_JSON, true, false, &dp_openai_responses, false },
+	{ "messages", "POST", "/messages", DP_OP_GENERATE, DP_MODEL_JSON, true, false, &dp_anthropic_messages, false },
 	{ "count_tokens", "POST", "/messages/count_tokens", DP_OP_PLAIN, DP_MODEL_JSON, false, false,
-	  &dp_anthropic_messages },
-	{ "rerank", "POST", "/rerank", DP_OP_PLAIN, DP_MODEL_JSON, false, false, &dp_openai_chat },
-	{ "moderation", "POST", "/moderations", DP_OP_PLAIN, DP_MODEL_JSON, false, false, &dp_openai_chat },
-	{ "image", "POST", "/images/generations", DP_OP_PLAIN, DP_MODEL_JSON, true, false, &dp_openai_chat },
-	{ "image_edit", "POST", "/images/edits", DP_OP_PLAIN, DP_MODEL_MULTIPART, false, false, &dp_openai_chat },
+	  &dp_anthropic_messages, true },
+	{ "rerank", "POST", "/rerank", DP_OP_PLAIN, DP_MODEL_JSON, false, false, &dp_openai_chat, false },
+	{ "moderation", "POST", "/moderations", DP_OP_PLAIN, DP_MODEL_JSON, false, false, &dp_openai_chat, false },
+	{ "image", "POST", "/images/generations", DP_OP_PLAIN, DP_MODEL_JSON, true, false, &dp_openai_chat, false },
+	{ "image_edit", "POST", "/images/edits", DP_OP_PLAIN, DP_MODEL_MULTIPART, false, false, &dp_openai_chat, false },
 	{ "image_variation", "POST", "/images/variations", DP_OP_PLAIN, DP_MODEL_MULTIPART, false, false,
-	  &dp_openai_chat },
-	{ "speech", "POST", "/audio/speech", DP_OP_PLAIN, DP_MODEL_JSON, false, false, &dp_openai_chat },
+	  &dp_openai_chat, false },
+	{ "speech", "POST", "/audio/speech", DP_OP_PLAIN, DP_MODEL_JSON, false, false, &dp_openai_chat, false },
 	{ "transcription", "POST", "/audio/transcriptions", DP_OP_PLAIN, DP_MODEL_MULTIPART, false, false,
-	  &dp_openai_chat },
+	  &dp_openai_chat, false },
 	{ "translation", "POST", "/audio/translations", DP_OP_PLAIN, DP_MODEL_MULTIPART, false, false,
-	  &dp_openai_chat },
-	{ "models", "GET", "/models", DP_OP_MODELS, DP_MODEL_NONE, false, false, &dp_openai_chat },
+	  &dp_openai_chat, false },
+	{ "models", "GET", "/models", DP_OP_MODELS, DP_MODEL_NONE, false, false, NULL, false },
 };
 
 const struct dp_operation *dp_operation_at(size_t i)
@@ -77,11 +77,11 @@ const struct dp_operation *dp_operation_find(struct gw_str method, struct gw_str
 	return NULL;
 }
 
-const struct dp_dialect *dp_dialect_guess(struct gw_str path)
+const struct dp_dialect *dp_dialect_guess(struct gw_str path, bool anthropic_version)
 {
 	size_t at;
 
-	return gw_str_find(path, GW_STR("/v1/messages"), &at) || gw_str_find(path, GW_STR("/anthropic"), &at)
+	return anthropic_version || gw_str_find(path, GW_STR("/v1/messages"), &at) || gw_str_find(path, GW_STR("/anthropic"), &at)
 	           ? &dp_anthropic_messages : &dp_openai_chat;
 }
 
@@ -251,26 +251,4 @@ void dp_error_convert(struct gw_buf *out, const struct dp_dialect *d, unsigned s
 	dp_error_write(out, d, status, NULL, "upstream_error", gw_buf_str(&blotted));
 	gw_buf_fini(&message);
 	gw_buf_fini(&blotted);
-}
-
-/* ---- models ---- */
-
-void dp_model_body(struct gw_buf *out, const struct dp_model_row *row, int64_t created)
-{
-	gw_buf_add_c(out, "{\"id\":");
-	gw_buf_add_json(out, row->id);
-	gw_buf_printf(out, ",\"object\":\"model\",\"created\":%lld,\"owned_by\":", (long long)created);
-	gw_buf_add_json(out, row->owned_by);
-	gw_buf_add_byte(out, '}');
-}
-
-void dp_models_body(struct gw_buf *out, const struct dp_model_row *rows, size_t n, int64_t created)
-{
-	gw_buf_add_c(out, "{\"object\":\"list\",\"data\":[");
-	for (size_t i = 0; i < n; i++) {
-		if (i)
-			gw_buf_add_byte(out, ',');
-		dp_model_body(out, &rows[i], created);
-	}
-	gw_buf_add_c(out, "]}");
 }

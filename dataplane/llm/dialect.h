@@ -17,18 +17,23 @@
 #include "usage.h"
 
 struct dp_tap;
+struct dp_model_row { struct gw_str id, owned_by; };
 
 struct dp_dialect {
 	const char *name;            /* "openai-chat": stored in catalogues, never renamed */
 	bool done_marker;            /* streams end with `data: [DONE]` */
 	bool cached_apart;           /* prompt counts exclude cached tokens (Anthropic): add them up */
 	const char *ping;            /* what keeps a silent stream alive, between events only */
+	const char *id_header;       /* names the request in answers, beside x-request-id; NULL: nothing more */
 	/* The error object as a whole body, {"error":{…}} or {"type":"error",…}; `code` NULL: null. */
 	void (*write_error)(struct gw_buf *out, unsigned status, const char *type, const char *code,
 	                    struct gw_str message);
 	/* The same as one event of a stream, blank line included. */
 	void (*write_error_event)(struct gw_buf *out, unsigned status, const char *type, const char *code,
 	                          struct gw_str message);
+	/* The list of models, and one of them.  `created` is in Unix seconds. */
+	void (*write_models)(struct gw_buf *out, const struct dp_model_row *rows, size_t n, int64_t created);
+	void (*write_model)(struct gw_buf *out, const struct dp_model_row *row, int64_t created);
 	/* Look at one event of an answer's stream and note what it says in the tap. */
 	void (*read_event)(struct dp_tap *t, struct gw_str event, struct dp_json data);
 };
@@ -54,7 +59,8 @@ struct dp_operation {
 	enum dp_model_in model_in;
 	bool streams;                /* knows "stream":true */
 	bool stream_options;         /* ... and stream_options.include_usage */
-	const struct dp_dialect *dialect;
+	const struct dp_dialect *dialect;    /* NULL: several have this path; see dp_dialect_guess() */
+	bool unbilled;               /* vendors take nothing for it: no tokens are reserved, counted or paid */
 };
 
 /*
@@ -65,8 +71,11 @@ struct dp_operation {
 const struct dp_operation *dp_operation_find(struct gw_str method, struct gw_str path, struct gw_str *rest,
                                              struct dp_refusal *why, const char **allow);
 const struct dp_operation *dp_operation_at(size_t i);                 /* NULL past the end */
-/* The dialect in which to refuse an unknown path: by its look, OpenAI's by default. */
-const struct dp_dialect *dp_dialect_guess(struct gw_str path);
+/*
+ * The dialect of a path that several share (/v1/models) or that is unknown: Anthropic's if the client names a version of
+ * its API, as the vendor demands and its SDKs do, or the path looks like it; OpenAI's by default.
+ */
+const struct dp_dialect *dp_dialect_guess(struct gw_str path, bool anthropic_version);
 
 /* ---- errors, in the client's words ---- */
 
@@ -88,13 +97,6 @@ void dp_error_convert(struct gw_buf *out, const struct dp_dialect *d, unsigned s
 void dp_error_message(struct gw_buf *out, struct gw_str body);
 /* Append `text` with every occurrence of `secret` as "***", also where a vendor has masked only its middle. */
 void dp_add_blotted(struct gw_buf *out, struct gw_str text, struct gw_str secret);
-
-/* ---- the list of models ---- */
-
-struct dp_model_row { struct gw_str id, owned_by; };
-/* {"object":"list","data":[{"id","object":"model","created","owned_by"}]} */
-void dp_models_body(struct gw_buf *out, const struct dp_model_row *rows, size_t n, int64_t created);
-void dp_model_body(struct gw_buf *out, const struct dp_model_row *row, int64_t created);
 
 /* ---- usage, whatever the vendor calls it ---- */
 

@@ -238,7 +238,7 @@ static bool read_json(struct gw_arena *a, const struct dp_scan *s, struct gw_str
 	}
 	q->object_at = s->object_at;
 	q->object_empty = s->empty;
-	q->prompt_estimate = dp_tokens_of_request(&s->stat);
+	q->prompt_estimate = q->op->unbilled ? 0 : dp_tokens_of_request(&s->stat);
 	return largest_bound(s, body, &q->max_tokens, why) && number(s, N, body, 10000, &q->n, why) &&
 	       read_options(s, body, q, why);
 }

@@ -161,6 +161,16 @@ class Gateway:
                                           http_client=httpx.Client(trust_env=False), **how))
         return self.clients[-1]
 
+    def anthropic(self, key=None, **how):
+        """The vendor's SDK, which puts /v1 behind the address itself. `key` as its API key; auth_token=… gives it the other way."""
+        import anthropic
+        import httpx2
+        if key is not None:
+            how["api_key"] = key
+        how.setdefault("max_retries", 0)
+        self.clients.append(anthropic.Anthropic(base_url=self.url[:-len("/v1")], timeout=30, http_client=httpx2.Client(trust_env=False), **how))
+        return self.clients[-1]
+
     def close_clients(self):
         while self.clients:
             self.clients.pop().close()

@@ -27,6 +27,27 @@ static void write_error_event(struct gw_buf *out, unsigned status, const char *t
 	gw_buf_add_c(out, "\n\n");
 }
 
+/* {"id","object":"model","created","owned_by"} */
+static void write_model(struct gw_buf *out, const struct dp_model_row *row, int64_t created)
+{
+	gw_buf_add_c(out, "{\"id\":");
+	gw_buf_add_json(out, row->id);
+	gw_buf_printf(out, ",\"object\":\"model\",\"created\":%lld,\"owned_by\":", (long long)created);
+	gw_buf_add_json(out, row->owned_by);
+	gw_buf_add_byte(out, '}');
+}
+
+static void write_models(struct gw_buf *out, const struct dp_model_row *rows, size_t n, int64_t created)
+{
+	gw_buf_add_c(out, "{\"object\":\"list\",\"data\":[");
+	for (size_t i = 0; i < n; i++) {
+		if (i)
+			gw_buf_add_byte(out, ',');
+		write_model(out, &rows[i], created);
+	}
+	gw_buf_add_c(out, "]}");
+}
+
 static void tool_calls(struct dp_tap *t, struct dp_json calls)
 {
 	struct dp_json_iter it = dp_json_iter(calls);
@@ -132,5 +153,6 @@ static void read_event(struct dp_tap *t, struct gw_str event, struct dp_json dat
 
 const struct dp_dialect dp_openai_chat = {
 	.name = "openai-chat", .done_marker = true, .ping = ": ping\n\n",
-	.write_error = write_error, .write_error_event = write_error_event, .read_event = read_event,
+	.write_error = write_error, .write_error_event = write_error_event, .write_models = write_models, .write_model = write_model,
+	.read_event = read_event,
 };

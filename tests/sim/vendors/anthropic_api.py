@@ -58,7 +58,6 @@ class Anthropic(Vendor):
     def __init__(self, key, models=None):
         super().__init__(key, models)
         self.cached = set()      # prefixes, as hashes
-        self.versions = set()    # what was asked for so far
 
     @property
     def headers(self):
@@ -115,7 +114,6 @@ class Anthropic(Vendor):
             self.refuse(400, "anthropic-version: header is required")
         if version not in rules.VERSIONS:
             self.refuse(400, 'anthropic-version: "%s" is not a valid version for this API' % version)
-        self.versions.add(version)
 
     async def answer(self, sim, request, connection):
         if request.method == "GET" and request.path.startswith("/v1/models/"):

@@ -258,7 +258,9 @@ START_TEST(operations)
 	}
 	ck_assert_ptr_nonnull(dp_operation_find(GW_STR("GET"), GW_STR("/v1/models/x"), &rest, NULL, &allow));
 	ck_assert(gw_str_is(rest, "/x"));
-	ck_assert_ptr_eq(dp_dialect_guess(GW_STR("/v1/messages/x")), &dp_anthropic_messages);
+	ck_assert_ptr_eq(dp_dialect_guess(GW_STR("/v1/messages/x"), false), &dp_anthropic_messages);
+	ck_assert_ptr_eq(dp_dialect_guess(GW_STR("/v1/models"), true), &dp_anthropic_messages);
+	ck_assert_ptr_eq(dp_dialect_guess(GW_STR("/v1/models"), false), &dp_openai_chat);
 }
 END_TEST
 

@@ -616,7 +616,7 @@ START_TEST(errors_in_the_clients_words)
 	ck_assert(gw_str_is(gw_buf_str(&b), "{\"error\":{\"message\":\"no \\\"x\\\"\",\"type\":\"invalid_request_error\",\"param\":null,\"code\":\"model_not_found\"}}"));
 	gw_buf_clear(&b);
 	dp_error_event(&b, &dp_anthropic_messages, DP_E_UPSTREAM_TIMEOUT, GW_STR("late"));
-	ck_assert(gw_str_is(gw_buf_str(&b), "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"timeout_error\",\"message\":\"late\"}}\n\n"));
+	ck_assert(gw_str_is(gw_buf_str(&b), "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"timeout_error\",\"message\":\"late\",\"details\":{\"error_code\":\"upstream_timeout\"}}}\n\n"));
 	gw_buf_clear(&b);
 	dp_error_event(&b, &dp_openai_responses, DP_E_UPSTREAM_FAILED, GW_STR("x"));
 	ck_assert(gw_str_starts(gw_buf_str(&b), GW_STR("event: response.failed\ndata: {")) && gw_str_ends(gw_buf_str(&b), GW_STR("}}}\n\n")));
@@ -653,12 +653,20 @@ START_TEST(lists_of_models)
 	struct gw_buf b;
 
 	gw_buf_init(&b, 4096);
-	dp_models_body(&b, rows, 2, 7);
+	dp_openai_chat.write_models(&b, rows, 2, 7);
 	ck_assert(gw_str_is(gw_buf_str(&b), "{\"object\":\"list\",\"data\":[{\"id\":\"deepseek-r1\",\"object\":\"model\",\"created\":7,\"owned_by\":\"tidegate\"},"
 	                                    "{\"id\":\"a\\\"b\",\"object\":\"model\",\"created\":7,\"owned_by\":\"x\"}]}"));
 	gw_buf_clear(&b);
-	dp_models_body(&b, NULL, 0, 7);
+	dp_openai_chat.write_models(&b, NULL, 0, 7);
 	ck_assert(gw_str_is(gw_buf_str(&b), "{\"object\":\"list\",\"data\":[]}"));
+	gw_buf_clear(&b);
+	dp_anthropic_messages.write_models(&b, rows, 2, 7);
+#define MODEL(id) "{\"type\":\"model\",\"id\":\"" id "\",\"display_name\":\"" id "\",\"created_at\":\"1970-01-01T00:00:00Z\",\"lifecycle\":\"active\"}"
+	ck_assert(gw_str_is(gw_buf_str(&b), "{\"data\":[" MODEL("deepseek-r1") "," MODEL("a\\\"b")
+	                                    "],\"has_more\":false,\"first_id\":\"deepseek-r1\",\"last_id\":\"a\\\"b\"}"));
+	gw_buf_clear(&b);
+	dp_anthropic_messages.write_models(&b, NULL, 0, 7);
+	ck_assert(gw_str_is(gw_buf_str(&b), "{\"data\":[],\"has_more\":false,\"first_id\":null,\"last_id\":null}"));
 	gw_buf_fini(&b);
 }
 END_TEST
