@@ -162,12 +162,12 @@ int64_t dp_prompt_tokens(const struct dp_call *c);         /* estimated; 0 befor
 /* What all answers asked for may have: max_tokens, or `each` where the client did not say; 0 where no text is made. */
 int64_t dp_answer_tokens(const struct dp_call *c, int64_t each);
 /*
- * Ask another HTTP service, and return DP_WAIT from the hook: a GET over the worker's own dialer, which judges addresses
- * and follows no redirect.  Everything is copied but ca_pem, which must be of the settings.  One question at a time; it is
- * called off when the request ends.  Headers that cannot be sent as they are make it fail.
+ * Ask another HTTP service, and return DP_WAIT from the hook: a GET, or a POST of `json`, over the worker's own dialer,
+ * which judges addresses and follows no redirect.  Everything is copied but ca_pem, which must be of the settings.  One
+ * question at a time; it is called off when the request ends.  Headers that cannot be sent as they are make it fail.
  */
 struct dp_question {
-	struct gw_str url, ca_pem;
+	struct gw_str url, ca_pem, json;
 	const struct gw_pair *headers; size_t n_headers;
 	int64_t timeout_ms;
 };
@@ -179,6 +179,20 @@ struct dp_told { unsigned status; const char *text; struct gw_str body; };
 typedef void dp_told_fn(struct dp_call *c, const struct dp_told *t);
 void dp_ask(struct dp_call *c, const struct dp_question *q, dp_told_fn *told);
 struct gw_str dp_told_header(const struct dp_call *c, const char *name);
+/*
+ * Members of an answer by their path, names joined by dots: as they stand, or the text of a string, decoded, in the
+ * request's arena.  {NULL,0}: not there, no string, or the answer is no JSON object.
+ */
+bool dp_told_is_object(const struct dp_told *t);
+struct gw_str dp_told_member(const struct dp_told *t, const char *path);
+struct gw_str dp_told_text(struct dp_call *c, const struct dp_told *t, const char *path);
+/*
+ * Who asks for what, as a JSON object in the request's arena: request_id, method, path, client_ip, consumer, key_id,
+ * groups, route, model, operation, stream, prompt_tokens, those of the client's headers that are named (in lower case; never
+ * one that speaks in our words), and the body when it is wanted and JSON.  What is not there is null.  {NULL,0}: it would be
+ * longer than max_bytes.  Only in BODY hooks.
+ */
+struct gw_str dp_describe(struct dp_call *c, const struct gw_strv *headers, bool with_body, size_t max_bytes);
 
 struct gw_str dp_request_id(const struct dp_call *c);
 struct gw_str dp_method(const struct dp_call *c);          /* "POST" */

@@ -3,8 +3,10 @@
 
 #include <stdio.h>
 
+#include "base/buf.h"
 #include "base/bytes.h"
 #include "base/map.h"
+#include "codec/json_path.h"
 
 extern const struct dp_plugin *const dp_plugins[];
 
@@ -414,6 +416,39 @@ void dp_ask(struct dp_call *c, const struct dp_question *q, dp_told_fn *told)
 struct gw_str dp_told_header(const struct dp_call *c, const char *name)
 {
 	return c->running->host->told_header(c->x, name);
+}
+
+bool dp_told_is_object(const struct dp_told *t)
+{
+	struct dp_scan scan;
+
+	dp_scan_init(&scan, NULL, NULL, 0);
+	return dp_scan_feed(&scan, t->body) != DP_SCAN_BAD && dp_scan_end(&scan) == DP_SCAN_DONE;
+}
+
+struct gw_str dp_told_member(const struct dp_told *t, const char *path)
+{
+	struct dp_path found;
+
+	return dp_told_is_object(t) && dp_path_find(t->body, path, &found) ? found.value.raw : GW_STR_NONE;
+}
+
+struct gw_str dp_told_text(struct dp_call *c, const struct dp_told *t, const char *path)
+{
+	struct dp_json v = dp_json_value(dp_told_member(t, path));
+	struct gw_str text = GW_STR_NONE;
+	struct gw_buf b;
+
+	gw_buf_init(&b, t->body.n + 1);
+	if (dp_json_text(&b, v))
+		text = gw_arena_copy(c->running->a, gw_buf_str(&b));
+	gw_buf_fini(&b);
+	return text;
+}
+
+struct gw_str dp_describe(struct dp_call *c, const struct gw_strv *headers, bool with_body, size_t max_bytes)
+{
+	return c->running->host->describe(c->x, headers, with_body, max_bytes);
 }
 
 struct gw_str dp_request_id(const struct dp_call *c)

@@ -32,6 +32,7 @@ struct dp_host {
 	int64_t (*answer_tokens)(const struct dp_exchange *x, int64_t each);
 	void (*ask)(struct dp_exchange *x, struct dp_call *c, const struct dp_question *q, dp_told_fn *told);
 	struct gw_str (*told_header)(const struct dp_exchange *x, const char *name);
+	struct gw_str (*describe)(struct dp_exchange *x, const struct gw_strv *headers, bool with_body, size_t max_bytes);
 	struct gw_str (*request_id)(const struct dp_exchange *x);
 	struct gw_str (*method)(const struct dp_exchange *x);
 	struct gw_str (*target)(const struct dp_exchange *x);

@@ -206,7 +206,7 @@ static void say_refused(struct dp_deferred *d)
 
 static void ask(struct dp_exchange *x, struct dp_call *c, const struct dp_question *q, dp_told_fn *told)
 {
-	struct dp_fetch_spec s = { .url = q->url, .ca_pem = q->ca_pem, .allow_private = true, .max_bytes = ANSWER_MAX, .timeout_ms = q->timeout_ms,
+	struct dp_fetch_spec s = { .url = q->url, .ca_pem = q->ca_pem, .json = q->json, .allow_private = true, .max_bytes = ANSWER_MAX, .timeout_ms = q->timeout_ms,
 	                           .headers = q->headers, .n_headers = q->n_headers, .any_status = true };
 
 	x->asked.call = c;
@@ -244,7 +244,7 @@ const struct dp_host dp_exchange_host = {
 	.deny = deny, .reply_header = reply_header, .body_member = body_member, .body_change = body_change, .operation = operation,
 	 .consumer = consumer, .route = route, .model = model,
 	.client_ip = client_ip, .api_key = api_key, .groups = groups, .header = header, .query = query, .cookie = cookie,
-	.ask = ask, .told_header = told_header, .request_id = request_id, .method = method, .target = target,
+	.ask = ask, .told_header = told_header, .describe = dp_x_describe, .request_id = request_id, .method = method, .target = target,
 	.prompt_tokens = prompt_tokens, .answer_tokens = answer_tokens,
 	.falls_back_when_limited = falls_back_when_limited, .admit = dp_x_admit, .resumed = resumed, .broke = broke,
 };

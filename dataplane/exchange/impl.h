@@ -338,6 +338,7 @@ bool dp_x_refuse_now(const struct dp_exchange *x);
 void dp_x_note_refusal(struct dp_exchange *x, const struct dp_refusal *why);   /* copied; x->refused from here on */
 void dp_x_forget_head(struct dp_exchange *x);          /* a stream keeps of it what the record will tell */
 struct gw_str dp_x_client_ip(struct dp_exchange *x);   /* seen through trusted proxies; computed once */
+struct gw_str dp_x_describe(struct dp_exchange *x, const struct gw_strv *headers, bool with_body, size_t max_bytes); /* plugin.h */
 struct gw_str dp_x_cors_origin(const struct dp_exchange *x); /* the Origin, if this configuration answers it; else absent */
 /* authn.c */
 bool dp_x_authenticate(struct dp_exchange *x, struct dp_refusal *why); /* true: known, anonymous, or auth.waiting */

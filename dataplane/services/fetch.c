@@ -138,15 +138,23 @@ static void write_request(struct dp_fetch *f, const struct dp_fetch_spec *s)
 {
 	struct gw_buf *b = &f->request;
 
-	gw_buf_printf(b, "GET %.*s HTTP/1.1\r\n", GW_FMT(f->base.path.n ? f->base.path : GW_STR("/")));
+	gw_buf_printf(b, "%s %.*s HTTP/1.1\r\n", s->json.p ? "POST" : "GET", GW_FMT(f->base.path.n ? f->base.path : GW_STR("/")));
 	dp_write_header(b, "host", f->base.authority);
 	dp_write_header(b, "accept", GW_STR("application/json"));
 	dp_write_header(b, "accept-encoding", GW_STR("identity"));
 	dp_write_header(b, "user-agent", GW_STR("tidegate/" TIDEGATE_VERSION));
 	for (size_t i = 0; i < s->n_headers; i++)
 		dp_write_header_pair(b, s->headers[i].name, s->headers[i].value);
+	if (s->json.p) {
+		char length[24];
+
+		snprintf(length, sizeof length, "%zu", s->json.n);
+		dp_write_header(b, "content-type", GW_STR("application/json"));
+		dp_write_header(b, "content-length", gw_str_c(length));
+	}
 	dp_write_header(b, "connection", GW_STR("close"));
 	dp_write_head_end(b);
+	gw_buf_add(b, s->json);
 }
 
 static void on_dial(void *arg, struct dp_conn *c, enum dp_net_fault fault, const char *text)
@@ -198,7 +206,7 @@ struct dp_fetch *dp_fetch_open(struct dp_loop *l, const struct dp_fetch_spec *s,
 	f->parser = dp_h1_open(DP_H1_RESPONSE, &limits);
 	f->any_status = s->any_status;
 	gw_buf_init(&f->body, s->max_bytes);
-	gw_buf_init(&f->request, 256u << 10);
+	gw_buf_init(&f->request, (256u << 10) + s->json.n);
 	dp_timer_init(&f->timer, on_timer);
 	dp_loop_timer(l, &f->timer, s->timeout_ms);
 	if (dp_base_url_parse(&f->base, gw_str_c(f->url), f->text, sizeof f->text)) {

@@ -1,5 +1,5 @@
 /*
- * fetch.h - one GET over the worker's own dialer, of a small document such as keys, or of a decision.
+ * fetch.h - one request over the worker's own dialer, for a small document such as keys, or a decision.
  *
  * Addresses are judged by the guard, certificates are verified, no redirect is followed, nothing is kept alive, and what
  * comes back is bounded in bytes and time.  Everything happens on the loop that asked; nothing blocks it.
@@ -18,6 +18,7 @@ struct dp_fetch_spec {                /* borrowed until dp_fetch_open() returns,
 	size_t max_bytes;
 	int64_t timeout_ms;           /* over everything */
 	const struct gw_pair *headers; size_t n_headers;   /* besides its own; all dp_header_ok() */
+	struct gw_str json;           /* POST with this body; absent: GET */
 	bool any_status;              /* every answer is one; else a 200 alone */
 };
 
