@@ -37,10 +37,12 @@ export const FIELDS: Record<string, Label> = {
   targets: { en: 'Targets', zh: '适用目标' },
   timeout: { en: 'Timeout', zh: '超时' },
   title: { en: 'Title', zh: '应用名称' },
+  token: { en: 'Bearer token', zh: 'Bearer 令牌' },
   tokens: { en: 'Tokens', zh: '令牌数' },
   urls: { en: 'Addresses', zh: '地址' },
   values: { en: 'Values', zh: '取值' },
   window: { en: 'Window', zh: '时间窗口' },
+  with_body: { en: 'Send the body', zh: '发送请求内容' },
   workspace: { en: 'Workspace', zh: '业务空间' },
 };
 
