@@ -167,6 +167,7 @@ static void events_init(struct dp_stream *s, void *arg)
 struct dp_json dp_tap_read(struct dp_tap *t, const struct dp_sse_event *ev)
 {
 	struct dp_json doc = { DP_J_NONE, GW_STR_NONE };
+	bool was_done = t->done_marker;
 
 	t->events++;
 	if (gw_str_is(gw_str_trim(ev->data), "[DONE]")) {
@@ -180,6 +181,10 @@ struct dp_json dp_tap_read(struct dp_tap *t, const struct dp_sse_event *ev)
 		return doc;
 	}
 	t->setup.op->dialect->read_event(t, ev->event, doc);
+	if (ev->torn && t->done_marker && !was_done) { /* an event in other dialects: it goes the way of a torn [DONE] */
+		t->done_marker = false;
+		doc.type = DP_J_NONE;
+	}
 	return doc;
 }
 

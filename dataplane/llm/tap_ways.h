@@ -15,7 +15,7 @@ extern const struct dp_stage dp_tap_spread;    /* one JSON answer → events, at
 
 /*
  * Read an event that has data: notes [DONE], lets the dialect look at a JSON object and returns that object; type
- * DP_J_NONE for [DONE] and for what was not understood (counted).
+ * DP_J_NONE for [DONE], for a last word that the break came in the middle of, and for what was not understood (counted).
  */
 struct dp_json dp_tap_read(struct dp_tap *t, const struct dp_sse_event *ev);
 

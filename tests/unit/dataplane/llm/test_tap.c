@@ -1,4 +1,4 @@
-/* Recorded streams of four vendors, cut everywhere: the client's bytes and the ledger's figures never change. */
+/* Recorded streams of five vendors, cut everywhere: the client's bytes and the ledger's figures never change. */
 #include <stdio.h>
 
 #include "base/arena.h"
@@ -95,11 +95,14 @@ static const struct golden {
 	int64_t ascii, wide;
 	unsigned events;
 	const char *finish;
+	const char *op;              /* NULL: chat */
 } golden[] = {
-	{ "openai", true, T(16, 4, 0, 300, 0), 3 + 15, 2, 9, "stop" },
-	{ "deepseek", false, T(18, 0, 0, 345, 315), 2 + 6 + 2 + 5 + 5 + 1, 3, 10, "stop" },
-	{ "dashscope", true, T(24, 0, 0, 1355, 1084), 0, 0, 11, "tool_calls" },
-	{ "vllm", true, T(9, 0, 0, 5, 0), 2 + 1 + 2, 1, 7, "stop" },
+	{ "openai", true, T(16, 4, 0, 300, 0), 3 + 15, 2, 9, "stop", NULL },
+	{ "deepseek", false, T(18, 0, 0, 345, 315), 2 + 6 + 2 + 5 + 5 + 1, 3, 10, "stop", NULL },
+	{ "dashscope", true, T(24, 0, 0, 1355, 1084), 0, 0, 11, "tool_calls", NULL },
+	{ "vllm", true, T(9, 0, 0, 5, 0), 2 + 1 + 2, 1, 7, "stop", NULL },
+	{ "anthropic", false, { .prompt = 5140, .cached = 2048, .cache_write = 3068, .cache_write_1h = 2048, .completion = 198, .reasoning = 62 },
+	  22 + 9 + 13 + 7 + 23, 2 + 2 + 2, 24, "tool_use", "messages" },
 };
 
 static void same(const struct result *r, const struct golden *g, struct gw_str want, unsigned mode)
@@ -111,6 +114,8 @@ static void same(const struct result *r, const struct golden *g, struct gw_str w
 	ck_assert_int_eq(dp_tap_usage(r->t, 1, &t), GW_USAGE_PROVIDER);
 	ck_assert_int_eq(t.prompt, g->tokens.prompt);
 	ck_assert_int_eq(t.cached, g->tokens.cached);
+	ck_assert_int_eq(t.cache_write, g->tokens.cache_write);
+	ck_assert_int_eq(t.cache_write_1h, g->tokens.cache_write_1h);
 	ck_assert_int_eq(t.completion, g->tokens.completion);
 	ck_assert_int_eq(t.reasoning, g->tokens.reasoning);
 	ck_assert(dp_tap_complete(r->t) && r->t->first_token && r->t->done_marker && !r->t->error_seen);
@@ -126,6 +131,7 @@ static void same(const struct result *r, const struct golden *g, struct gw_str w
 START_TEST(golden_streams_at_every_cut)
 {
 	for (size_t i = 0; i < GW_COUNT(golden); i++) {
+		const struct dp_operation *asked = golden[i].op ? op(golden[i].op) : chat();
 		char name[64];
 		struct gw_buf up, client;
 
@@ -136,7 +142,7 @@ START_TEST(golden_streams_at_every_cut)
 		for (unsigned mode = 0; mode < slices_modes(gw_buf_str(&up), 100); mode++) {
 			struct result r;
 
-			run(&r, SETUP(STREAM, .usage_injected = golden[i].injected), gw_buf_str(&up), mode, DP_CLOSE_CLEAN);
+			run(&r, (struct dp_tap_setup){ .op = asked, STREAM, .usage_injected = golden[i].injected }, gw_buf_str(&up), mode, DP_CLOSE_CLEAN);
 			same(&r, &golden[i], gw_buf_str(&client), mode);
 			done(&r);
 		}
@@ -144,7 +150,7 @@ START_TEST(golden_streams_at_every_cut)
 		for (unsigned mode = 0; mode < 2; mode++) {
 			struct result r;
 
-			run(&r, SETUP(STREAM, .client_usage = true, .usage_injected = true), gw_buf_str(&up), mode, DP_CLOSE_CLEAN);
+			run(&r, (struct dp_tap_setup){ .op = asked, STREAM, .client_usage = true, .usage_injected = true }, gw_buf_str(&up), mode, DP_CLOSE_CLEAN);
 			same(&r, &golden[i], gw_buf_str(&up), mode);
 			done(&r);
 		}
