@@ -3,6 +3,7 @@
 #include <openssl/ssl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -71,7 +72,7 @@ static void on_tick(void *arg, int64_t mono_ms)
 	(void)mono_ms;
 }
 
-static void server_open(void)
+static void server_open(int64_t stall_ms)
 {
 	static struct cp_pki pki;
 	static unsigned n;
@@ -82,7 +83,7 @@ static void server_open(void)
 	snprintf(dir, sizeof dir, "%.60s/ws-test-%d-%u", tmp ? tmp : "/tmp", (int)getpid(), n++);
 	ck_assert_msg(cp_pki_open(&pki, dir, NULL, gw_now_ms(), &err) == GW_OK, "%s", err.text);
 	struct cp_ws_options o = { .listen = "127.0.0.1:0", .cert = pki.server_cert, .key = pki.server_key, .path = "/channel",
-		.subprotocol = "unit.v1", .max_text = 65536, .queue_bytes = 4 * BIG, .max_connections = 4, .stall_ms = 600,
+		.subprotocol = "unit.v1", .max_text = 65536, .queue_bytes = 4 * BIG, .max_connections = 4, .stall_ms = stall_ms,
 		.on = { &seen, on_admit, on_opened, on_text, NULL, on_closed, on_tick } };
 	ck_assert_msg(cp_ws_open(&ws, &o, &err) == GW_OK, "%s", err.text);
 	cp_ws_start(ws);
@@ -193,7 +194,7 @@ static void send_filled(enum cp_ws_kind kind, char fill, size_t n)
 START_TEST(text_beyond_the_queue_drops_the_peer)
 {
 	struct client c;
-	server_open();
+	server_open(600);
 	client_open(&c);
 	for (int i = 0; i < 40; i++)
 		send_filled(CP_WS_TEXT, 'x', BIG / 2);
@@ -207,7 +208,7 @@ END_TEST
 START_TEST(who_does_not_read_is_dropped)
 {
 	struct client c;
-	server_open();
+	server_open(600);
 	client_open(&c);
 	send_filled(CP_WS_LATEST, 'x', 32 * BIG);
 	ck_assert(wait_for(&seen.closed));
@@ -217,18 +218,45 @@ START_TEST(who_does_not_read_is_dropped)
 }
 END_TEST
 
+/* Until so many bytes stand in the client's socket; false after ten seconds. */
+static bool arrived(struct client *c, int n)
+{
+	int there = 0;
+	for (int i = 0; i < 1000 && there < n; i++) {
+		ck_assert_int_eq(ioctl(c->fd, FIONREAD, &there), 0);
+		usleep(10000);
+	}
+	return there >= n;
+}
+
+/* Says something of one letter and waits until the server has heard it, so that it has also done what it was asked before. */
+static void client_says(struct client *c, char letter)
+{
+	const uint8_t frame[] = { 0x81, 0x81, 0, 0, 0, 0, (uint8_t)letter };
+	bool heard = false;
+	ck_assert_int_eq(SSL_write(c->ssl, frame, sizeof frame), (int)sizeof frame);
+	for (int i = 0; i < 1000 && !heard; i++) {
+		usleep(10000);
+		pthread_mutex_lock(&seen.lock);
+		heard = seen.text[0] == letter;
+		pthread_mutex_unlock(&seen.lock);
+	}
+	ck_assert(heard);
+}
+
 START_TEST(only_the_newest_is_kept)
 {
 	struct client c;
 	char first = 0;
-	server_open();
+	server_open(60000);
 	client_open(&c);
 	send_filled(CP_WS_LATEST, 'a', 24 * BIG);   /* on its way, stuck behind full buffers */
-	usleep(200000);
+	ck_assert(arrived(&c, 32768));
 	for (char fill = 'b'; fill <= 'f'; fill++)
 		send_filled(CP_WS_LATEST, fill, 100000);
 	send_filled(CP_WS_TEXT, 't', 10);
-	usleep(50000);
+	client_says(&c, '1');
+	client_says(&c, '2');
 	ck_assert_uint_eq(client_message(&c, &first), 24 * BIG);
 	ck_assert_int_eq(first, 'a');
 	ck_assert_uint_eq(client_message(&c, &first), 100000);
@@ -244,7 +272,7 @@ END_TEST
 START_TEST(closing_reports_every_connection)
 {
 	struct client c;
-	server_open();
+	server_open(600);
 	client_open(&c);
 	server_close();
 	ck_assert_uint_eq(seen.closed, seen.opened);
@@ -257,7 +285,7 @@ START_TEST(a_taken_port_is_an_error)
 	struct gw_error err = { 0 };
 	struct cp_ws *second = NULL;
 	char listen[32];
-	server_open();
+	server_open(600);
 	snprintf(listen, sizeof listen, "127.0.0.1:%u", cp_ws_port(ws));
 	struct cp_ws_options o = { .listen = listen, .cert = "x", .key = "x", .path = "/", .subprotocol = "s", .max_text = 1,
 		.queue_bytes = 1, .max_connections = 1, .stall_ms = 1,
