@@ -31,7 +31,7 @@ class Window:
 
     def __init__(self, context, gateway, name):
         self.page = context.new_page()
-        self.page.set_default_timeout(30_000)
+        self.page.set_default_timeout(60_000)
         self.gateway, self.name, self.complaints = gateway, name, []
         self.page.on("console", self._console)
         self.page.on("pageerror", lambda error: self.complaints.append("script error: %s" % error))

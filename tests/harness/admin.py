@@ -13,7 +13,7 @@ class Admin:
 
     def __init__(self, base, token=None, secrets=None):
         headers = {"Authorization": "Bearer " + token} if token else {}
-        self.http = httpx.Client(base_url=base, headers=headers, timeout=20, trust_env=False, verify=False)
+        self.http = httpx.Client(base_url=base, headers=headers, timeout=60, trust_env=False, verify=False)
         self.secrets = secrets if secrets is not None else set()
         self.csrf = None
 

@@ -25,7 +25,7 @@ def check_quiet(gateway):
     if not pids or not gateway.admin:
         return
     for index in range(len(pids)):
-        wait_until(lambda i=index: gateway.metrics(i).get("tidegate_requests_in_flight") == 0, 5, "no request in flight")
+        wait_until(lambda i=index: gateway.metrics(i).get("tidegate_requests_in_flight") == 0, 20, "no request in flight")
     for pid in pids:
         allowed = gateway.baseline.get(pid)
         if allowed is None:
@@ -34,6 +34,6 @@ def check_quiet(gateway):
         def settled(pid=pid, allowed=allowed):
             return len(gateway.fds(pid)) <= allowed + FD_SLACK
         try:
-            wait_until(settled, 6, "descriptors back to %d" % allowed)
+            wait_until(settled, 15, "descriptors back to %d" % allowed)
         except AssertionError as error:
             raise AssertionError("%s; open: %s" % (error, sorted(gateway.fds(pid)))) from None

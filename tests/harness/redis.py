@@ -31,12 +31,12 @@ class Redis:
             self.process = subprocess.Popen([SERVER, *self.arguments, *ports, "--bind", "127.0.0.1", "--save", "", "--dir", str(self.folder),
                                              "--daemonize", "no"], stdout=log, stderr=log)
         if wait:
-            wait_until(self.answers, 15, "redis-server on port %d: %s" % (self.port, (self.folder / "log").read_text()[-500:]))
+            wait_until(self.answers, 40, "redis-server on port %d: %s" % (self.port, (self.folder / "log").read_text()[-500:]))
         return self
 
     def command(self, *words, check=True):
         done = subprocess.run(["/usr/bin/redis-cli", "-p", str(self.port), *self.auth, *self.tls, *map(str, words)], capture_output=True,
-                              text=True, timeout=10)
+                              text=True, timeout=40)
         assert not check or (done.returncode == 0 and not done.stdout.startswith(("ERR", "NOAUTH", "WRONGPASS"))), done.stdout + done.stderr
         return done.stdout.strip()
 
@@ -90,7 +90,7 @@ def cluster(n=3):
         done = subprocess.run(["/usr/bin/redis-cli", "--cluster", "create", *("127.0.0.1:%d" % node.port for node in nodes), "--cluster-yes"],
                               capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stdout + done.stderr
-        wait_until(lambda: all("cluster_state:ok" in node.command("CLUSTER", "INFO") for node in nodes), 20, "a whole cluster")
+        wait_until(lambda: all("cluster_state:ok" in node.command("CLUSTER", "INFO") for node in nodes), 60, "a whole cluster")
         yield nodes
 
 

@@ -279,7 +279,7 @@ class Worker:
         import signal
         self.write(objects)
         self.daemon.send(signal.SIGHUP)
-        wait_until(lambda: json.loads(self.admin("/snapshot"))["revision"] == self.revision, 5, "the new configuration")
+        wait_until(lambda: json.loads(self.admin("/snapshot"))["revision"] == self.revision, 30, "the new configuration")
 
     def admin(self, path, method="GET"):
         request = urllib.request.Request("http://127.0.0.1:%d%s" % (self.admin_port, path), method=method)
@@ -300,7 +300,7 @@ class Worker:
                    if line.startswith("tidegate_requests_total{") and 'end_reason="%s"' % reason in line)
 
     def idle(self):
-        wait_until(lambda: self.metric("tidegate_requests_in_flight") == 0, 5, "no request in flight")
+        wait_until(lambda: self.metric("tidegate_requests_in_flight") == 0, 15, "no request in flight")
 
     def talk(self, seconds=15.0):
         return Talk(self.port, seconds)

@@ -222,7 +222,7 @@ def start(vendor="openai", **settings):
 
     thread = threading.Thread(target=lambda: asyncio.run(main()), name="sim-" + vendor, daemon=True)
     thread.start()
-    if not ready.wait(10):
+    if not ready.wait(60):
         raise RuntimeError("simulator %s did not start" % vendor)
     try:
         yield sim
