@@ -2,6 +2,7 @@
 import json
 import socket
 import threading
+from contextlib import suppress
 
 import pytest
 
@@ -210,9 +211,12 @@ def test_a_provider_that_speaks_no_http_is_told_so(admin, gateway):
                     raw, _ = stranger.accept()
                 except OSError:
                     return
-                with raw:
+                with raw, suppress(OSError):
                     raw.recv(65536)
                     raw.sendall(b"-ERR\r\n\r\n")
+                    raw.shutdown(socket.SHUT_WR)
+                    while raw.recv(65536):               # closed with bytes unread, its answer would be a reset
+                        pass
         threading.Thread(target=serve, daemon=True).start()
         admin.post("providers", provider("queer", base_url="http://127.0.0.1:%d/v1" % stranger.getsockname()[1]))
         gateway.wait_served()

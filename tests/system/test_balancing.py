@@ -2,6 +2,7 @@
 import json
 import socket
 import threading
+import time
 
 import pytest
 
@@ -66,7 +67,7 @@ def test_max_connections_queue_and_the_queue_timeout(rig):
     def script(wire):
         while True:
             wire.request()
-            gate.wait(10)
+            gate.wait(60)
             wire.json()
     worker, server = rig(script, provider={"pool": {"max_connections": 2, "max_queue": 1}, "timeouts": {"queue": "400ms"}})
     busy = [worker.talk().send(request()) for _ in range(2)]
@@ -74,6 +75,7 @@ def test_max_connections_queue_and_the_queue_timeout(rig):
     number, headers, body = worker.talk().send(request()).answer()
     assert number == 503 and int(headers["retry-after"]) >= 1, "the queue's own limit of time"
     assert "waited too long" in json.loads(body)["error"]["message"]
+    worker.change(config(server, provider={"pool": {"max_connections": 2, "max_queue": 1}, "timeouts": {"queue": "60s"}}))
     waiting = worker.talk().send(request())
     wait_until(lambda: worker.metric("tidegate_requests_in_flight") == 3, 5, "the third to wait")
     number, headers, body = worker.talk().send(request()).answer()
@@ -81,7 +83,7 @@ def test_max_connections_queue_and_the_queue_timeout(rig):
     assert len(server.requests) == 2 and len(server.wires) == 2
     gate.set()
     assert all(talk.answer()[0] == 200 for talk in busy)
-    assert waiting.answer()[0] in (200, 503)
+    assert waiting.answer()[0] == 200
     assert worker.talk().send(request()).answer()[0] == 200, "a full pool is no sickness of the server"
     assert len(server.wires) == 2
 
@@ -127,7 +129,7 @@ def test_who_waits_is_served_when_a_dial_comes_to_nothing(rig, how):
         raw.setblocking(False)
         raw.connect_ex(full.getsockname())
     server = Upstream(answer_plainly)
-    limits = {"pool": {"max_connections": 1}, "timeouts": {"connect": "1s" if how == "it fails" else "60s", "queue": "60s"}}
+    limits = {"pool": {"max_connections": 1}, "timeouts": {"connect": "4s" if how == "it fails" else "60s", "queue": "60s"}}
     objects = config(server, provider=limits)
     objects["providers"]["p0"]["base_url"] = "http://127.0.0.1:%d/v1" % full.getsockname()[1]
     worker, _ = rig(server)
@@ -141,7 +143,7 @@ def test_who_waits_is_served_when_a_dial_comes_to_nothing(rig, how):
         first.reset()
     else:
         assert first.answer()[0] == 504
-    wait_until(lambda: len(dialling(full, plug)) == 1 and dialling(full, plug) != dialled, 5, "the second to connect")
+    wait_until(lambda: len(dialling(full, plug)) == 1 and dialling(full, plug) != dialled, 20, "the second to connect")
     second.reset()
     worker.idle()
     for raw in (full, *plug):
@@ -162,7 +164,7 @@ def test_a_full_pool_goes_to_the_fallback(rig):
 
     def script(wire):
         wire.request()
-        gate.wait(10)
+        gate.wait(60)
         wire.json()
     worker, first, second = rig(script, answer_plainly, route={"fallback": {"enabled": True, "on": ["503"], "targets": [{"provider": "p1"}]}},
                                 provider={"pool": {"max_connections": 1, "max_queue": 0}})
@@ -265,7 +267,7 @@ def stream_in_steps(step):
         wire.sse()
         for word in ("one", "two"):
             wire.event(chunk(word))
-            assert step.acquire(timeout=10)
+            assert step.acquire(timeout=60)
         wire.event({**chunk(None, "stop"), "usage": {"prompt_tokens": 7, "completion_tokens": 222, "total_tokens": 229}})
         wire.event(b"[DONE]")
         wire.last_chunk()
@@ -291,22 +293,20 @@ def test_drain_reads_to_the_end_for_the_exact_count(rig):
 
 
 def test_drain_has_a_limit(rig):
-    step = threading.Semaphore(0)
-    closed = []
-
     def script(wire):
         wire.request()
         wire.sse()
         wire.event(chunk("one"))
-        closed.append(wire.gone(10))
-    worker, *_ = rig(script, provider={"on_client_gone": {"action": "drain", "limit": "300ms"}})
+        wire.gone(60)
+    worker, server = rig(script, provider={"on_client_gone": {"action": "drain", "limit": "300ms"}})
     talk = worker.talk().send(request(stream=True))
     while b"one" not in talk.rest:
         talk._fill()
+    left = time.monotonic()
     talk.close()
-    wait_until(lambda: closed, 10, "the provider's connection to be closed")
+    wait_until(lambda: server.wires[0].end, 30, "the provider's connection to be closed")
     worker.idle()
-    assert worker.ended("client_closed") == 1 and closed[0] >= 0.2
+    assert worker.ended("client_closed") == 1 and server.wires[0].ended_at - left >= 0.2
 
 
 def test_drain_starts_no_other_attempt(rig):
@@ -314,7 +314,7 @@ def test_drain_starts_no_other_attempt(rig):
 
     def script(wire):
         wire.request()
-        step.wait(10)
+        step.wait(60)
         wire.json(500, {"error": {"message": "down"}})
     worker, first, second = rig(script, answer_plainly, route=FALLBACK, provider={"on_client_gone": {"action": "drain"}})
     talk = worker.talk().send(request())

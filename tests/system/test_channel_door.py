@@ -13,7 +13,7 @@ from lone_control import LoneControl
 @pytest.fixture(scope="module")
 def control():
     from harness.fixtures import end
-    gateway = LoneControl(env={"TIDEGATE_CHANNEL_HELLO_TIMEOUT": "1s", "TIDEGATE_CHANNEL_NAMES": "gw.example.org,10.9.8.7"})
+    gateway = LoneControl(env={"TIDEGATE_CHANNEL_HELLO_TIMEOUT": "3s", "TIDEGATE_CHANNEL_NAMES": "gw.example.org,10.9.8.7"})
     try:
         yield gateway.begin()
     finally:
@@ -53,7 +53,7 @@ def test_a_revoked_token_shuts_the_door_and_ends_its_connections(control):
     made = control.admin.post("join-tokens", {"name": "short-lived"}).json()
     worker = FakeWorker(control.control_port, made["secret"]).join()
     control.admin.delete("join-tokens/" + made["id"])
-    assert "revoked" in worker.ended(5)[1]
+    assert "revoked" in worker.ended(20)[1]
     assert status(control, made["secret"]) == 401
 
 
@@ -129,7 +129,7 @@ def test_hello_must_come_first(control):
 
 
 def test_hello_must_come_soon(control):
-    assert "hello" in fake(control).ended(5)[1]
+    assert "hello" in fake(control).ended(20)[1]
 
 
 def test_a_second_hello_ends_it(control):
@@ -149,7 +149,7 @@ def test_another_protocol_is_told_so(control):
 def test_messages_that_cannot_be_read_end_it(control, text):
     worker = fake(control)
     worker.frame(TEXT, text)
-    worker.ended(5)
+    worker.ended(20)
 
 
 def test_unknown_messages_and_members_are_ignored(control):

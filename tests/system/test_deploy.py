@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import time
 from pathlib import Path
@@ -13,6 +12,8 @@ from types import SimpleNamespace
 import jsonschema
 import pytest
 import yaml
+
+from harness.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = ROOT / "deploy/docker/Dockerfile"
@@ -181,10 +182,6 @@ def pods(tmp_path):
     """A control plane started as its image starts it; `start(name)` is one worker container of the same network."""
     processes = []
 
-    def free_port():
-        with socket.create_server(("127.0.0.1", 0)) as s:
-            return s.getsockname()[1]
-
     def launch(name, *command, **env):
         log = (tmp_path / (name + ".log")).open("w")
         path = "%s:/usr/bin:/bin" % Path(os.environ["TIDEGATE_BIN"])
@@ -216,7 +213,7 @@ def pods(tmp_path):
         process.wait(30)
 
 
-def until(check, what, seconds=20):
+def until(check, what, seconds=60):
     end = time.monotonic() + seconds
     while not check():
         assert time.monotonic() < end, "%s: not within %d s" % (what, seconds)
@@ -225,7 +222,7 @@ def until(check, what, seconds=20):
 
 def answer(port, path):
     """The status of a request on a connection of its own."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     connection.request("GET", path)
     status = connection.getresponse().status
     connection.close()

@@ -20,7 +20,7 @@ def configure(gateway, sim):
 
 
 def call(gateway, key):
-    return httpx.post(gateway.url + "/chat/completions", json=BODY, headers={"Authorization": "Bearer " + key}, trust_env=False, timeout=30).status_code
+    return httpx.post(gateway.url + "/chat/completions", json=BODY, headers={"Authorization": "Bearer " + key}, trust_env=False, verify=False, timeout=30).status_code
 
 
 def requests_of(gateway):

@@ -129,8 +129,8 @@ def test_nothing_is_sent_again_for_a_client_that_left(rig):
 
 def test_a_key_that_an_error_repeats_is_blotted_out_in_a_pause_too(rig):
     """The route's time is over while it waits to ask the same key once more: the answer is the last failure, without the key."""
-    worker, upstream = rig(refuse(500, body={"error": {"message": "Incorrect key sk-upstream-0 given", "type": "x"}}),
-                           provider={"on_status": {"500": "retry_same"}}, route={"timeout": "100ms"})
+    worker, upstream = rig(refuse(500, "retry-after: 2\r\n", {"error": {"message": "Incorrect key sk-upstream-0 given", "type": "x"}}),
+                           provider={"on_status": {"500": "retry_same"}}, route={"timeout": "1500ms"})
     status, _, body = worker.talk().send(request()).answer()
     message = json.loads(body)["error"]["message"]
     assert status == 500 and "Incorrect key" in message and "sk-upstream" not in message

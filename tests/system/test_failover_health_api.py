@@ -1,4 +1,5 @@
 """GET /providers/{name}/health and its clearing: what the workers know, merged, per key and endpoint."""
+import calendar
 import time
 
 import pytest
@@ -52,7 +53,7 @@ def test_states_cooldowns_and_clearing(gateway, admin, upstream):
     slow, good = entry(health, "keys", name="slow"), entry(health, "keys", name="good")
     assert health["keys"][0] == slow, "the worst comes first"
     assert slow["state"] == "cooling" and slow["last_error"] == "slow down" and slow["last_error_at"]
-    left = time.mktime(time.strptime(slow["cooldown_until"][:19], "%Y-%m-%dT%H:%M:%S")) - time.mktime(time.gmtime())
+    left = calendar.timegm(time.strptime(slow["cooldown_until"][:19], "%Y-%m-%dT%H:%M:%S")) - time.time()
     assert 60 < left <= 121
     assert good["state"] == "healthy" and good["cooldown_until"] is None and good["last_error"] is None
     assert entry(health, "endpoints", state="healthy")["in_flight"] == 0

@@ -85,7 +85,7 @@ def test_retry_same_keeps_to_its_own_configuration(rig):
     def script(wire):
         wire.request()
         if not step.is_set():
-            step.wait(10)
+            step.wait(60)
             wire.json(500, {"error": {"message": "hiccup"}})
             wire.request()  # on this connection or on a new one
         wire.json()
@@ -207,10 +207,10 @@ def test_the_breaker_opens_and_one_request_tries(rig):
                 wire.json(500, {"error": {"message": "down"}})
                 continue
             entered.release()
-            gate.wait(10)
+            gate.wait(60)
             wire.json()
     worker, first, second = rig(script, answer_plainly, route=FALLBACK,
-                                provider={"breaker": {"failures": 3, "window": "30s", "cooldown": "1s"}})
+                                provider={"breaker": {"failures": 3, "window": "60s", "cooldown": "4s"}})
     for _ in range(3):
         assert ask(worker)[:3] == (200, "p1", "2")
     for _ in range(5):
@@ -223,12 +223,12 @@ def test_the_breaker_opens_and_one_request_tries(rig):
     def tried():
         talks.append(worker.talk().send(request()))
         return entered.acquire(timeout=0.2)
-    wait_until(tried, 10, "the one that tries it")
+    wait_until(tried, 20, "the one that tries it")
     for _ in range(5):
         assert ask(worker)[:3] == (200, "p1", "1"), "one at a time: the others go elsewhere"
     assert len(first.requests) == 4
     gate.set()
-    wait_until(lambda: ask(worker)[1] == "p0", 5, "recovery")
+    wait_until(lambda: ask(worker)[1] == "p0", 20, "recovery")
     assert worker.metric("tidegate_upstream_out") == 0
 
 

@@ -55,7 +55,7 @@ def test_a_signed_request_is_served(signer, gateway):
     ({"change": {"x-tidegate-nonce": "another-nonce-of-24-bytes"}}, "signature_mismatch"),
     ({"change": {"content-type": "text/plain"}}, "signature_mismatch"),
     ({"date": "2020-01-01T00:00:00Z"}, "signature_time"),
-    ({"date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3600))}, "signature_time"),
+    ({"date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 86400))}, "signature_time"),
     ({"date": "yesterday"}, "signature_malformed"), ({"nonce": "short"}, "signature_malformed"),
     ({"change": {"x-tidegate-nonce": None}}, "signature_malformed"),
     ({"change": {"x-tidegate-date": None}}, "signature_malformed"),

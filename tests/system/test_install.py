@@ -22,6 +22,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.ports import free_port
+
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "install.sh"
 KEY = "sk-canary-%s" % hashlib.sha256(str(os.getpid()).encode()).hexdigest()[:24]
@@ -44,18 +46,10 @@ def run(*arguments, pipe=False, timeout=110, **env):
                           timeout=timeout, env=environment(**env), cwd="/", start_new_session=True)
 
 
-def free_ports(count):
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
-
-
 @pytest.fixture
 def places(tmp_path):
     """Arguments for a private installation; whatever still runs there afterwards is ended."""
-    http, console, control, admin = free_ports(4)
+    http, console, control, admin = (free_port() for _ in range(4))
     prefix, data = tmp_path / "prefix", tmp_path / "data"
     places = {"prefix": prefix, "data": data, "http": http, "console": console, "control": control, "admin": admin,
               "arguments": ["--prefix", prefix, "--data-dir", data, "--http-port", http, "--console-port", console, "--control-port", control,
@@ -75,7 +69,7 @@ def wait_gone(pid, seconds=50):
 
 
 def get(port, path):
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open("http://127.0.0.1:%d%s" % (port, path), timeout=5) as answer:
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open("http://127.0.0.1:%d%s" % (port, path), timeout=20) as answer:
         return answer.status
 
 
@@ -217,7 +211,7 @@ def test_install_start_again_and_uninstall(places):
                            capture_output=True, text=True, check=True).stdout.strip()
     request = urllib.request.Request("http://127.0.0.1:%d/api/v1/providers/deepseek" % places["console"],
                                      headers={"Authorization": "Bearer " + token})
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=5) as answer:
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=20) as answer:
         assert json.load(answer)["api_keys"][0]["value"]["last4"] == KEY[-4:]
     assert KEY not in done.stdout + done.stderr and contains(places["data"], KEY) == []
     pid = int((places["data"] / "tidegate.pid").read_text())
@@ -260,7 +254,7 @@ def test_a_version_that_does_not_become_healthy_is_rolled_back(places, tmp_path)
     (broken / "cmake_install.cmake").write_text(
         'file(INSTALL DESTINATION "${CMAKE_INSTALL_PREFIX}" TYPE DIRECTORY FILES "%s/bin" "%s/share" USE_SOURCE_PERMISSIONS)\n' % (broken, broken))
 
-    done = run(*places["arguments"], TIDEGATE_BUILD_DIR=str(broken), TIDEGATE_HEALTH_TIMEOUT="6")
+    done = run(*places["arguments"], TIDEGATE_BUILD_DIR=str(broken), TIDEGATE_HEALTH_TIMEOUT="60")
     assert done.returncode == 1, done.stdout
     assert "the previous version and its database were put back and are running" in done.stderr, done.stderr
     assert os.readlink(places["prefix"] / "lib/tidegate/current") == before

@@ -90,8 +90,8 @@ def wrong_tokens():
         "weak key": (token(weak, "RS256", claims(ISS)), "token_signature"),
         "own key in the header": (token(OTHER, "RS256", claims(ISS), {"jwk": OTHER.jwk(), "jku": "http://127.0.0.1:9/"}), "token_signature"),
         "expired": (token(RSA, "RS256", claims(ISS, lasts=-61)), "token_expired"),
-        "not yet valid": (token(RSA, "RS256", claims(ISS, nbf=now + 90)), "token_not_yet_valid"),
-        "issued in the future": (token(RSA, "RS256", {**claims(ISS), "iat": now + 90}), "token_not_yet_valid"),
+        "not yet valid": (token(RSA, "RS256", claims(ISS, nbf=now + 200)), "token_not_yet_valid"),
+        "issued in the future": (token(RSA, "RS256", {**claims(ISS), "iat": now + 3600, "exp": now + 7200}), "token_not_yet_valid"),
         "never expires": (token(RSA, "RS256", {"iss": ISS, "sub": "user-1", "aud": "tidegate"}), "token_claims"),
         "exp is a text": (token(RSA, "RS256", {**claims(ISS), "exp": "soon"}), "token_claims"),
         "wrong audience": (token(RSA, "RS256", claims(ISS, aud="other")), "token_audience"),
@@ -176,12 +176,13 @@ def test_keys_from_an_address(house, key_server):
     mapped(house)
     house.wait_served()
     assert house.ask(token(old, "RS256", claims(ISS))).status_code == 200
-    asked = key_server.asked
+    asked, began = key_server.asked, time.monotonic()
     for _ in range(5):
         assert house.ask(token(old, "RS256", claims(ISS))).status_code == 200
         refused = house.ask(token(new, "RS256", claims(ISS)))
         assert refused.json()["error"]["code"] == "token_key"
-    assert key_server.asked <= asked + 1, "strangers' kids must not make it ask again and again"
+    allowed = 1 + (time.monotonic() - began) / 5         # a new kid may make it ask every five seconds
+    assert key_server.asked <= asked + allowed, "strangers' kids must not make it ask again and again"
 
 
 def test_a_rotation_is_followed_at_once(house, key_server):
@@ -201,6 +202,7 @@ def test_requests_wait_for_the_keys_and_not_for_ever(house, key_server):
     import threading
     key = Key("RSA", "late")
     key_server.keys = [key]
+    other = house.key("other")
     key_server.gate.clear()
     issuer(house, jwks=None, jwks_url=key_server.url)
     mapped(house)
@@ -210,7 +212,7 @@ def test_requests_wait_for_the_keys_and_not_for_ever(house, key_server):
     asking = [threading.Thread(target=lambda: answers.append(house.ask(token(key, "RS256", claims(ISS))).status_code)) for _ in range(3)]
     for one in asking:
         one.start()
-    assert house.client(house.key("other")).get("/models").status_code == 200   # the loop is free meanwhile
+    assert house.client(other).get("/models").status_code == 200   # the loop is free meanwhile
     key_server.gate.set()
     for one in asking:
         one.join()

@@ -9,7 +9,7 @@ QUESTION = [{"role": "user", "content": "how many are we?"}]
 
 
 def client_of(gateway, key):
-    return httpx.Client(base_url=gateway.url, headers={"Authorization": "Bearer " + key}, timeout=30, trust_env=False)
+    return httpx.Client(base_url=gateway.url, headers={"Authorization": "Bearer " + key}, timeout=30, trust_env=False, verify=False)
 
 
 def ask(gateway, key, model, stream=False):

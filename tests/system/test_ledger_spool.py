@@ -25,7 +25,7 @@ def setup(gateway, start_sim, **behaviour):
 def ask(gateway, key, n, parallel=8, **more):
     """Asks n times; the usage that the client was told, of each."""
     def one(_):
-        with httpx.Client(trust_env=False, timeout=30, headers={"Authorization": "Bearer " + key}) as client:
+        with httpx.Client(trust_env=False, verify=False, timeout=30, headers={"Authorization": "Bearer " + key}) as client:
             answer = client.post(gateway.url + "/chat/completions", json={**BODY, **more})
         assert answer.status_code == 200, answer.text
         return answer.json()["usage"]
@@ -73,7 +73,7 @@ def test_both_killed_and_every_row_comes_once(start_gateway, start_sim):
 
     # a second life without the control plane adds to what the first one left
     gateway.start_worker()
-    wait_until(lambda: httpx.get(gateway.worker_url() + "/readyz", trust_env=False).status_code == 200, 15, "the last good snapshot")
+    wait_until(lambda: httpx.get(gateway.worker_url() + "/readyz", trust_env=False, verify=False).status_code == 200, 15, "the last good snapshot")
     assert spooled(gateway) > 0
     gateway.start_control()
     gateway.baseline = {}
@@ -134,7 +134,7 @@ def test_beyond_the_ceiling_loss_is_counted_and_said(start_gateway, start_sim):
     rows = 500  # an earlier process left more than a MiB
     (left / "0000000001.log").write_bytes(b"".join(record(i + 1, gateway.consumer) for i in range(rows)))
     gateway.start_worker()
-    wait_until(lambda: httpx.get(gateway.worker_url() + "/readyz", trust_env=False).status_code == 200, 15, "the last good snapshot")
+    wait_until(lambda: httpx.get(gateway.worker_url() + "/readyz", trust_env=False, verify=False).status_code == 200, 15, "the last good snapshot")
     assert spooled(gateway) > 1 << 20
     ask(gateway, key, 7)
     wait_until(lambda: gateway.metrics()["tidegate_usage_dropped_total"] == 7, 10, "what is lost being counted")

@@ -164,6 +164,7 @@ def test_request_log_of_a_client_that_left(served, openai_sim):
     openai_sim.behave(hold=True)
     with served.client(key).stream("POST", "/chat/completions", json={"model": "gpt-log", "messages": ASK, "stream": True}) as answer:
         next(answer.iter_lines())
+    wait_until(lambda: openai_sim.last.gone_at, 20, "the worker having noticed")
     openai_sim.release()
     row = rows(served, 1)[0]
     assert row["end_reason"] == "client_closed" and row["usage_source"] == "estimated" and row["stream"] is True
@@ -216,7 +217,8 @@ def test_request_log_masks_prompts(gateway, keeping, openai_sim):
     answer = say(gateway, key)
     row = rows(gateway, 1)[0]
     told = kept(gateway, row["id"])
-    assert told["mode"] == "masked" and told["masked"] == 4 and told["note"] is None and told["route"] == "kept"
+    assert told["mode"] == "masked" and told["note"] is None and told["route"] == "kept"
+    assert told["masked"] == 4 + told["answer"].count("[card]"), "the vendor's id is drawn, and one in five hundred has the digits of a card"
     prompt = json.loads(told["prompt"])
     assert prompt["messages"][0]["content"] == "I am [email], [phone], card [card], badge [masked]"
     assert json.loads(told["answer"])["choices"] == answer.json()["choices"]

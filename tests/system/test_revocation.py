@@ -20,7 +20,7 @@ def fleet(start_gateway, vllm_sim):
     def statuses(key):
         out = []
         for port in gateway.data_ports:
-            with httpx.Client(trust_env=False, timeout=10) as client:
+            with httpx.Client(trust_env=False, verify=False, timeout=10) as client:
                 out.append(client.post("http://127.0.0.1:%d/v1/chat/completions" % port, json=BODY, headers={"x-api-key": key}).status_code)
         return out
     gateway.statuses = statuses
@@ -57,14 +57,16 @@ def test_every_change_reaches_three_workers_in_time(fleet):
 def test_a_key_ends_in_time_without_the_control_plane(fleet):
     admin, consumer = fleet.admin, fleet.consumer
     fleet.key()
-    ends = time.time() + 6
+    began = time.time()
+    fleet.statuses("tgk_nobody")
+    fleet.wait_served()
+    ends = time.time() + max(6, 10 * (time.time() - began))      # time to be stored, told to three workers and used before it ends
     stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(ends))
     short = admin.post("consumers/%s/keys" % consumer, {"name": "short", "expires_at": stamp}).json()["secret"]
     fleet.wait_served()
     assert fleet.statuses(short) == [200] * 3
     fleet.daemon("control").kill()
-    assert time.time() >= ends - 6 and fleet.statuses(short)[0] in (200, 401)
-    wait_until(lambda: fleet.statuses(short) == [401] * 3, 20, "the end of the key", every=0.1)
+    wait_until(lambda: fleet.statuses(short) == [401] * 3, ends - time.time() + 20, "the end of the key", every=0.1)
     assert time.time() >= int(ends), "not before its end"
     fleet.daemons = [d for d in fleet.daemons if d.name != "control"]
 
@@ -75,7 +77,7 @@ def test_a_connection_that_changes_its_key_and_a_key_that_changes_under_it(fleet
     admin.patch("consumers/two", {"models": ["other"]})
     fleet.wait_served()
     port = fleet.data_ports[0]
-    with httpx.Client(trust_env=False, timeout=10, limits=httpx.Limits(max_connections=1)) as client:
+    with httpx.Client(trust_env=False, verify=False, timeout=10, limits=httpx.Limits(max_connections=1)) as client:
         def ask(key):
             return client.post("http://127.0.0.1:%d/v1/chat/completions" % port, json=BODY, headers={"x-api-key": key}).status_code
         wrong = keys["one"][:-1] + ("x" if keys["one"][-1] != "x" else "y")

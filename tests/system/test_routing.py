@@ -1,5 +1,6 @@
 """Which request goes where, and who may send it; and that `explain` says exactly what then happens."""
 import collections
+import time
 
 import pytest
 
@@ -113,8 +114,8 @@ def test_weights(gateway, start_sim):
         {"provider": "never", "model": "qwq-32b", "weight": 0}]})
     client = gateway.client(gateway.key())
     seen = collections.Counter(client.post("/chat/completions", json={"model": "m", "messages": ASK}).headers["x-tidegate-provider"]
-                               for _ in range(120))
-    assert seen["never"] == 0 and 15 <= seen["b"] <= 50 and seen["a"] + seen["b"] == 120, seen
+                               for _ in range(240))
+    assert seen["never"] == 0 and 28 <= seen["b"] <= 95 and seen["a"] + seen["b"] == 240, seen       # drawn: 60 give or take five deviations
 
 
 def test_who_may_call(gateway, vllm_sim):
@@ -141,14 +142,16 @@ def test_rotation_with_grace_and_expiry(gateway, vllm_sim):
     gateway.admin.post("routes", route("r"))
     old = gateway.key()
     [stored] = gateway.admin.get("consumers/%s/keys" % gateway.consumer).json()["items"]
-    new = gateway.admin.post("consumers/%s/keys/%s/rotate" % (gateway.consumer, stored["id"]), {"grace": "2s"}).json()["secret"]
+    new = gateway.admin.post("consumers/%s/keys/%s/rotate" % (gateway.consumer, stored["id"]), {"grace": "4s"}).json()["secret"]
+    rotated = time.monotonic()
     gateway.wait_served()
 
     def status(key):
         with gateway.client(key) as client:
             return client.post("/chat/completions", json={"model": "m", "messages": ASK}).status_code
-    assert (status(old), status(new)) == (200, 200)
-    wait_until(lambda: status(old) == 401, 6, "the old key ending after its grace")
+    assert status(new) == 200
+    assert status(old) == 200 or time.monotonic() - rotated > 4
+    wait_until(lambda: status(old) == 401, 20, "the old key ending after its grace")
     assert status(new) == 200
 
 

@@ -82,7 +82,7 @@ def test_a_stranger_hears_nothing(tmp_path):
     stranger = Listener(crt, key)
     daemon = worker(tmp_path, stranger.port, "0" * 64).start()
     try:
-        wait_until(lambda: len(stranger.tries) >= 3, 10, "a few tries")
+        wait_until(lambda: len(stranger.tries) >= 3, 40, "a few tries")
         assert stranger.heard == b"", "the token goes only to the authority that it names"
         assert "does not hold the authority" in daemon.log() and SECRET not in daemon.log()
         assert daemon.log().count("cannot connect") == 1, "the same reason is told once"
@@ -96,7 +96,7 @@ def test_the_named_authority_hears_the_token_without_the_fingerprint(tmp_path):
     friend = Listener(crt, key)
     daemon = worker(tmp_path, friend.port, fingerprint(crt)).start()
     try:
-        wait_until(lambda: b"\r\n\r\n" in friend.heard, 10, "the upgrade")
+        wait_until(lambda: b"\r\n\r\n" in friend.heard, 40, "the upgrade")
         head = friend.heard.decode()
         assert head.startswith("GET /channel HTTP/1.1\r\n")
         assert re.search(r"(?i)\r\nauthorization: bearer tgj_abc\.%s\r\n" % SECRET, head)
@@ -112,9 +112,9 @@ def test_tries_again_with_growing_pauses(tmp_path):
     stranger = Listener(crt, key)
     daemon = worker(tmp_path, stranger.port, "0" * 64).start()
     try:
-        wait_until(lambda: len(stranger.tries) >= 5, 15, "five tries")
+        wait_until(lambda: len(stranger.tries) >= 5, 40, "five tries")
         gaps = [b - a for a, b in zip(stranger.tries, stranger.tries[1:])]
-        assert gaps[0] < 1.0 and max(gaps) > 2 * gaps[0] and max(gaps) < 10
+        assert min(gaps) < 1.0 and gaps[3] > 0.7, "after 0.2, 0.4 and 0.8 s come 1.6 s, give or take a half: %s" % gaps
     finally:
         daemon.kill()
 
@@ -124,7 +124,7 @@ def test_an_upgrade_alone_does_not_shorten_the_pauses(tmp_path):
     friend = Listener(crt, key, upgrade)
     daemon = worker(tmp_path, friend.port, fingerprint(crt)).start()
     try:
-        wait_until(lambda: len(friend.tries) >= 5, 15, "five tries")
+        wait_until(lambda: len(friend.tries) >= 5, 40, "five tries")
         assert friend.tries[4] - friend.tries[3] > 0.6, "after 0.2, 0.4 and 0.8 s come 1.6 s, give or take a half"
         assert daemon.stop() == 0 and not daemon.complaints()
     finally:
@@ -142,7 +142,7 @@ def test_an_upgrade_alone_does_not_shorten_the_pauses(tmp_path):
 ])
 def test_a_refused_start_says_why_in_one_sentence(tmp_path, args, text):
     env = {**environment(tmp_path), "TIDEGATE_JOIN_TOKEN": "tgj_a.b." + "0" * 64}
-    done = subprocess.run([bin_dir() / "tidegate-worker", *args], capture_output=True, text=True, timeout=10, env=env, cwd=tmp_path)
+    done = subprocess.run([bin_dir() / "tidegate-worker", *args], capture_output=True, text=True, timeout=60, env=env, cwd=tmp_path)
     complaints = [line for line in done.stderr.splitlines() if not line.startswith("{")]
     assert done.returncode == 2 and len(complaints) == 1 and text in complaints[0], (done.returncode, done.stderr)
 
@@ -152,7 +152,7 @@ def test_a_taken_port_is_named(tmp_path):
     from harness.worker import Worker
     first = Worker(tmp_path, config(up))
     done = subprocess.run([bin_dir() / "tidegate-worker", "--static-config", first.path, "--listen", "127.0.0.1:0", "--admin-listen",
-                           "127.0.0.1:%d" % first.admin_port], capture_output=True, text=True, timeout=10, env=environment(tmp_path))
+                           "127.0.0.1:%d" % first.admin_port], capture_output=True, text=True, timeout=60, env=environment(tmp_path))
     assert done.returncode == 1 and str(first.admin_port) in done.stderr and KEY not in done.stderr
     first.stop()
     up.close()

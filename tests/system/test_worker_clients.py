@@ -151,9 +151,7 @@ def leave(talk, how):
 @pytest.mark.parametrize("how", ["fin", "reset"])
 @pytest.mark.parametrize("phase", ["waiting", "streaming", "before the head"])
 def test_a_client_that_leaves_cancels_the_provider(rig, phase, how):
-    done = threading.Event()
-    asked = threading.Event()
-    took = []
+    asked, watches, took = threading.Event(), [], []
 
     def script(wire):
         wire.request()
@@ -163,10 +161,8 @@ def test_a_client_that_leaves_cancels_the_provider(rig, phase, how):
         elif phase == "before the head":
             wire.send(b"HTTP/1.1 200")
         asked.set()
-        watch = Stopwatch()
-        wire.gone(20)
-        took.append(watch.seconds())
-        done.set()
+        wire.gone(60)
+        took.append(watches[0].seconds())
     worker, second = rig(script, answer_plainly, route={"fallback": {"enabled": True, "on": ["connect_error", "5xx"], "targets": [{"provider": "p1"}]}})[:2]
     talk = worker.talk().send(request(stream=phase == "streaming"))
     assert asked.wait(20)
@@ -174,8 +170,10 @@ def test_a_client_that_leaves_cancels_the_provider(rig, phase, how):
         head_of(talk)
         while b"\n\n" not in talk.rest:
             talk._fill()
+    watches.append(Stopwatch())
     leave(talk, how)
-    assert done.wait(20) and took[0] < 1.0
+    wait_until(lambda: took, 20, "the provider being let go")
+    assert took[0] < 1.0
     worker.idle()
     assert worker.ended("client_closed") == 1
     estimated = worker.metric("tidegate_usage_estimated_total")
@@ -192,7 +190,7 @@ def test_half_a_document_is_charged(rig, stream):
         wire.request()
         wire.send(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 9999\r\n\r\n" + half)
         sent.set()
-        wire.gone(5)
+        wire.gone(60)
     worker = rig(script)[0]
     talk = worker.talk().send(request(stream=stream))
     assert sent.wait(20)
@@ -254,25 +252,34 @@ def test_a_client_that_stops_reading_is_given_up(rig):
     talk = worker.talk()
     talk.send(request(stream=True))
     head_of(talk)
-    wait_until(lambda: worker.ended("client_closed") == 1, 6, "the stalled client being given up")
-    assert worker.metric("tidegate_client_connections") == 0
+    wait_until(lambda: worker.ended("client_closed") == 1, 20, "the stalled client being given up")
+    wait_until(lambda: worker.metric("tidegate_client_connections") == 0, 10, "its connection being closed")
 
 
 def test_a_silent_stream_is_kept_alive(rig):
+    pinged = threading.Semaphore(0)
+
     def script(wire):
         wire.request()
-        time.sleep(1.4)
+        assert pinged.acquire(timeout=20)
         wire.sse()
         wire.event(chunk("a"))
-        time.sleep(1.4)
+        assert pinged.acquire(timeout=20)
         wire.event(chunk("b", "stop"))
         wire.event(b"[DONE]")
         wire.last_chunk()
     worker, _ = rig(script, data_plane={"sse_keepalive": "1s"})
-    talk = worker.talk().send(request(stream=True))
-    assert b" 200 " in head_of(talk)
+    talk = worker.talk(20).send(request(stream=True))
+    assert b" 200 " in head_of(talk) and not talk.rest.lstrip().startswith(b"data")
+    while b": ping" not in talk.rest:
+        talk._fill()
+    assert b"data: " not in talk.rest, "before the provider has said anything"
+    pinged.release()
+    while b": ping" not in talk.rest.partition(b"data: ")[2]:
+        talk._fill()
+    pinged.release()
     body, ended = read_chunked(talk)
-    assert ended and body.count(b": ") >= 2 and body.startswith(b":") and body.rstrip().endswith(b"[DONE]")
+    assert ended and body.startswith(b":") and body.rstrip().endswith(b"[DONE]")
 
 
 # ---- changes, draining, trust ----
@@ -284,7 +291,7 @@ def test_changes_touch_no_request_in_flight(rig):
         wire.request()
         wire.sse()
         wire.event(chunk("a"))
-        go.wait(10)
+        go.wait(60)
         wire.event(chunk("b", "stop"))
         wire.event(b"[DONE]")
         wire.last_chunk()
@@ -308,7 +315,7 @@ def test_a_broken_file_changes_nothing(rig):
     worker, upstream = rig()
     worker.write({**config(upstream), "providers": {"p0": {"type": "openai", "base_url": "http://user@host/"}}})
     worker.daemon.send(1)
-    wait_until(lambda: "not applied" in worker.daemon.log(), 5, "the refusal")
+    wait_until(lambda: "not applied" in worker.daemon.log(), 20, "the refusal")
     assert "base_url" in worker.daemon.log() or "endpoints" in worker.daemon.log()
     assert worker.talk().send(request()).answer()[0] == 200
 
@@ -320,7 +327,7 @@ def test_draining_finishes_what_is_in_flight(rig):
         wire.request()
         wire.sse()
         wire.event(chunk("a"))
-        go.wait(10)
+        go.wait(60)
         wire.event(chunk("b", "stop"))
         wire.event(b"[DONE]")
         wire.last_chunk()
@@ -329,12 +336,12 @@ def test_draining_finishes_what_is_in_flight(rig):
     head_of(talk)
     worker.admin("/drain", "POST")
     assert idle.closed(), "an idle connection is closed soon"
-    wait_until(lambda: refused(worker.port), 3, "no new connections")
+    wait_until(lambda: refused(worker.port), 10, "no new connections")
     assert worker.daemon.running
     go.set()
     body, ended = read_chunked(talk)
     assert ended and b"[DONE]" in body
-    assert worker.daemon.process.wait(5) == 0 and not worker.daemon.complaints()
+    assert worker.daemon.process.wait(40) == 0 and not worker.daemon.complaints()
 
 
 def refused(port):
@@ -350,14 +357,14 @@ def test_the_drain_limit_ends_streams_honestly(rig):
         wire.request()
         wire.sse()
         wire.event(chunk("a"))
-        wire.gone(10)
+        wire.gone(60)
     worker, _ = rig(script, data_plane={"drain_timeout": "1s"})
     talk = worker.talk().send(request(stream=True))
     head_of(talk)
     worker.daemon.send(15)
     body, ended = read_chunked(talk)
     assert ended and b"error" in body and b"[DONE]" not in body
-    assert worker.daemon.process.wait(5) == 0 and not worker.daemon.complaints()
+    assert worker.daemon.process.wait(40) == 0 and not worker.daemon.complaints()
 
 
 def certificate(folder, name, *, issuer=None, days=30, ca=False, san="DNS:up.example,IP:127.0.0.1"):
@@ -438,7 +445,7 @@ def test_some_addresses_are_never_dialled(rig, address):
     worker.change(objects)
     watch = Stopwatch()
     number, _, body = worker.talk().send(request()).answer()
-    assert number == 502 and b"blocked" in body and watch.seconds() < 1
+    assert number == 502 and b"blocked" in body and watch.seconds() < 3
 
 
 def test_private_addresses_only_where_allowed(rig):
@@ -481,7 +488,7 @@ def test_a_file_that_others_may_read_is_refused(tmp_path):
     path.chmod(0o644)
     from harness.daemon import bin_dir, environment
     done = subprocess.run([bin_dir() / "tidegate-worker", "--static-config", path, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"],
-                          capture_output=True, text=True, timeout=10, env=environment(tmp_path))
+                          capture_output=True, text=True, timeout=60, env=environment(tmp_path))
     assert done.returncode in (1, 2) and "static.json" in done.stderr
     assert os.path.exists(path)
 
