@@ -67,7 +67,7 @@ def test_a_quota_grows_and_reports_elsewhere_by_clicks(served, open_window, lang
                                  "status": 402, "thresholds": [50]})
     window = logged_in(open_window(served, language, width, scheme)).open("/quotas").click("quota-grows-edit")
     limit, marks = window.get("quota-edit-limit"), window.get("quota-edit-thresholds")
-    wait_until(lambda: limit.input_value() == "2.5", 5, "the stored limit in the form")
+    wait_until(lambda: limit.input_value() == "2.5", 20, "the stored limit in the form")
     assert marks.locator(".ant-select-selection-item").all_inner_texts() == ["50"]
     window.fill("quota-edit-limit", "1e3").fill("quota-edit-thresholds", "most")
     window.page.keyboard.press("Enter")
@@ -86,7 +86,7 @@ def test_a_quota_grows_and_reports_elsewhere_by_clicks(served, open_window, lang
     wait_until(lambda: "4.25" in window.get("quota-bar-grows").inner_text(), 10, "the new limit in the list")
     # From its consumer's page too, and the form shows what is stored now.
     window.open("/consumers/" + name).click("quota-grows-edit")
-    wait_until(lambda: limit.input_value() == "4.25" and marks.locator(".ant-select-selection-item").all_inner_texts() == ["50", "90"], 5, "the form anew")
+    wait_until(lambda: limit.input_value() == "4.25" and marks.locator(".ant-select-selection-item").all_inner_texts() == ["50", "90"], 20, "the form anew")
     window.picture("quota-edit")
     assert not faults, "\n".join(faults)
 
@@ -138,7 +138,7 @@ def test_a_price_is_set_changed_and_reported_by_clicks(served, open_window, lang
     served.wait_served()
     assert ask(served, key) == [200]
     window.click("price-one-edit").fill("price-rate-request", "2").click("price-save").get("price-save").wait_for(state="hidden")
-    wait_until(lambda: served.admin.get("prices/one").json()["rates"]["request"] == 2_000_000, 5, "the changed price")
+    wait_until(lambda: served.admin.get("prices/one").json()["rates"]["request"] == 2_000_000, 20, "the changed price")
     served.wait_served()
     assert ask(served, key, 2) == [200] * 2
     served.usage(requests=3)

@@ -13,7 +13,7 @@ TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 REQUEST = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Protocol": SUBPROTOCOL}
 
 
-def connect_tls(port, alpn=None, timeout=10):
+def connect_tls(port, alpn=None, timeout=30):
     """TLS without verification; tests of the chain look at the certificate themselves."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -82,7 +82,7 @@ class FakeWorker:
         taken, self.buffer = self.buffer[:n], self.buffer[n:]
         return taken
 
-    def message(self, seconds=10):
+    def message(self, seconds=30):
         """(opcode, payload) of the next data message."""
         self.tls.settimeout(seconds)
         whole, kind = b"", None
@@ -106,7 +106,7 @@ class FakeWorker:
     def say(self, type, **members):
         self.frame(TEXT, json.dumps({"type": type, **members}).encode())
 
-    def hear(self, want=None, seconds=10):
+    def hear(self, want=None, seconds=30):
         """The next message, or the next one of this type; a snapshot is its header with `payload`."""
         end = time.monotonic() + seconds
         while True:
@@ -149,7 +149,7 @@ class FakeWorker:
         head = json.dumps({"type": "rows", "boot_id": boot_id}).encode() + b"\n"
         self.frame(2, head + b"".join(struct.pack("<IIQ", len(row), 0, seq) + row for seq, row in rows))
 
-    def ended(self, seconds=10):
+    def ended(self, seconds=30):
         """Reads until the other side closes; (code, reason)."""
         try:
             while True:

@@ -29,7 +29,7 @@ class LoneControl(Gateway):
     def node(self, worker):
         return next((n for n in self.admin.get("nodes").json()["items"] if n["id"] == worker.node_id), None)
 
-    def wait_node(self, worker, seconds=5, **want):
+    def wait_node(self, worker, seconds=20, **want):
         """Until the worker's row has these members."""
         def reached():
             node = self.node(worker)

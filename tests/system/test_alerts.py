@@ -183,4 +183,4 @@ def test_rules_fire_tell_and_resolve(start_gateway, start_sim, chats):
     gateway.start_worker(0)
     wait_until(lambda: not firing(gateway, "lost"), 60, "the worker found again", every=0.3)
     assert len(events(gateway, "lost")) == 1 and len(chats.heard) == 2
-    gateway.wait_served(10)
+    gateway.wait_served()

@@ -71,13 +71,13 @@ def test_max_connections_queue_and_the_queue_timeout(rig):
             wire.json()
     worker, server = rig(script, provider={"pool": {"max_connections": 2, "max_queue": 1}, "timeouts": {"queue": "400ms"}})
     busy = [worker.talk().send(request()) for _ in range(2)]
-    wait_until(lambda: len(server.requests) == 2, 5, "both connections to be busy")
+    wait_until(lambda: len(server.requests) == 2, 20, "both connections to be busy")
     number, headers, body = worker.talk().send(request()).answer()
     assert number == 503 and int(headers["retry-after"]) >= 1, "the queue's own limit of time"
     assert "waited too long" in json.loads(body)["error"]["message"]
     worker.change(config(server, provider={"pool": {"max_connections": 2, "max_queue": 1}, "timeouts": {"queue": "60s"}}))
     waiting = worker.talk().send(request())
-    wait_until(lambda: worker.metric("tidegate_requests_in_flight") == 3, 5, "the third to wait")
+    wait_until(lambda: worker.metric("tidegate_requests_in_flight") == 3, 20, "the third to wait")
     number, headers, body = worker.talk().send(request()).answer()
     assert number == 503 and "too many requests wait" in json.loads(body)["error"]["message"]
     assert len(server.requests) == 2 and len(server.wires) == 2
@@ -135,9 +135,9 @@ def test_who_waits_is_served_when_a_dial_comes_to_nothing(rig, how):
     worker, _ = rig(server)
     worker.change(objects)
     first = worker.talk(20).send(request())
-    wait_until(lambda: len(dialling(full, plug)) == 1, 5, "the first to connect")
+    wait_until(lambda: len(dialling(full, plug)) == 1, 20, "the first to connect")
     dialled, second = dialling(full, plug), worker.talk(20).send(request())
-    wait_until(lambda: worker.metric("tidegate_requests_in_flight") == 2, 5, "the second to wait")
+    wait_until(lambda: worker.metric("tidegate_requests_in_flight") == 2, 20, "the second to wait")
     assert dialling(full, plug) == dialled
     if how == "its client leaves":
         first.reset()
@@ -169,7 +169,7 @@ def test_a_full_pool_goes_to_the_fallback(rig):
     worker, first, second = rig(script, answer_plainly, route={"fallback": {"enabled": True, "on": ["503"], "targets": [{"provider": "p1"}]}},
                                 provider={"pool": {"max_connections": 1, "max_queue": 0}})
     busy = worker.talk().send(request())
-    wait_until(lambda: len(first.requests) == 1, 5, "the connection to be busy")
+    wait_until(lambda: len(first.requests) == 1, 20, "the connection to be busy")
     assert worker.talk().send(request()).answer()[1]["x-tidegate-provider"] == "p1"
     gate.set()
     assert busy.answer()[0] == 200
@@ -318,7 +318,7 @@ def test_drain_starts_no_other_attempt(rig):
         wire.json(500, {"error": {"message": "down"}})
     worker, first, second = rig(script, answer_plainly, route=FALLBACK, provider={"on_client_gone": {"action": "drain"}})
     talk = worker.talk().send(request())
-    wait_until(lambda: len(first.requests) == 1, 5, "the attempt")
+    wait_until(lambda: len(first.requests) == 1, 20, "the attempt")
     talk.close()
     assert worker.talk().send(request(path="/nowhere")).answer()[0] == 404
     step.set()

@@ -105,7 +105,7 @@ def test_a_refusal_is_shown_and_the_next_revision_is_tried(control):
     control.change()
     worker.nack(worker.hear("snapshot"), "/routes/r1/targets/0", "no such provider type")
     node = control.wait_node(worker, revision_served=served, lag=1)
-    node = wait_until(lambda: (control.node(worker) or {}).get("last_error"), 5, "the refusal in the node's row")
+    node = wait_until(lambda: (control.node(worker) or {}).get("last_error"), 20, "the refusal in the node's row")
     assert "/routes/r1/targets/0" in node and "no such provider type" in node
     with pytest.raises(TimeoutError):
         worker.hear("snapshot", 0.5)
@@ -130,7 +130,7 @@ def test_who_does_not_answer_is_dropped_and_may_start_over(start_control):
     worker.hear("snapshot")
     assert "not answered" in worker.ended(20)[1]
     control.wait_node(worker, state="disconnected")
-    wait_until(lambda: "not answered" in (control.node(worker)["last_error"] or ""), 5, "the reason in its row")
+    wait_until(lambda: "not answered" in (control.node(worker)["last_error"] or ""), 20, "the reason in its row")
     again = join(control, node_id=worker.node_id)
     control.wait_node(again, state="connected", lag=0)
     again.close()

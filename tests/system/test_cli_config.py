@@ -137,7 +137,7 @@ def test_without_a_control_plane_everything_says_so(gateway, tmp_path):
 def test_backup_and_restore(start_gateway, tmp_path):
     gateway = start_gateway(setup=False)
     up = gateway.daemon("up")
-    up.wait_for(lambda: "Tidegate is ready" in up.log(), 20)
+    up.wait_for(lambda: "Tidegate is ready" in up.log(), 60)
     assert apply(gateway, DOCUMENT)[0] == 0
     file = tmp_path / "backup.db"
     code, out, err = tidegate(gateway, "backup", "-o", file)
@@ -161,7 +161,7 @@ def test_backup_and_restore(start_gateway, tmp_path):
     assert code == 0 and "kept" in out, out + err
 
     up = gateway.start_up()
-    up.wait_for(lambda: up.log().count("Tidegate is ready") == 2, 20)
+    up.wait_for(lambda: up.log().count("Tidegate is ready") == 2, 60)
     code, out, _ = tidegate(gateway, "export")
     assert [r["name"] for r in json.loads(out)["routes"]] == ["r1"], "what was deleted after the backup is back"
     code, out, err = tidegate(gateway, "status")

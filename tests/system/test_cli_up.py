@@ -113,8 +113,8 @@ def test_version(running):
 def test_a_killed_worker_comes_back(running):
     [old] = running.worker_pids()
     os.kill(old, signal.SIGKILL)
-    wait_until(lambda: running.worker_pids() not in ([], [old]), 10, "another worker process")
-    wait_until(lambda: httpx.get(running.worker_url() + "/readyz", trust_env=False, verify=False).status_code == 200, 10, "its readiness")
+    wait_until(lambda: running.worker_pids() not in ([], [old]), 40, "another worker process")
+    wait_until(lambda: httpx.get(running.worker_url() + "/readyz", trust_env=False, verify=False).status_code == 200, 40, "its readiness")
     running.baseline.clear()
     assert json.loads((running.data_dir / "up.json").read_text())["workers"][0]["pid"] == running.worker_pids()[0]
 
@@ -124,9 +124,9 @@ def test_a_killed_control_plane_comes_back_and_the_worker_stays(running):
     revision = running.admin.patch("settings", {"data_plane": {"max_headers": 77}}).headers["x-tidegate-revision"]
     old = running.control_pid()
     os.kill(old, signal.SIGKILL)
-    wait_until(lambda: running.pids("tidegate-control") not in ([], [old]) and running.console_answers(), 15, "another control plane")
+    wait_until(lambda: running.pids("tidegate-control") not in ([], [old]) and running.console_answers(), 40, "another control plane")
     assert running.worker_pids() == [worker]
-    running.wait_served(20)
+    running.wait_served()
     assert running.admin.get("settings").json()["data_plane"]["max_headers"] == 77
     assert running.admin.get("overview").json()["revision"] == int(revision)
 
@@ -134,7 +134,7 @@ def test_a_killed_control_plane_comes_back_and_the_worker_stays(running):
 def test_stopping_leaves_nothing(start_gateway):
     gateway = start_gateway(setup=False, workers=2)
     up = gateway.daemon("up")
-    up.wait_for(lambda: "Tidegate is ready" in up.log(), 20)
+    up.wait_for(lambda: "Tidegate is ready" in up.log(), 60)
     family = descendants(up.pid)
     assert len(family) == 3
     watch = Stopwatch()
@@ -143,7 +143,7 @@ def test_stopping_leaves_nothing(start_gateway):
     assert not [pid for pid in family if os.path.exists("/proc/%d" % pid)]
     assert not (gateway.data_dir / "up.json").exists()
     again = gateway.start_up()
-    again.wait_for(lambda: again.log().count("Tidegate is ready") == 2, 20)
+    again.wait_for(lambda: again.log().count("Tidegate is ready") == 2, 60)
     assert again.stop(signal.SIGINT) == 0
 
 
@@ -185,11 +185,11 @@ def test_a_second_ctrl_c_does_not_wait(start_gateway, vllm_sim):
 def test_a_supervisor_that_dies_takes_its_children_along(start_gateway):
     gateway = start_gateway(setup=False)
     up = gateway.daemon("up")
-    up.wait_for(lambda: "Tidegate is ready" in up.log(), 20)
+    up.wait_for(lambda: "Tidegate is ready" in up.log(), 60)
     family = descendants(up.pid)
     up.process.kill()
     up.process.wait(10)
-    wait_until(lambda: not [pid for pid in family if os.path.exists("/proc/%d" % pid)], 15, "the children ending too")
+    wait_until(lambda: not [pid for pid in family if os.path.exists("/proc/%d" % pid)], 40, "the children ending too")
 
 
 def test_a_worker_that_cannot_start_ends_the_start(tmp_path, running):

@@ -31,7 +31,7 @@ def test_a_crash_names_its_request(tmp_path, number, name, step):
     data = request(stream=step == "relay", headers="x-request-id: the-one-to-blame\r\n")
     if step == "body":
         talk.send(data[:-5])
-        wait_until(lambda: worker.metric("tidegate_requests_in_flight") == 1, 5, "the request having begun")
+        wait_until(lambda: worker.metric("tidegate_requests_in_flight") == 1, 20, "the request having begun")
     else:
         talk.send(data)
         assert asked.wait(10)

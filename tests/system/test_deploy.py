@@ -25,7 +25,7 @@ def binary(name):
 
 
 def help_of(*command):
-    done = subprocess.run([str(part) for part in command] + ["--help"], capture_output=True, text=True, timeout=20)
+    done = subprocess.run([str(part) for part in command] + ["--help"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     return done.stdout + done.stderr
 
@@ -234,7 +234,7 @@ def test_containers_find_each_other_and_share_one_port(pods):
     until(lambda: (pods.folder / "join-token").exists() and (pods.folder / "control.sock").exists(), "the control plane is up")
     subprocess.run([ROOT / "deploy/docker/join.sh", pods.join], env={**os.environ, "TIDEGATE_DATA_DIR": str(pods.folder)}, check=True)
     first, second = pods.start("first"), pods.start("second")
-    status = subprocess.run([binary("tidegate"), "status", "--data-dir", pods.folder], capture_output=True, text=True, timeout=20)
+    status = subprocess.run([binary("tidegate"), "status", "--data-dir", pods.folder], capture_output=True, text=True, timeout=60)
     assert status.returncode == 0 and len(re.findall(r"^worker-[0-9a-f]{8} ", status.stdout, flags=re.M)) == 2, status.stdout
     assert {answer(pods.data, "/v1/models") for _ in range(8)} == {401}
     first.terminate()

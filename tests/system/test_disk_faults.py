@@ -204,7 +204,8 @@ def test_writes_that_fail_F32(house, vllm_sim):
     for n in range(1, 24, 3):
         write("full-%d" % n, "full", n)
         assert write("behind-full-%d" % n) == 201, "there is space again"
-    assert "full-1" in refused and "disk has space again" in house.daemon("control").log()
+    # One of them: a write of the control plane's own affairs may have met one of the faults.
+    assert [name for name in refused if name.startswith("full-")] and "disk has space again" in house.daemon("control").log()
     check()
     for mode, n in BREAKS:
         assert write("%s-%d" % (mode, n), mode, n) == 500
@@ -216,7 +217,7 @@ def test_writes_that_fail_F32(house, vllm_sim):
         house.start_control()
         check()
         assert write("again-%s-%d" % (mode, n)) == 201
-    house.wait_served(10)
+    house.wait_served()
     assert call(house, key) == 200
     wait_until(lambda: requests_of(house) == len(BREAKS) + 1, 20, "every request in the ledger")
     house.stop()

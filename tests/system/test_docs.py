@@ -41,7 +41,7 @@ def test_commands_in_the_readme_exist():
         if words[:1] != ["tidegate"]:
             continue
         verbs = [word for word in words[1:3] if re.fullmatch("[a-z]+", word)]
-        done = subprocess.run([tidegate, *verbs, "--help"], capture_output=True, text=True, timeout=20)
+        done = subprocess.run([tidegate, *verbs, "--help"], capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, line
         assert [word for word in words if word.startswith("--") and word not in done.stdout + done.stderr] == [], line
 

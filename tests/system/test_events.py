@@ -73,7 +73,7 @@ def test_what_changes_is_told(start_gateway, openai_sim, listen):
     gateway.admin.post("alerts", {"name": "ends", "watch": "certificate_expiry", "threshold": 100000, "for": "0s"})
     wait_until(lambda: listener.said("alerts"), 90, "an alert")
     gateway.start_worker(0)
-    gateway.wait_served(10)
+    gateway.wait_served()
 
 
 def test_a_stream_ends_with_the_login(gateway, listen):

@@ -65,7 +65,7 @@ def test_states_cooldowns_and_clearing(gateway, admin, upstream):
     def asked_again():
         client.post("/v1/chat/completions", json={"model": "m", "messages": [{"role": "user", "content": "x"}]})
         return any(BAD.encode() in head for head, _ in upstream.requests[sent:])
-    wait_until(asked_again, 5, "the cleared key to be used")
+    wait_until(asked_again, 20, "the cleared key to be used")
     assert entry(admin.get("providers/pool/health").json(), "keys", name="slow")["state"] == "cooling"
     assert entry(admin.post("providers/pool/health/clear", {}, expect=200).json(), "keys", name="slow")["state"] == "healthy"
 

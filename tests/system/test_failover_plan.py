@@ -93,7 +93,7 @@ def test_retry_same_keeps_to_its_own_configuration(rig):
     new = [Upstream() for _ in range(24)]
     worker, first, *_ = rig(script, *new, provider={"on_status": {"500": "retry_same"}})
     talk = worker.talk().send(request())
-    wait_until(lambda: len(first.requests) == 1, 5, "the first attempt")
+    wait_until(lambda: len(first.requests) == 1, 20, "the first attempt")
     worker.change(config(*new, provider={"type": "vllm", "api_keys": [{"name": "k%d" % i, "value": "sk-new-%05d" % i} for i in range(24)],
                                          "endpoints": [{"url": u.url} for u in new]}))
     assert ask(worker)[0] == 200 and len(first.requests) == 1, "the new configuration serves"
@@ -105,8 +105,8 @@ def test_a_client_that_leaves_in_back_off_ends_it(rig):
     """Rule 8: no attempt starts afterwards."""
     worker, upstream = rig(refuse(500, "retry-after: 2\r\n"), provider={"on_status": {"500": "retry_same"}})
     talk = worker.talk().send(request())
-    wait_until(lambda: len(upstream.requests) == 1, 5, "the first attempt")
-    wait_until(lambda: worker.metric("tidegate_upstream_attempts_total") == 1, 5, "its failure")
+    wait_until(lambda: len(upstream.requests) == 1, 20, "the first attempt")
+    wait_until(lambda: worker.metric("tidegate_upstream_attempts_total") == 1, 20, "its failure")
     talk.close()
     watch = Stopwatch()
     worker.idle()

@@ -146,5 +146,5 @@ def test_fault_matrix(stage, index):
 def test_fault_matrix_is_whole(stage):
     """Each fault has its row, and nothing is left of any of them."""
     assert set(EXPECTED) == set(FAULTS) and all(len(rows) == 4 for rows in EXPECTED.values())
-    wait_until(lambda: stage.worker.metric("tidegate_requests_in_flight") == 0, 5, "nothing in flight")
+    wait_until(lambda: stage.worker.metric("tidegate_requests_in_flight") == 0, 20, "nothing in flight")
     assert [error for upstream in stage.bad.values() for error in upstream.errors] == []

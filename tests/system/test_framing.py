@@ -219,7 +219,7 @@ def test_framing_timers_end_slow_clients(stand):
         assert talk.answer()[0] == 408 and talk.closed()
     for talk in slow:
         talk.close()
-    wait_until(lambda: stand.metric("tidegate_client_connections") <= 1, 5, "the slow clients being gone")
+    wait_until(lambda: stand.metric("tidegate_client_connections") <= 1, 20, "the slow clients being gone")
 
 
 def test_framing_survives_noise(stand):

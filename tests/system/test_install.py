@@ -36,10 +36,10 @@ def build_tree():
 
 def environment(**more):
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("TIDEGATE_", "SUDO_"))}
-    return {**kept, "TIDEGATE_NO_SYSTEMD": "1", "NO_COLOR": "1", **more}
+    return {**kept, "TIDEGATE_NO_SYSTEMD": "1", "NO_COLOR": "1", "TIDEGATE_HEALTH_TIMEOUT": "90", **more}
 
 
-def run(*arguments, pipe=False, timeout=110, **env):
+def run(*arguments, pipe=False, timeout=200, **env):
     """install.sh with these arguments; pipe: as `curl … | bash -s -- …` gives it to bash. No terminal either way."""
     command = ["bash", "-s", "--", *arguments] if pipe else [SCRIPT, *arguments]
     return subprocess.run([str(c) for c in command], input=SCRIPT.read_text() if pipe else "", capture_output=True, text=True,
@@ -189,7 +189,7 @@ def started(places, *more, **env):
 
 
 def status(places):
-    return subprocess.run([places["prefix"] / "bin/tidegate", "status", "--data-dir", places["data"]], capture_output=True, text=True, timeout=20)
+    return subprocess.run([places["prefix"] / "bin/tidegate", "status", "--data-dir", places["data"]], capture_output=True, text=True, timeout=60)
 
 
 def contains(folder, text):
@@ -254,7 +254,7 @@ def test_a_version_that_does_not_become_healthy_is_rolled_back(places, tmp_path)
     (broken / "cmake_install.cmake").write_text(
         'file(INSTALL DESTINATION "${CMAKE_INSTALL_PREFIX}" TYPE DIRECTORY FILES "%s/bin" "%s/share" USE_SOURCE_PERMISSIONS)\n' % (broken, broken))
 
-    done = run(*places["arguments"], TIDEGATE_BUILD_DIR=str(broken), TIDEGATE_HEALTH_TIMEOUT="60")
+    done = run(*places["arguments"], TIDEGATE_BUILD_DIR=str(broken))
     assert done.returncode == 1, done.stdout
     assert "the previous version and its database were put back and are running" in done.stderr, done.stderr
     assert os.readlink(places["prefix"] / "lib/tidegate/current") == before
@@ -281,7 +281,7 @@ def test_root_leaves_nothing_of_root_in_the_directory_of_the_service():
         os.chown(data, 65534, 65534)
 
         def tidegate(*arguments):
-            done = subprocess.run([build_tree() / "bin/tidegate", *arguments, "--data-dir", data], capture_output=True, text=True, timeout=30)
+            done = subprocess.run([build_tree() / "bin/tidegate", *arguments, "--data-dir", data], capture_output=True, text=True, timeout=60)
             assert done.returncode == 0, done.stderr
             return done.stdout
         assert tidegate("token", "create", "--role", "admin").startswith("tga_")

@@ -146,7 +146,7 @@ def test_who_stands_behind_a_token(house):
         {r["consumer"]: r["requests"] for r in admin.get("usage?group_by=consumer").json()["items"] if r["consumer"] in ("alice", "visitors", house.consumer)}),
         10, "four requests in the usage report")
     assert counted == {"alice": 1, house.consumer: 1, "visitors": 2}
-    wait_until(lambda: admin.get("consumers/%s/credentials" % house.consumer).json()["items"][0]["last_used_at"], 5, "the last use of the credential")
+    wait_until(lambda: admin.get("consumers/%s/credentials" % house.consumer).json()["items"][0]["last_used_at"], 20, "the last use of the credential")
     admin.patch("consumers/%s/credentials/%s" % (house.consumer, made["id"]), {"enabled": False})
     house.wait_served()
     refused = house.ask(token(EC, "ES256", claims(ISS, ext={"user": "bob@example.com"})))
@@ -207,7 +207,7 @@ def test_requests_wait_for_the_keys_and_not_for_ever(house, key_server):
     issuer(house, jwks=None, jwks_url=key_server.url)
     mapped(house)
     house.wait_served()
-    wait_until(lambda: key_server.asked, 5, "the fetch to begin")
+    wait_until(lambda: key_server.asked, 20, "the fetch to begin")
     answers = []
     asking = [threading.Thread(target=lambda: answers.append(house.ask(token(key, "RS256", claims(ISS))).status_code)) for _ in range(3)]
     for one in asking:

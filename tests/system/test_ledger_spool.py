@@ -77,7 +77,7 @@ def test_both_killed_and_every_row_comes_once(start_gateway, start_sim):
     assert spooled(gateway) > 0
     gateway.start_control()
     gateway.baseline = {}
-    gateway.wait_served(20)
+    gateway.wait_served()
     told += ask(gateway, key, 10)
     wait_until(lambda: totals(gateway) == wanted(told), 20, "every row once")
     wait_until(lambda: gateway.admin.get("quotas/q").json()["balance"]["used"] == len(told), 20, "the quota knowing of all of them")
@@ -89,7 +89,7 @@ def test_both_killed_and_every_row_comes_once(start_gateway, start_sim):
     gateway.daemon("worker-0").stop()
     assert list((gateway.folder / "worker-0/spool").glob("*/*")) == []
     gateway.start_worker()
-    gateway.wait_served(20)
+    gateway.wait_served()
     told += ask(gateway, key, 1)
     wait_until(lambda: totals(gateway)[0] >= len(told), 15, "the last row")
     assert totals(gateway) == wanted(told)
@@ -108,7 +108,7 @@ def test_a_stop_while_the_control_plane_is_away_loses_nothing(start_gateway, sta
         end.write(b"\x40\x01\x00\x00torn")
     gateway.start_control()
     gateway.start_worker()
-    gateway.wait_served(20)
+    gateway.wait_served()
     wait_until(lambda: totals(gateway) == wanted(told), 20, "every row once")
     assert gateway.metrics()["tidegate_usage_torn_segments_total"] == 1
     assert "is cut at the first that is not whole" in gateway.daemon("worker-0").log()
@@ -143,7 +143,7 @@ def test_beyond_the_ceiling_loss_is_counted_and_said(start_gateway, start_sim):
 
     gateway.start_control()
     gateway.baseline = {}
-    gateway.wait_served(20)
+    gateway.wait_served()
     wait_until(lambda: totals(gateway) == (rows, 3 * rows, 2 * rows), 20, "the rows that had room")
     wait_until(lambda: spooled(gateway) == 0, 10, "room again")
     told = ask(gateway, key, 2)
@@ -164,7 +164,7 @@ def test_a_disk_that_takes_nothing_stops_nothing(start_gateway, start_sim):
     spool.rmdir()
     spool.write_text("not a directory")
     gateway.start_worker()
-    gateway.wait_served(20)
+    gateway.wait_served()
     told += ask(gateway, key, 3)
     wait_until(lambda: totals(gateway) == wanted(told), 15, "rows by way of the memory")
     [line] = [n for n in gateway.daemon("worker-0").log().split("\n") if "usage records are kept in memory only" in n]

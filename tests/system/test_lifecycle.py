@@ -170,7 +170,7 @@ def test_descriptors_run_out(tmp_path):
     assert worker.cpu() - before < 0.4, "it does not spin"
     for raw in held:
         raw.close()
-    wait_until(lambda: worker.talk().send(request()).answer()[0] == 200, 5, "room again")
+    wait_until(lambda: worker.talk().send(request()).answer()[0] == 200, 20, "room again")
     idle = upstream.open()
     wait_until(lambda: len(worker.fds()) <= at_rest + idle, 10, "all descriptors back but those of idle connections to the provider")
     worker.idle()
@@ -496,7 +496,7 @@ def test_the_clock_may_jump(tmp_path):
             number, headers, _ = worker.talk(20).send(request()).answer()
             assert number == 200
             return abs(int(headers["date"].split()[3]) - expected) <= 1
-        wait_until(shown, 5, "the wall clock being what is shown", every=0.1)
+        wait_until(shown, 20, "the wall clock being what is shown", every=0.1)
     go.set()
     for talk in streams:
         head, body, ended = talk.stream()

@@ -116,7 +116,7 @@ def test_concurrency_is_released_on_every_ending(gateway, served):
         assert int(refused.headers["retry-after"]) >= 1
     served.sim.release()                                         # the client has gone in the middle
     served.sim.behave(hold=False)
-    wait_until(lambda: chat(client).status_code == 200, 5, "the place of the client that went")
+    wait_until(lambda: chat(client).status_code == 200, 20, "the place of the client that went")
     for kind, status in (("status", 400), ("reset", 502), ("truncate", 502)):
         served.sim.fail(kind, status=400)
         assert chat(client).status_code == status

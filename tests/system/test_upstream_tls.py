@@ -80,7 +80,7 @@ def test_a_close_without_goodbye_is_a_truncation(tmp_path):
     polite.set()
     head, body, ended = ask(worker)
     assert b" 200 " in head and ended and b"hello" in body
-    wait_until(lambda: worker.metric("tidegate_requests_in_flight") == 0, 5)
+    wait_until(lambda: worker.metric("tidegate_requests_in_flight") == 0, 20)
     worker.stop()
     upstream.close()
 

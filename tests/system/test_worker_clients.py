@@ -130,7 +130,7 @@ def test_too_many_connections_are_told_so(rig):
     assert number == 503 and int(headers["retry-after"]) >= 1
     assert "ok" in worker.admin("/healthz")
     held.pop().close()
-    wait_until(lambda: worker.talk().send(request()).answer()[0] == 200, 3, "room for one more")
+    wait_until(lambda: worker.talk().send(request()).answer()[0] == 200, 20, "room for one more")
 
 
 def test_a_large_body_with_the_model_at_its_end(rig):

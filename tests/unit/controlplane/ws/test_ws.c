@@ -104,12 +104,12 @@ static void server_close(void)
 	rmdir(dir);
 }
 
-/* Waits until the handler has set *what; false after ten seconds. */
+/* Waits until the handler has set *what; false after forty seconds. */
 static bool wait_for(const uint64_t *what)
 {
 	struct timespec until;
 	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += 10;
+	until.tv_sec += 40;
 	pthread_mutex_lock(&seen.lock);
 	while (!*what && pthread_cond_timedwait(&seen.moved, &seen.lock, &until) == 0)
 		;
