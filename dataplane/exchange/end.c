@@ -19,7 +19,7 @@ static enum gw_usage_source settle(const struct dp_exchange *x, struct gw_tokens
 	const struct dp_attempt *t = &x->at;
 
 	memset(out, 0, sizeof *out);
-	if (x->op && x->op->unbilled)
+	if ((x->op && x->op->unbilled) || t->error_dropped) /* the latter: an error and nothing else, refused but for its status */
 		return GW_USAGE_NONE;
 	if (t->tap)
 		return dp_tap_usage(t->tap, x->req.prompt_estimate, out);

@@ -248,23 +248,32 @@ static void blot_key(struct dp_exchange *x)
 		memset(out->p + at, '*', key.n);
 }
 
-/* An error object inside a 200: before anything was sent it is a failure like any other. */
+/* An error object inside a 200: before anything was sent it is a failure like any other, whose words stand for a status. */
 static void fail_in_band(struct dp_exchange *x)
 {
 	struct dp_attempt *t = &x->at;
 	struct dp_failure f = { .how = DP_FAIL_STATUS, .status = 502 };
-	struct dp_reply r = { .status = 500, .body = gw_str_c(t->tap->error_text) };
+	struct dp_reply r = { .status = 200 };
 
+	gw_buf_clear(&t->error);
+	gw_buf_add_c(&t->error, "{\"error\":");
+	if (t->tap->error_json.n) {
+		gw_buf_add(&t->error, t->tap->error_json);
+	} else {
+		gw_buf_add_c(&t->error, "{\"message\":");
+		gw_buf_add_json(&t->error, gw_str_c(t->tap->error_text));
+		gw_buf_add_byte(&t->error, '}');
+	}
+	gw_buf_add_byte(&t->error, '}');
+	r.body = gw_buf_str(&t->error);
 	f.fault = dp_provider_judge(t->type, &r, t->place.key ? t->place.key->value : GW_STR_NONE, gw_now_ms());
 	if (f.fault.kind == DP_FAULT_RATE)
 		f.status = 429;
 	else if (f.fault.kind == DP_FAULT_OVERLOAD)
 		f.status = 503;
+	else if (f.fault.kind == DP_FAULT_CLIENT || f.fault.kind == DP_FAULT_CONTEXT)
+		f.status = 400;
 	snprintf(f.text, sizeof f.text, "%s", f.fault.text); /* the provider's own words may hold its key */
-	gw_buf_clear(&t->error);
-	gw_buf_add_c(&t->error, "{\"error\":{\"message\":");
-	gw_buf_add_json(&t->error, gw_str_c(t->tap->error_text));
-	gw_buf_add_c(&t->error, "}}");
 	gw_buf_clear(out_of(x));
 	t->error_dropped = true;
 	dp_attempt_failed(x, &f);

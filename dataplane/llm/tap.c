@@ -5,6 +5,7 @@
 #include "llm/tokens.h"
 
 #define ERROR_TEXT_MAX 239   /* of a provider's sentence */
+#define ERROR_JSON_MAX 4096
 
 struct dp_tap *dp_tap_open(struct gw_arena *a, const struct dp_tap_setup *setup)
 {
@@ -141,6 +142,8 @@ void dp_tap_error(struct dp_tap *t, struct dp_json error)
 	if (t->error_seen)
 		return;
 	t->error_seen = true;
+	if (error.type != DP_J_NONE && error.raw.n <= ERROR_JSON_MAX)
+		t->error_json = gw_arena_copy(t->a, error.raw);
 	gw_buf_init(&text, 1024);
 	dp_error_message(&text, error.raw);
 	n = text.n < ERROR_TEXT_MAX ? text.n : ERROR_TEXT_MAX;

@@ -51,6 +51,7 @@ struct dp_tap {
 	bool overflow;               /* a collected or spread answer was larger than its limit */
 	bool cut_short;              /* the provider says it broke off (insufficient_system_resource, network_error) */
 	const char *error_text;      /* its sentence, cut to 239 bytes; arena; "" without one */
+	struct gw_str error_json;    /* the object as it came, for whoever judges it; arena; absent when it is very long */
 	char finish_reason[32];      /* last one seen, as written; "" none */
 
 	/* what was used */
