@@ -34,7 +34,8 @@ static void add_numbers(json_t *o, const struct gw_usage_record *r)
 {
 	const struct { const char *name; int64_t v; bool is_time; } numbers[] = {
 		{ "prompt_tokens", r->prompt_tokens, false }, { "cached_tokens", r->cached_tokens, false },
-		{ "cache_write_tokens", r->cache_write_tokens, false }, { "completion_tokens", r->completion_tokens, false },
+		{ "cache_write_tokens", r->cache_write_tokens, false }, { "cache_write_1h_tokens", r->cache_write_1h_tokens, false },
+		{ "completion_tokens", r->completion_tokens, false },
 		{ "reasoning_tokens", r->reasoning_tokens, false }, { "queue_ms", r->queue_ms, true },
 		{ "connect_ms", r->connect_ms, true }, { "first_byte_ms", r->first_byte_ms, true },
 		{ "first_token_ms", r->first_token_ms, true }, { "total_ms", r->total_ms, true },

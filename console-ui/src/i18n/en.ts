@@ -737,6 +737,8 @@ export const en = {
     refusedBy: 'Refused by',
     cost: 'Cost',
     cached: 'Of these cached',
+    cacheWrites: 'Of these written to the cache',
+    cacheWritesHour: '{{all}}, {{hour}} of them for an hour',
     reasoning: 'For reasoning',
     bytes: 'Bytes in / out',
     facts: 'Facts',

@@ -724,6 +724,8 @@ export const zh = {
     refusedBy: '拒绝者',
     cost: '费用',
     cached: '其中命中缓存',
+    cacheWrites: '其中写入缓存',
+    cacheWritesHour: '{{all}}，其中保留 1 小时的 {{hour}}',
     reasoning: '其中用于推理',
     bytes: '请求 / 响应字节',
     facts: '详情',

@@ -46,6 +46,14 @@ function Facts({ request }: { request: Schemas['RequestDetail'] }) {
       }),
     ],
     [t('requests.cached'), request.cached_tokens > 0 ? formats.number(request.cached_tokens) : null],
+    [
+      t('requests.cacheWrites'),
+      request.cache_write_1h_tokens > 0
+        ? t('requests.cacheWritesHour', { all: formats.number(request.cache_write_tokens), hour: formats.number(request.cache_write_1h_tokens) })
+        : request.cache_write_tokens > 0
+          ? formats.number(request.cache_write_tokens)
+          : null,
+    ],
     [t('requests.reasoning'), request.reasoning_tokens > 0 ? formats.number(request.reasoning_tokens) : null],
     [t('requests.bytes'), `${formats.number(request.request_bytes)} / ${formats.number(request.response_bytes)}`],
   ];
