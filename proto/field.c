@@ -326,6 +326,16 @@ static bool known(const struct gw_field *fields, const char *name)
 	return false;
 }
 
+/* Says what is known as well: the right word is most often near. */
+static enum gw_rc unknown_member(struct gw_error *err, const char *path, const char *name, const struct gw_field *fields)
+{
+	char list[240] = "";
+	size_t n = 0;
+	for (const struct gw_field *f = fields; f->type != GW_T_END && n < sizeof list - 40; f++)
+		n += (size_t)snprintf(list + n, sizeof list - n, "%s%.32s", n ? ", " : "", f->name);
+	return gw_fail(err, GW_INVALID, path, "there is no member `%.60s` here%s%s", name, n ? "; known are " : "", list);
+}
+
 /* ---- fields that matter only sometimes ---- */
 
 /* "limit_by=header|query" taken apart: the enum, and the words behind '='. */
@@ -406,7 +416,7 @@ enum gw_rc gw_fields_read(const struct gw_field *fields, const json_t *object, b
 		if (strict) {
 			char path[GW_POINTER_LEN + 1] = "/";
 			gw_json_pointer(path + 1, gw_str_c(name));
-			return gw_fail(err, GW_INVALID, path, "there is no member `%.60s` here", name);
+			return unknown_member(err, path, name, fields);
 		}
 		if (unknown)
 			++*unknown;

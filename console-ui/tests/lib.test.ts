@@ -7,6 +7,7 @@ import { isoOf } from '../src/lib/expiry';
 import { formatsFor } from '../src/lib/format';
 import { passwordStrength } from '../src/lib/password';
 import { fieldOf, parsePointer } from '../src/lib/pointer';
+import { storedSecret } from '../src/lib/secret';
 import { detectLanguage } from '../src/lib/preferences';
 import { baseUrlFor, dataPlaneUrl, exampleFor, modelFor, snippet } from '../src/lib/snippets';
 
@@ -162,5 +163,13 @@ describe('charts', () => {
   });
   it('says nothing twice beside an axis', () => {
     expect(unlike(['0', '0', '1', '1', '1', '2'])).toEqual(['0', '', '1', '', '', '2']);
+  });
+});
+
+describe('a stored secret', () => {
+  const t = ((key: string, how?: { last4: string }) => (how ? `${key} ${how.last4}` : key)) as never;
+  it('shows its end, if that is known', () => {
+    expect(storedSecret(t, { last4: 'x9Zt' })).toBe('form.secretStored x9Zt');
+    expect(storedSecret(t, { last4: '' })).toBe('form.secretKept');
   });
 });

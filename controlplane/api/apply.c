@@ -419,7 +419,39 @@ static enum gw_rc put_all(struct apply *a)
 	return rc;
 }
 
-void cp_apply_finish(struct cp_ctx *x, struct cp_change **c, const json_t *before)
+/* How many keys and other credentials this consumer had in a configuration. */
+static size_t credentials_of(const json_t *config, const char *consumer)
+{
+	const char *id;
+	json_t *o;
+	size_t n = 0;
+	json_object_foreach(json_object_get(config, gw_kind_path(GW_KIND_CREDENTIAL)), id, o)
+		n += gw_str_is(gw_json_str(json_object_get(o, "owner")), consumer);
+	return n;
+}
+
+/* Keys are never brought back.  About each consumer of `from` that `others` lacks: `back`, it comes again, else it goes. */
+static void warn_keys(json_t *warnings, const json_t *from, const json_t *others, bool back)
+{
+	const char *path = gw_kind_path(GW_KIND_CONSUMER), *name;
+	json_t *o;
+	json_object_foreach(json_object_get(from, path), name, o) {
+		char where[160], text[320];
+		size_t n = json_object_get(json_object_get(others, path), name) == NULL ? credentials_of(from, name) : 0;
+		if (n == 0)
+			continue;
+		snprintf(where, sizeof where, "/%s/%s", path, name);
+		snprintf(text, sizeof text, back ? "consumer `%.63s` comes back without its keys and credentials (%zu): issue new ones" :
+			 "consumer `%.63s` goes, and its keys and credentials (%zu) for good: no rollback brings them back", name, n);
+		json_t *w = json_object();
+		gw_json_set_str(w, "path", gw_str_c(where));
+		gw_json_set_str(w, "code", gw_str_c(back ? "keys_missing" : "keys_end"));
+		gw_json_set_str(w, "message", gw_str_c(text));
+		json_array_append_new(warnings, w);
+	}
+}
+
+void cp_apply_finish(struct cp_ctx *x, struct cp_change **c, const json_t *before, const json_t *then)
 {
 	struct gw_error err = { 0 };
 	struct cp_written w;
@@ -430,12 +462,18 @@ void cp_apply_finish(struct cp_ctx *x, struct cp_change **c, const json_t *befor
 		cp_problem_error(x, &err);
 		return;
 	}
-	json_t *plan = cp_diff(before, after);
+	json_t *plan = cp_diff(before, after), *keys = json_array();
+	warn_keys(keys, before, after, false);
+	if (then != NULL)
+		warn_keys(keys, then, before, true);
 	json_decref(after);
 	if (!cp_finish(x, c, NULL, &w)) {
 		json_decref(plan);
+		json_decref(keys);
 		return;
 	}
+	json_array_extend(w.warnings, keys);
+	json_decref(keys);
 	json_t *o = json_object();
 	json_object_set_new(o, "dry_run", json_boolean(x->dry_run));
 	json_object_set_new(o, "revision", x->dry_run ? json_null() : json_integer((json_int_t)w.revision));
@@ -465,7 +503,7 @@ void cp_api_apply_config(struct cp_ctx *x)
 	if (rc == GW_OK)
 		rc = put_all(&a);
 	if (rc == GW_OK && json_array_size(x->faults) == 0) {
-		cp_apply_finish(x, &a.c, before);
+		cp_apply_finish(x, &a.c, before, NULL);
 	} else {
 		cp_change_abort(&a.c);
 		if (rc != GW_OK)

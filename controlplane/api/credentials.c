@@ -197,6 +197,9 @@ void cp_api_create_consumer_credential(struct cp_ctx *x)
 	struct cp_change *c = NULL;
 	struct gw_error err = { 0 };
 	struct gw_str id = cp_credential_new_id(x);
+	cp_expiry(x);
+	if (cp_problem_faults(x))
+		return;
 	enum gw_rc rc = cp_change_begin(&c, x->app->store, &x->actor, "create", &err);
 	if (rc == GW_OK)
 		rc = cp_identity_find(x, cp_change_view(c), false, NULL, &err);

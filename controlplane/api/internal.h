@@ -142,6 +142,9 @@ enum gw_rc cp_put_spec(struct cp_ctx *x, struct cp_change *c, enum gw_kind k, st
 /* Delete a consumer's keys with it. */
 enum gw_rc cp_remove_keys(struct cp_ctx *x, struct cp_change *c, struct gw_str consumer, struct gw_error *err) GW_MUST_CHECK;
 
+/* `expires_at` of a body that makes a credential or token: 0, not given; a time that is over is a fault. */
+int64_t cp_expiry(struct cp_ctx *x);
+
 /* ---- what a consumer is recognised by (identity.c); `key`: one of its keys, else another credential ---- */
 
 bool cp_is_key(const json_t *spec);                                /* a credential of type key has no "type" */

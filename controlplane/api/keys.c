@@ -70,6 +70,7 @@ void cp_api_create_consumer_key(struct cp_ctx *x)
 	struct gw_error err = { 0 };
 	struct gw_str id, value = key_value(x), name = gw_json_str(json_object_get(x->body, "name"));
 	json_t *expires = json_object_get(x->body, "expires_at");
+	cp_expiry(x);
 	if (cp_problem_faults(x))
 		return;
 	enum gw_rc rc = cp_change_begin(&c, x->app->store, &x->actor, "create", &err);

@@ -185,7 +185,7 @@ void cp_api_rollback(struct cp_ctx *x)
 			rc = restore_kind(x, c, (enum gw_kind)k, json_object_get(now, path), json_object_get(then, path), &err);
 	}
 	if (rc == GW_OK) {
-		cp_apply_finish(x, &c, now);
+		cp_apply_finish(x, &c, now, then);
 	} else {
 		cp_change_abort(&c);
 		cp_problem_error(x, &err);

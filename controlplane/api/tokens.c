@@ -3,7 +3,7 @@
 
 #include "base/bytes.h"
 
-static int64_t expiry(struct cp_ctx *x)
+int64_t cp_expiry(struct cp_ctx *x)
 {
 	int64_t at = 0;
 	struct gw_str text = gw_json_str(json_object_get(x->body, "expires_at"));
@@ -63,7 +63,7 @@ void cp_api_create_token(struct cp_ctx *x)
 	struct cp_token_made made;
 	struct gw_error err = { 0 };
 	enum cp_role role = CP_ROLE_VIEWER;
-	int64_t expires = expiry(x);
+	int64_t expires = cp_expiry(x);
 	cp_role_parse(gw_json_str(json_object_get(x->body, "role")), &role);
 	if (cp_problem_faults(x))
 		return;
@@ -81,7 +81,7 @@ void cp_api_create_join_token(struct cp_ctx *x)
 {
 	struct cp_token_made made;
 	struct gw_error err = { 0 };
-	int64_t expires = expiry(x);
+	int64_t expires = cp_expiry(x);
 	if (cp_problem_faults(x))
 		return;
 	if (x->app->ca_fingerprint == NULL) {

@@ -116,19 +116,30 @@ static bool pattern_matches(const struct cp_schemas *s, struct gw_str pattern, s
 }
 
 /* What a pattern of ours asks for, in words. */
-static const char *pattern_words(struct gw_str pattern, const json_t *schema)
+static const char *pattern_words(struct gw_str pattern)
 {
 	static const struct { const char *start, *words; } known[] = {
 		{ "^[a-z0-9]([a-z0-9.-]", "must be a name: lower-case letters, digits, inner . and -, at most 63 characters" },
-		{ "^[0-9]{1,9}(ms|s", "must be a duration such as \"250ms\", \"30s\" or \"5m\"" },
+		{ "^[0-9]{1,9}(ms|s|m|h)$", "must be a duration such as \"250ms\", \"30s\", \"5m\" or \"24h\": one number and ms, s, m or h" },
+		{ "^[0-9]{1,9}(ms|s)$", "must be a duration such as \"250ms\" or \"2s\"" },
 		{ "^https?://", "must be a URL that begins with http:// or https://" },
 		{ "^/", "must begin with /" },
 		{ "^[A-Za-z0-9][A-Za-z0-9._@-]", "must begin with a letter or digit and hold only letters, digits and . _ @ -" },
 		{ "^[!-~]{1,8192}$", "must be one line of printable ASCII characters, without blanks" },
 		{ "^[ -~]{1,8192}$", "must be one line of printable ASCII characters" },
 		{ "^(connect_error", "must be connect_error, timeout, rate_limited, 4xx, 5xx or a status from 400 to 599" },
+		{ "^[A-Z]{3}$", "must be three capital letters such as USD or CNY" },
+		{ "^[0-2][0-9]:[0-5][0-9]$", "must be a time of day such as 08:30" },
+		{ "^[+-][01][0-9]:[0-5][0-9]$", "must be an offset from UTC such as +08:00" },
+		{ "^[^\\s<>@,;\"]+@", "must be a mail address such as ops@example.com" },
+		{ "^([^\\s<>@,;\"]+@", "must be a mail address such as ops@example.com" },
+		{ "^[A-Za-z0-9.:-]*$", "must be a host name or an address, without a port" },
+		{ "^(consumer|group|key):.+$", "must be consumer:NAME, group:NAME or key:ID" },
+		{ "^([0-9]+|latest)$", "must be a number or latest" },
+		{ "^[a-z-]+\\.[a-z_-]+$", "must be a kind and an action such as route.update" },
+		{ "^((consumer|group|key|model|provider|route|hour|day|week|month)",
+		  "must be some of consumer, group, key, model, provider, route, hour, day, week and month, separated by commas" },
 	};
-	(void)schema;
 	for (size_t i = 0; i < GW_COUNT(known); i++)
 		if (gw_str_starts(pattern, gw_str_c(known[i].start)))
 			return known[i].words;
@@ -146,7 +157,7 @@ static void walk_text(struct walk *w, const json_t *schema, const json_t *value,
 	if (int_of(schema, "maxLength", &limit) && characters(s) > (size_t)limit)
 		fault(w, at, "too_long", "%s must have at most %d characters", called(at), (int)limit);
 	else if (pattern.p != NULL && !pattern_matches(w->s, pattern, s))
-		fault(w, at, "bad_format", "%s %s", called(at), pattern_words(pattern, schema));
+		fault(w, at, "bad_format", "%s %s", called(at), pattern_words(pattern));
 	if (gw_str_is(gw_json_str(json_object_get(schema, "format")), "date-time") && !gw_time_parse(s, &when))
 		fault(w, at, "bad_format", "%s must be a time such as 2026-03-01T08:00:00Z", called(at));
 	for (size_t i = 0; i < s.n; i++) {
@@ -180,8 +191,12 @@ static void walk_enum(struct walk *w, const json_t *options, const json_t *value
 	json_array_foreach((json_t *)options, i, o) {
 		if (json_equal(o, (json_t *)value))
 			return;
-		if (json_is_string(o) && n < sizeof list - 40)
-			n += (size_t)snprintf(list + n, sizeof list - n, "%s%.32s", i ? ", " : "", json_string_value(o));
+		if (n >= sizeof list - 40)
+			continue;
+		if (json_is_string(o))
+			n += (size_t)snprintf(list + n, sizeof list - n, "%s%.32s", n ? ", " : "", json_string_value(o));
+		else if (json_is_integer(o))
+			n += (size_t)snprintf(list + n, sizeof list - n, "%s%lld", n ? ", " : "", (long long)json_integer_value(o));
 	}
 	fault(w, at, "bad_enum", "%s must be one of: %s", called(at), list);
 }

@@ -8,6 +8,7 @@ import field_labels
 import headers
 import layers
 import migrations
+import pattern_words
 import prefixes
 import shell
 import sizes
@@ -16,7 +17,8 @@ import words
 from common import ROOT
 
 
-@pytest.mark.parametrize("lint", [layers, headers, sizes, words, prefixes, shell, migrations, docs_fresh, field_labels, threats],
+@pytest.mark.parametrize("lint", [layers, headers, sizes, words, prefixes, shell, migrations, docs_fresh, field_labels, pattern_words,
+                                  threats],
                          ids=lambda lint: lint.__name__)
 def test_project(lint):
     found = lint.findings(ROOT)
@@ -112,3 +114,8 @@ def test_secrets_are_compared_in_constant_time(tmp_path):
     tree(tmp_path, dataplane__a_c="int f(void) { return memcmp(secret, given, 32); }\nint g(void) { return CRYPTO_memcmp(secret, given, 32); }\n",
          proto__b_c="", controlplane__c_c="")
     assert len(threats.comparisons(tmp_path)) == 1
+
+
+def test_pattern_words_refuses():
+    found = pattern_words.findings(ROOT, {"components": {"schemas": {"Thing": {"type": "string", "pattern": "^[qx]+!$"}}}})
+    assert len(found) == 1 and "^[qx]+!$" in found[0], found

@@ -127,6 +127,34 @@ def test_rollback_brings_secrets_back(admin):
     assert admin.get("providers/p0").json()["api_keys"][0]["value"]["fingerprint"] == before["api_keys"][0]["value"]["fingerprint"]
 
 
+def test_keys_do_not_come_back_and_that_is_said(admin):
+    start = admin.post("providers", provider("p0")).json()["revision"]
+    admin.post("consumers", consumer("c1"))
+    made = admin.post("consumers/c1/keys", {"name": "main"}).headers["X-Tidegate-Revision"]
+    gone = admin.post("revisions/%d/rollback?dry_run=true" % start, expect=200).json()
+    assert [(w["path"], w["code"]) for w in gone["warnings"]] == [("/consumers/c1", "keys_end")]
+    assert "(1)" in gone["warnings"][0]["message"]
+    admin.delete("consumers/c1")
+    back = admin.post("revisions/%s/rollback" % made, expect=200).json()
+    assert ("/consumers/c1", "keys_missing") in [(w["path"], w["code"]) for w in back["warnings"]]
+    assert admin.get("consumers/c1").json()["keys"] == []
+    without = {"format": 1, "consumers": []}
+    assert "keys_end" not in [w["code"] for w in admin.put("config?dry_run=true", without).json()["warnings"]]
+    admin.post("consumers/c1/keys", {"name": "main"})
+    assert "keys_end" in [w["code"] for w in admin.put("config?dry_run=true", without).json()["warnings"]]
+
+
+def test_what_is_over_when_it_is_made_is_refused(admin):
+    admin.post("consumers", consumer("c1"))
+    past = "2020-01-01T00:00:00Z"
+    for path, body in (("keys", {"name": "late"}), ("credentials", {"type": "hmac", "name": "late"})):
+        told = admin.post("consumers/c1/" + path, {**body, "expires_at": past}, expect=400)
+        assert faults(told) == [("/expires_at", "out_of_range")], told.text
+    assert admin.get("consumers/c1").json()["keys"] == []
+    key = admin.post("consumers/c1/keys", {"name": "ends"}).json()
+    admin.patch("consumers/c1/keys/" + key["id"], {"expires_at": past})
+
+
 def test_config_document(admin):
     admin.post("providers", provider("p0"))
     admin.post("routes", route("r1"))

@@ -1,8 +1,9 @@
 /* What went wrong, in words, with the id under which the server's log has it. */
-import { Alert, Button } from 'antd';
+import { Alert, App, Button } from 'antd';
 import { useTranslation } from 'react-i18next';
 import { Link } from 'react-router-dom';
 import { asApiError, type ApiError, type ProblemError } from '../api/errors';
+import type { Schemas } from '../api/client';
 
 /** "/api/v1/routes/a" is shown to people as the page that edits it. */
 export function pageOf(url: string): string {
@@ -43,6 +44,34 @@ export function useFaultText(): (fault: ProblemError) => string {
     const plain = PLAIN.find((member) => fault.path === `/${member}` && ['conflict', 'bad_format'].includes(fault.code));
     if (plain) return t(`faultAt.${plain}`);
     return i18n.exists(`fault.${fault.code}`) ? t(`fault.${fault.code}`, { message: fault.message }) : fault.message;
+  };
+}
+
+/** A warning's sentence, likewise. */
+export function useWarningText(): (warning: Schemas['Warning']) => string {
+  const { t } = useTranslation();
+  return (warning) => t(`warning.${warning.code}`, { message: warning.message });
+}
+
+/** Tells what was saved, but probably not meant so: the warnings of a write's answer, if it has any. */
+export function useTellWarnings(): (answer: unknown) => void {
+  const { t } = useTranslation();
+  const { notification } = App.useApp();
+  const words = useWarningText();
+  return (answer) => {
+    const warnings = (answer as { warnings?: Schemas['Warning'][] } | undefined)?.warnings ?? [];
+    if (warnings.length === 0) return;
+    notification.warning({
+      message: t('common.warnings'),
+      description: (
+        <ul data-testid="warnings">
+          {warnings.map((warning, i) => (
+            <li key={i}>{words(warning)}</li>
+          ))}
+        </ul>
+      ),
+      duration: 12,
+    });
   };
 }
 

@@ -6,6 +6,7 @@ import { useTranslation } from 'react-i18next';
 import type { Schemas } from '../api/client';
 import { FIELDS, OPTIONS } from '../i18n/fields';
 import { useLocalText } from '../lib/format';
+import { storedSecret } from '../lib/secret';
 import { durationText } from '../lib/duration';
 import { DurationItem, useRules } from './inputs';
 import { SwitchItem } from './SwitchItem';
@@ -182,7 +183,7 @@ function FieldItem({ field, path, within, stored }: { field: Field; path: Path; 
         <Form.Item {...common} rules={must}>
           <Input.Password
             autoComplete="new-password"
-            placeholder={stored ? t('form.secretStored', { last4: stored.last4 }) : undefined}
+            placeholder={stored ? storedSecret(t, stored) : undefined}
             data-testid={testId}
           />
         </Form.Item>

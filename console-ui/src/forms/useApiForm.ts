@@ -3,7 +3,7 @@
  * field.  Faults without a field stay in `rest` and are shown above the buttons.
  */
 import { Form, type FormInstance } from 'antd';
-import { useFaultText } from '../components/Problem';
+import { useFaultText, useTellWarnings } from '../components/Problem';
 import { useState } from 'react';
 import { asApiError, type ApiError, type ProblemError } from '../api/errors';
 import { fieldOf, type FieldPath } from '../lib/pointer';
@@ -15,6 +15,7 @@ export interface ApiForm<V> {
   rest: ProblemError[];
   /** Paths of the fields at fault; folds open by it. */
   faults: FieldPath[];
+  /** Runs the call; warnings in the answer that it returns are told. */
   submit: (work: () => Promise<unknown>) => Promise<boolean>;
   clear: () => void;
   onFinishFailed: (info: { errorFields: { name: FieldPath }[] }) => void;
@@ -43,6 +44,7 @@ export function spread(
 export function useApiForm<V>(): ApiForm<V> {
   const [form] = Form.useForm<V>();
   const words = useFaultText();
+  const tell = useTellWarnings();
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<ApiError | null>(null);
   const [rest, setRest] = useState<ProblemError[]>([]);
@@ -70,7 +72,7 @@ export function useApiForm<V>(): ApiForm<V> {
       setBusy(true);
       clear();
       try {
-        await work();
+        tell(await work());
         return true;
       } catch (thrown) {
         const problem = asApiError(thrown);

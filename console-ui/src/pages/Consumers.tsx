@@ -76,13 +76,14 @@ function NewConsumer({ open, onClose, onMade }: { open: boolean; onClose: () => 
   };
   const make = ({ with_key: withKey, ...body }: Values) =>
     edit.submit(async () => {
-      await need(api.POST('/consumers', { body: { ...body, groups: body.groups ?? [] } }));
+      const answer = await need(api.POST('/consumers', { body: { ...body, groups: body.groups ?? [] } }));
       const key = withKey
         ? await need(api.POST('/consumers/{name}/keys', { params: { path: { name: body.name } }, body: { name: 'default' } }))
         : null;
       await refresh('consumers');
       close();
       onMade(body.name, key?.secret ?? null);
+      return answer;
     });
   return (
     <Modal

@@ -35,10 +35,11 @@ function NewGroup({ open, onClose, onMade }: { open: boolean; onClose: () => voi
   };
   const make = ({ models, ...values }: Values) =>
     edit.submit(async () => {
-      await need(api.POST('/groups', { body: { ...values, models: models?.length ? models : null } }));
+      const answer = await need(api.POST('/groups', { body: { ...values, models: models?.length ? models : null } }));
       await refresh('groups');
       close();
       onMade(values.name);
+      return answer;
     });
   return (
     <Modal

@@ -50,10 +50,12 @@ function IssuerDialog({ issuer, open, onClose }: { issuer: Issuer | null; open: 
   const save = (values: Values) =>
     edit.submit(async () => {
       const body = issuerFromForm(held(edit.form, values));
-      if (issuer) await need(api.PUT('/jwt-issuers/{name}', { params: { path: { name: issuer.name } }, body: { ...body, name: issuer.name, enabled: issuer.enabled } }));
-      else await need(api.POST('/jwt-issuers', { body }));
+      const answer = issuer
+        ? await need(api.PUT('/jwt-issuers/{name}', { params: { path: { name: issuer.name } }, body: { ...body, name: issuer.name, enabled: issuer.enabled } }))
+        : await need(api.POST('/jwt-issuers', { body }));
       await refresh('jwt-issuers');
       close();
+      return answer;
     });
   const json = {
     validator: async (_rule: unknown, value: string | undefined) => {

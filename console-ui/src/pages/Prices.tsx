@@ -63,9 +63,10 @@ function EditPrice({ price, onClose }: { price: Price | 'new' | null; onClose: (
   };
   const save = (values: Values) =>
     edit.submit(async () => {
-      await need(api.PUT('/prices/{name}', { params: { path: { name: values.name } }, body: priceFromForm(values, price === 'new' ? undefined : (price ?? undefined)) }));
+      const answer = await need(api.PUT('/prices/{name}', { params: { path: { name: values.name } }, body: priceFromForm(values, price === 'new' ? undefined : (price ?? undefined)) }));
       await refresh('prices');
       close();
+      return answer;
     });
   const decimal = { validator: async (_: unknown, value?: string) => { if (textToMicro(value) === undefined) throw new Error(t('prices.rateWrong')); } };
   const json = { validator: async (_: unknown, value?: string) => { if (value?.trim()) try { JSON.parse(value); } catch { throw new Error(t('prices.variantsWrong')); } } };

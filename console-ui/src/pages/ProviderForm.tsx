@@ -5,6 +5,7 @@ import { useMemo, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { api, need, type Schemas } from '../api/client';
 import { ifMatch, useAllProviders, useMay, useRefresh, type Guarded } from '../api/queries';
+import { storedSecret } from '../lib/secret';
 import { useAction } from '../components/Bits';
 import { Fold } from '../components/Fold';
 import { Section } from '../components/Page';
@@ -225,7 +226,7 @@ export function ProviderForm({ type, stored, onSaved }: FormProps) {
                         autoComplete="new-password"
                         aria-label={t('providerForm.key')}
                         className="mono"
-                        placeholder={known ? t('form.secretStored', { last4: known.value.last4 }) : 'sk-…'}
+                        placeholder={known ? storedSecret(t, known.value) : 'sk-…'}
                         data-testid={`provider-key-${i}`}
                       />
                     </Form.Item>

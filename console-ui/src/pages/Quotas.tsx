@@ -100,9 +100,10 @@ function EditQuota({ quota, onClose }: { quota: Quota | null; onClose: () => voi
   const save = ({ limit, on_exceeded, thresholds }: Changed) =>
     edit.submit(async () => {
       const body = { limit: amountOf(unit, limit), on_exceeded, thresholds: percents(thresholds) };
-      await need(api.PATCH('/quotas/{name}', { params: { path: { name: quota?.name ?? '' } }, body }));
+      const answer = await need(api.PATCH('/quotas/{name}', { params: { path: { name: quota?.name ?? '' } }, body }));
       await refresh('quotas');
       close();
+      return answer;
     });
   return (
     <Modal
@@ -139,9 +140,10 @@ function NewQuota({ open, onClose, consumer }: { open: boolean; onClose: () => v
   };
   const make = (values: Values) =>
     edit.submit(async () => {
-      await need(api.POST('/quotas', { body: bodyOf(values) }));
+      const answer = await need(api.POST('/quotas', { body: bodyOf(values) }));
       await refresh('quotas');
       close();
+      return answer;
     });
   return (
     <Modal

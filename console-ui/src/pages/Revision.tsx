@@ -11,13 +11,14 @@ import { Ago } from '../components/Bits';
 import { ChangeList } from '../components/Changes';
 import { LoadingRows } from '../components/List';
 import { Card, Page } from '../components/Page';
-import { ProblemAlert } from '../components/Problem';
+import { ProblemAlert, useWarningText } from '../components/Problem';
 
 function RollbackDialog({ revision, open, onClose }: { revision: number; open: boolean; onClose: () => void }) {
   const { t } = useTranslation();
   const { message } = App.useApp();
   const navigate = useNavigate();
   const refresh = useRefresh();
+  const words = useWarningText();
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<unknown>(null);
   const plan = useQuery({
@@ -60,7 +61,7 @@ function RollbackDialog({ revision, open, onClose }: { revision: number; open: b
       {plan.isPending && open && <LoadingRows rows={2} />}
       {plan.data && <ChangeList changes={plan.data.plan} empty={t('revisions.rollbackNothing')} />}
       {plan.data?.warnings.map((warning, i) => (
-        <p key={i} className="state warn">{warning.message}</p>
+        <p key={i} className="state warn" data-testid="rollback-warning">{words(warning)}</p>
       ))}
     </Modal>
   );

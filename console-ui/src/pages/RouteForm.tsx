@@ -171,7 +171,7 @@ interface FormProps {
 
 export function RouteForm({ stored, template, onSaved }: FormProps) {
   const { t } = useTranslation();
-  const { message, notification } = App.useApp();
+  const { message } = App.useApp();
   const rules = useRules();
   const refresh = useRefresh();
   const may = useMay('operator');
@@ -212,29 +212,14 @@ export function RouteForm({ stored, template, onSaved }: FormProps) {
 
   const save = async (values: Values) => {
     const body = routeFromForm(held(form, values), route, plugins.data ?? []);
-    let warnings: Schemas['Warning'][] = [];
-    const done = await edit.submit(async () => {
-      const answer = isNew
-        ? await need(api.POST('/routes', { body }))
-        : await need(api.PUT('/routes/{name}', { params: { path: { name: route?.name ?? '' }, header: ifMatch(stored.etag) }, body }));
-      warnings = answer.warnings ?? [];
-    });
+    const done = await edit.submit(() =>
+      isNew
+        ? need(api.POST('/routes', { body }))
+        : need(api.PUT('/routes/{name}', { params: { path: { name: route?.name ?? '' }, header: ifMatch(stored.etag) }, body })),
+    );
     if (!done) return;
     await refresh('routes');
     message.success(t('common.saved'));
-    if (warnings.length > 0) {
-      notification.warning({
-        message: t('common.warnings'),
-        description: (
-          <ul>
-            {warnings.map((warning, i) => (
-              <li key={i}>{warning.message}</li>
-            ))}
-          </ul>
-        ),
-        duration: 12,
-      });
-    }
     onSaved(body.name);
   };
 

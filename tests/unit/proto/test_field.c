@@ -104,7 +104,7 @@ START_TEST(refusals)
 	refused("{\"list\":[\"a\",\"b\",\"c\"]}", "/list", "at most 2 texts");
 	refused("{\"list\":[\"a\",1]}", "/list/1", "must be a text");
 	refused("{\"list\":[\"\"]}", "/list/0", "must be a text");
-	refused("{\"colur\":\"red\"}", "/colur", "there is no member `colur`");
+	refused("{\"colur\":\"red\"}", "/colur", "there is no member `colur` here; known are ");
 	refused("{\"a/b~\":1}", "/a~1b~0", "no member");
 	refused("[]", "", "must be an object");
 }

@@ -8,7 +8,7 @@ import { useMay, useRefresh } from '../../api/queries';
 import { useAction } from '../../components/Bits';
 import { ChangeList } from '../../components/Changes';
 import { Card } from '../../components/Page';
-import { ProblemAlert } from '../../components/Problem';
+import { ProblemAlert, useWarningText } from '../../components/Problem';
 
 type Document = Schemas['ConfigDocument'];
 
@@ -42,6 +42,7 @@ function Import() {
   const { t } = useTranslation();
   const { message } = App.useApp();
   const refresh = useRefresh();
+  const words = useWarningText();
   const file = useRef<HTMLInputElement>(null);
   const [text, setText] = useState('');
   const [fault, setFault] = useState<string | null>(null);
@@ -123,7 +124,7 @@ function Import() {
           <section className="stack gap-12" data-testid="config-plan">
             <h3>{t('configuration.plan', { count: plan.plan.length })}</h3>
             {plan.warnings.map((warning, i) => (
-              <p key={i} className="state warn">{warning.message}</p>
+              <p key={i} className="state warn">{words(warning)}</p>
             ))}
             <ChangeList changes={plan.plan} empty={t('configuration.nothing')} />
           </section>

@@ -2,6 +2,7 @@
 import { Checkbox, Form, Input, Radio } from 'antd';
 import { useTranslation } from 'react-i18next';
 import type { Schemas } from '../../api/client';
+import { storedSecret } from '../../lib/secret';
 import { Section } from '../../components/Page';
 import { FormSelect } from '../../forms/FormSelect';
 import { SwitchItem } from '../../forms/SwitchItem';
@@ -43,7 +44,7 @@ function Secret({ name, stored }: { name: (typeof SECRETS)[number]; stored: Sche
         <Input.Password
           autoComplete="new-password"
           disabled={forget === true}
-          placeholder={stored ? t('form.secretStored', { last4: stored.last4 }) : undefined}
+          placeholder={stored ? storedSecret(t, stored) : undefined}
           data-testid={`counters-${name}`}
         />
       </Form.Item>

@@ -15,6 +15,8 @@ static const char document[] = "{\"paths\":{"
 	"\"name\":{\"type\":\"string\",\"pattern\":\"^[a-z]+$\",\"maxLength\":5},"
 	"\"weight\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":10,\"default\":1},"
 	"\"mode\":{\"type\":\"string\",\"enum\":[\"a\",\"b\"],\"default\":\"a\"},"
+	"\"status\":{\"type\":\"integer\",\"enum\":[402,429]},"
+	"\"pause\":{\"type\":\"string\",\"pattern\":\"^[0-9]{1,9}(ms|s|m|h)$\"},"
 	"\"note\":{\"type\":[\"string\",\"null\"],\"default\":null},"
 	"\"at\":{\"type\":\"string\",\"format\":\"date-time\"},"
 	"\"key\":{\"type\":\"string\",\"writeOnly\":true},"
@@ -32,6 +34,8 @@ static void open_all(void)
 	ck_assert_msg(rc == GW_OK, "%s", err.text);
 }
 
+static char sentence[400]; /* of the first fault of the last check() */
+
 /* The first fault of a body as "path code", "" when it is fine; *out receives the completed body. */
 static const char *check(const char *body, char out[1024])
 {
@@ -43,6 +47,7 @@ static const char *check(const char *body, char out[1024])
 	const json_t *f = json_array_get(faults, 0);
 	snprintf(first, sizeof first, "%s %s", f ? json_string_value(json_object_get(f, "path")) : "",
 		 f ? json_string_value(json_object_get(f, "code")) : "");
+	snprintf(sentence, sizeof sentence, "%s", f ? json_string_value(json_object_get(f, "message")) : "");
 	if (f == NULL)
 		first[0] = 0;
 	gw_buf_init(&b, 1023);
@@ -88,6 +93,24 @@ START_TEST(faults_name_their_member)
 	for (size_t i = 0; i < GW_COUNT(cases); i++) {
 		const char *got = check(cases[i].body, out);
 		ck_assert_msg(strcmp(got, cases[i].fault) == 0, "%s gave \"%s\", not \"%s\"", cases[i].body, got, cases[i].fault);
+	}
+	cp_contract_close(&doc);
+}
+END_TEST
+
+START_TEST(sentences_say_what_is_wanted)
+{
+	static const struct { const char *body, *words; } cases[] = {
+		{ "{\"name\":\"x\",\"status\":418}", "status must be one of: 402, 429" },
+		{ "{\"name\":\"x\",\"mode\":\"c\"}", "mode must be one of: a, b" },
+		{ "{\"name\":\"x\",\"pause\":\"1d\"}", "one number and ms, s, m or h" },
+		{ "{\"name\":\"x\",\"times\":{\"nap\":1}}", "there is no member \"nap\" here; known are total" },
+	};
+	char out[1024];
+	open_all();
+	for (size_t i = 0; i < GW_COUNT(cases); i++) {
+		check(cases[i].body, out);
+		ck_assert_msg(strstr(sentence, cases[i].words) != NULL, "%s gave \"%s\"", cases[i].body, sentence);
 	}
 	cp_contract_close(&doc);
 }
@@ -160,5 +183,5 @@ START_TEST(broken_documents_are_refused)
 }
 END_TEST
 
-UNIT_MAIN("validate.contract", defaults_come_in_and_read_only_goes_out, faults_name_their_member, paths_find_their_operation,
+UNIT_MAIN("validate.contract", defaults_come_in_and_read_only_goes_out, faults_name_their_member, sentences_say_what_is_wanted, paths_find_their_operation,
 	  query_parameters_have_types, broken_documents_are_refused)
