@@ -8,6 +8,7 @@ import { isMasked, keepUnseen, unmasked } from '../src/forms/keep';
 import { pluginFromForm, pluginsFromForm, pluginsToForm } from '../src/forms/PluginsEditor';
 import { issuerFromForm, issuerToForm } from '../src/pages/JwtIssuers';
 import { priceFromForm, priceToForm } from '../src/pages/Prices';
+import { exchangeOf, ratesOf } from '../src/pages/Quotas';
 import { providerFromForm, providerToForm } from '../src/pages/ProviderForm';
 import { routeFromForm, routeToForm } from '../src/pages/RouteForm';
 import { countersToForm } from '../src/pages/settings/Counters';
@@ -113,6 +114,11 @@ describe('every member of the API survives its form:', () => {
   it('an issuer of tokens', () => {
     const issuer = stored<Schemas['JwtIssuer']>('JwtIssuer');
     check('JwtIssuerWrite', issuer, issuerFromForm(issuerToForm(issuer) as Parameters<typeof issuerFromForm>[0]));
+  });
+  it('rates of a budget', () => {
+    const exchange = { USD: 7_100_000, JPY: 48_123 };
+    expect(exchangeOf(ratesOf(exchange))).toEqual(exchange);
+    expect(exchangeOf(undefined)).toEqual({});
   });
   it('a price', () => {
     const price = stored<Schemas['Price']>('Price');

@@ -108,6 +108,7 @@ export const alerts = {
     value: 'mean value',
   },
   by: 'For each',
+  only: { route: 'Only this route', provider: 'Only this provider', consumer: 'Only this consumer', any: 'any' },
   bys: { none: 'all together', route: 'route', provider: 'provider', model: 'model', consumer: 'consumer', node: 'worker' },
   op: 'Fires when',
   ops: { above: 'above the threshold', below: 'below the threshold' },

@@ -107,6 +107,7 @@ export const alerts = {
     value: '平均值',
   },
   by: '分别针对',
+  only: { route: '仅此路由', provider: '仅此提供商', consumer: '仅此消费者', any: '不限' },
   bys: { none: '整体', route: '路由', provider: '供应商', model: '模型', consumer: '消费者', node: '工作节点' },
   op: '触发条件',
   ops: { above: '高于阈值', below: '低于阈值' },

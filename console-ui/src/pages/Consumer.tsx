@@ -228,7 +228,7 @@ export function ConsumerPage() {
             </div>
           </SeriesFrame>
         </section>
-        <Card title={t('usage.chart30')} testId="consumer-usage">
+        <Card title={t('usage.chart30')} testId="consumer-usage" extra={<Link to={`/usage?consumer=${encodeURIComponent(name)}`}>{t('usage.report')}</Link>}>
           <UsageChart filter={lastMonth(name)} />
         </Card>
         <TenantForm key={consumer.data.etag} kind="consumers" stored={consumer.data} onSaved={() => void consumer.refetch()} />

@@ -1,6 +1,7 @@
 /* What models cost: the release's list, an operator's own, tables in and out, and a calculation to try. */
 import { DownloadOutlined, PlusOutlined, UploadOutlined } from '@ant-design/icons';
-import { App, Button, Form, Input, Modal, Select, Upload, type ButtonProps } from 'antd';
+import { App, Button, DatePicker, Form, Input, Modal, Select, Upload, type ButtonProps } from 'antd';
+import dayjs, { type Dayjs } from 'dayjs';
 import { useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { api, need, type Schemas } from '../api/client';
@@ -13,7 +14,7 @@ import { FormSelect } from '../forms/FormSelect';
 import { useRules } from '../forms/inputs';
 import { keepUnseen } from '../forms/keep';
 import { useApiForm } from '../forms/useApiForm';
-import { useLocalText } from '../lib/format';
+import { useFormats, useLocalText } from '../lib/format';
 import { microToText, moneyText, textToMicro } from '../lib/money';
 import { usePreferences } from '../lib/preferences';
 
@@ -29,12 +30,14 @@ interface Values {
   currency: string;
   rates: Partial<Record<Rate, string>>;
   variants: string;
+  valid_from?: Dayjs | null;
 }
 
 /** What stands in the form; of a stored price everything else as it is. */
-export function priceFromForm({ rates, variants, provider, provider_type: type, ...rest }: Values, stored?: Price): Schemas['PriceWrite'] {
+export function priceFromForm({ rates, variants, provider, provider_type: type, valid_from, ...rest }: Values, stored?: Price): Schemas['PriceWrite'] {
+  const from = stored?.valid_from && valid_from?.isSame(stored.valid_from) ? stored.valid_from : (valid_from?.toISOString() ?? null);
   const micro = Object.fromEntries(RATES.map((rate) => [rate, textToMicro(rates[rate]) ?? null]));
-  const sent = { ...rest, provider: provider || null, provider_type: type || null, rates: micro, variants: variants.trim() ? JSON.parse(variants) : [] } as Schemas['PriceWrite'];
+  const sent = { ...rest, provider: provider || null, provider_type: type || null, valid_from: from, rates: micro, variants: variants.trim() ? JSON.parse(variants) : [] } as Schemas['PriceWrite'];
   return stored ? keepUnseen(stored, priceToForm(stored), sent) : sent;
 }
 
@@ -43,7 +46,7 @@ export function priceToForm(price: Price | undefined): Values {
   const rates = Object.fromEntries(RATES.map((rate) => [rate, microToText(price.rates[rate])])) as Record<Rate, string>;
   return {
     name: price.name, provider: price.provider ?? undefined, provider_type: price.provider_type ?? undefined, models: price.models,
-    currency: price.currency ?? 'USD', rates, variants: (price.variants ?? []).length > 0 ? JSON.stringify(price.variants, null, 1) : '',
+    currency: price.currency ?? 'USD', rates, valid_from: price.valid_from ? dayjs(price.valid_from) : null, variants: (price.variants ?? []).length > 0 ? JSON.stringify(price.variants, null, 1) : '',
   };
 }
 
@@ -103,6 +106,9 @@ function EditPrice({ price, onClose }: { price: Price | 'new' | null; onClose: (
             <Input maxLength={3} data-testid="price-currency" />
           </Form.Item>
         </div>
+        <Form.Item name="valid_from" label={t('prices.validFrom')} extra={t('prices.validFromHelp')}>
+          <DatePicker showTime={{ format: 'HH:mm' }} format="YYYY-MM-DD HH:mm" data-testid="price-valid-from" />
+        </Form.Item>
         <p className="muted" style={{ marginBottom: 12 }}>{t('prices.ratesHelp')}</p>
         <div className="line gap-12" style={{ flexWrap: 'wrap', alignItems: 'flex-start' }}>
           {RATES.map((rate) => (
@@ -153,6 +159,7 @@ export function PricesPage() {
   const q = useDebounced(search);
   const types = useProviderTypes();
   const local = useLocalText();
+  const formats = useFormats();
   const vendor = (type: string | null | undefined) => local(types.data?.find((entry) => entry.type === type)?.label) || type || t('prices.anyProvider');
   const query = usePaged(['prices', 'list', q, source], async (cursor) => {
     const page = (await need(
@@ -213,6 +220,7 @@ export function PricesPage() {
             off={price.enabled === false}
             meta={[
               ...(price.source === 'operator' ? [{ label: t('prices.of'), value: price.provider ?? vendor(price.provider_type) }] : []),
+              ...(price.valid_from ? [{ label: t('prices.validFrom'), value: formats.dateTime(price.valid_from) }] : []),
               { label: t('prices.inOut'), value: priceWords(price, language), grow: 2.4 },
             ]}
             actions={

@@ -1,20 +1,22 @@
 /* Prepaid amounts and budgets: what is left of each, and the book behind it. */
-import { PlusOutlined } from '@ant-design/icons';
+import { DeleteOutlined, PlusOutlined } from '@ant-design/icons';
 import { useQuery } from '@tanstack/react-query';
-import { Button, Form, Input, Modal, Radio, type ButtonProps } from 'antd';
+import { Button, Form, Input, InputNumber, Modal, Radio, type ButtonProps } from 'antd';
 import { useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { api, need, type Schemas } from '../api/client';
-import { useMay, usePaged, useRefresh } from '../api/queries';
+import { useAllConsumers, useAllGroups, useMay, usePaged, useRefresh } from '../api/queries';
 import { Ago, DeleteButton } from '../components/Bits';
 import { EnableSwitch } from '../components/EnableSwitch';
+import { Fold } from '../components/Fold';
 import { Empty, List, LoadingRows, useDebounced } from '../components/List';
 import { Card, Page } from '../components/Page';
 import { ProblemAlert } from '../components/Problem';
 import { QuotaBar, useAmount } from '../components/QuotaBar';
 import { FormSelect } from '../forms/FormSelect';
+import { Suggest } from '../forms/Suggest';
 import { useRules } from '../forms/inputs';
-import { useApiForm } from '../forms/useApiForm';
+import { useApiForm, within } from '../forms/useApiForm';
 import { microToText, textToMicro } from '../lib/money';
 
 type Quota = Schemas['Quota'];
@@ -30,6 +32,26 @@ interface Values {
   time_zone: string;
   on_exceeded: Quota['on_exceeded'];
   thresholds: string[];
+  exchange: Rate[];
+  unpriced: Quota['unpriced'];
+  status: Quota['status'];
+  on_failure: Quota['on_failure'];
+  assumed_tokens: number;
+}
+
+/** What one unit of another currency is worth in the quota's, as it is typed. */
+interface Rate {
+  currency?: string;
+  worth?: string;
+}
+
+/** Rates as the API's object, and back. */
+export function exchangeOf(rates: readonly (Rate | undefined)[] | undefined): Record<string, number> {
+  return Object.fromEntries((rates ?? []).map((rate) => [rate?.currency ?? '', textToMicro(rate?.worth) ?? 0]));
+}
+
+export function ratesOf(exchange: Record<string, number> | undefined): Rate[] {
+  return Object.entries(exchange ?? {}).map(([currency, worth]) => ({ currency, worth: microToText(worth) }));
 }
 
 /** What a person typed as the API's amount; undefined: not one. */
@@ -44,9 +66,10 @@ export function percents(texts: string[]): number[] | undefined {
   return numbers.length <= 5 && numbers.every((n) => n >= 1 && n <= 1000) ? numbers.sort((a, b) => a - b) : undefined;
 }
 
-function bodyOf({ subject, who, limit, thresholds, ...rest }: Values): Schemas['QuotaWrite'] {
+function bodyOf({ subject, who, limit, thresholds, exchange, ...rest }: Values): Schemas['QuotaWrite'] {
   return {
     ...rest,
+    exchange: rest.unit === 'money' ? exchangeOf(exchange) : {},
     [subject]: who,
     currency: rest.unit === 'money' ? rest.currency : null,
     limit: amountOf(rest.unit, limit) ?? 0,
@@ -81,7 +104,66 @@ function WhenUsedItems({ testId }: { testId: string }) {
   );
 }
 
-type Changed = Pick<Values, 'limit' | 'on_exceeded' | 'thresholds'>;
+/** What is counted when the prices are in another currency, or when there is none. */
+function MoneyItems({ currency, testId }: { currency: string; testId: string }) {
+  const { t } = useTranslation();
+  const worth = { validator: async (_: unknown, value?: string) => { if (!textToMicro(value)) throw new Error(t('quotas.limitWrong')); } };
+  return (
+    <>
+      <Form.List name="exchange">
+        {(rates, { add, remove }) => (
+          <Form.Item label={t('quotas.exchange')} extra={t('quotas.exchangeHelp', { currency })}>
+            {rates.map((rate, i) => (
+              <div key={rate.key} className="line gap-8" style={{ alignItems: 'baseline' }}>
+                <span>1</span>
+                <Form.Item name={[rate.name, 'currency']} rules={[{ required: true, pattern: /^[A-Z]{3}$/, message: t('quotas.currencyHelp') }]} style={{ flex: '1 1 90px', marginBottom: 8 }}>
+                  <Input maxLength={3} placeholder="USD" aria-label={t('quotas.currency')} data-testid={`${testId}-rate-${i}-currency`} />
+                </Form.Item>
+                <span>=</span>
+                <Form.Item name={[rate.name, 'worth']} rules={[worth]} style={{ flex: '1 1 90px', marginBottom: 8 }}>
+                  <Input inputMode="decimal" placeholder="7.1" aria-label={t('quotas.worth', { currency })} data-testid={`${testId}-rate-${i}-worth`} />
+                </Form.Item>
+                <span>{currency}</span>
+                <Button type="text" icon={<DeleteOutlined />} aria-label={t('common.removeLine', { number: i + 1 })} onClick={() => remove(rate.name)} data-testid={`${testId}-rate-${i}-remove`} />
+              </div>
+            ))}
+            <Button size="small" type="dashed" icon={<PlusOutlined />} onClick={() => add({})} data-testid={`${testId}-rate-add`}>
+              {t('quotas.exchangeAdd')}
+            </Button>
+          </Form.Item>
+        )}
+      </Form.List>
+      <Form.Item name="unpriced" label={t('quotas.unpriced')}>
+        <Radio.Group options={(['allow', 'refuse'] as const).map((value) => ({ value, label: t(`quotas.unpricedIs.${value}`) }))} data-testid={`${testId}-unpriced`} />
+      </Form.Item>
+    </>
+  );
+}
+
+function MoreItems({ unit, testId, open }: { unit: Quota['unit']; testId: string; open: boolean }) {
+  const { t } = useTranslation();
+  return (
+    <Fold title={t('quotas.more')} hint={t('quotas.moreHint')} forceOpen={open} testId={`${testId}-more`}>
+      <Form.Item name="status" label={t('quotas.status')}>
+        <Radio.Group options={([429, 402] as const).map((value) => ({ value, label: t(`quotas.statuses.${value}`) }))} data-testid={`${testId}-status`} />
+      </Form.Item>
+      <Form.Item name="on_failure" label={t('quotas.onFailure')} extra={t('quotas.onFailureHelp')}>
+        <Radio.Group options={(['closed', 'open'] as const).map((value) => ({ value, label: t(`quotas.failure.${value}`) }))} data-testid={`${testId}-failure`} />
+      </Form.Item>
+      {unit !== 'requests' && (
+        <Form.Item name="assumed_tokens" label={t('quotas.assumed')} extra={t('quotas.assumedHelp')}>
+          <InputNumber min={0} max={1_000_000} precision={0} style={{ width: 160 }} data-testid={`${testId}-assumed`} />
+        </Form.Item>
+      )}
+    </Fold>
+  );
+}
+
+/* What the browser knows; the control plane decides, and takes every name of its system's database. */
+const zones = ['UTC', ...(Intl.supportedValuesOf?.('timeZone') ?? [])];
+const REFUSAL = { unpriced: 'allow', status: 429, on_failure: 'closed', assumed_tokens: 1024 } as const;
+
+type Changed = Pick<Values, 'limit' | 'on_exceeded' | 'thresholds' | 'exchange' | 'unpriced' | 'status' | 'on_failure' | 'assumed_tokens'>;
 
 /** Whose it is, of what and how often cannot change: its book is kept in that. */
 function EditQuota({ quota, onClose }: { quota: Quota | null; onClose: () => void }) {
@@ -91,15 +173,23 @@ function EditQuota({ quota, onClose }: { quota: Quota | null; onClose: () => voi
   const unit = quota?.unit ?? 'tokens';
   const { setFieldsValue } = edit.form;
   useEffect(() => {
-    if (quota) setFieldsValue({ limit: quota.unit === 'money' ? microToText(quota.limit) : String(quota.limit), on_exceeded: quota.on_exceeded, thresholds: (quota.thresholds ?? []).map(String) });
+    if (!quota) return;
+    const { unpriced, status, on_failure, assumed_tokens } = { ...REFUSAL, ...quota };
+    setFieldsValue({
+      limit: quota.unit === 'money' ? microToText(quota.limit) : String(quota.limit), on_exceeded: quota.on_exceeded, thresholds: (quota.thresholds ?? []).map(String),
+      exchange: ratesOf(quota.exchange), unpriced, status, on_failure, assumed_tokens,
+    });
   }, [quota, setFieldsValue]);
   const close = () => {
     edit.clear();
     onClose();
   };
-  const save = ({ limit, on_exceeded, thresholds }: Changed) =>
+  const save = ({ limit, thresholds, exchange, unpriced, ...rest }: Changed) =>
     edit.submit(async () => {
-      const body = { limit: amountOf(unit, limit), on_exceeded, thresholds: percents(thresholds) };
+      /* A merge patch: a currency that is no longer listed goes by null. */
+      const gone = Object.fromEntries(Object.keys(quota?.exchange ?? {}).map((currency) => [currency, null]));
+      const money = unit === 'money' ? { exchange: { ...gone, ...exchangeOf(exchange) } as Record<string, number>, unpriced } : {};
+      const body = { ...rest, ...money, limit: amountOf(unit, limit), thresholds: percents(thresholds) };
       const answer = await need(api.PATCH('/quotas/{name}', { params: { path: { name: quota?.name ?? '' } }, body }));
       await refresh('quotas');
       close();
@@ -121,9 +211,31 @@ function EditQuota({ quota, onClose }: { quota: Quota | null; onClose: () => voi
         <p className="muted" style={{ marginBottom: 16 }}>{t('quotas.editLead')}</p>
         <ProblemAlert error={edit.error} rest={edit.rest} />
         <LimitItem unit={unit} testId="quota-edit" />
+        {unit === 'money' && <MoneyItems currency={quota?.currency ?? ''} testId="quota-edit" />}
         <WhenUsedItems testId="quota-edit" />
+        <MoreItems unit={unit} testId="quota-edit" open={within(edit.faults, 'status', 'on_failure', 'assumed_tokens')} />
       </Form>
     </Modal>
+  );
+}
+
+/** Those who can have a quota; a key goes by its id, which is not known by heart. */
+function WhoItem({ subject }: { subject: Values['subject'] }) {
+  const { t } = useTranslation();
+  const rules = useRules();
+  const consumers = useAllConsumers();
+  const groups = useAllGroups();
+  const keys = (consumers.data ?? []).flatMap((consumer) =>
+    (consumer.keys ?? []).map((key) => ({ value: key.id, label: `${consumer.name} · ${key.name} · ${key.prefix}…${key.last4}` })),
+  );
+  return (
+    <Form.Item name="who" label={t(`quotas.whoOf.${subject}`)} rules={[rules.required]}>
+      {subject === 'key' ? (
+        <FormSelect showSearch optionFilterProp="label" options={keys} data-testid="quota-who" />
+      ) : (
+        <Suggest options={((subject === 'group' ? groups.data : consumers.data) ?? []).map(({ name }) => name)} testId="quota-who" />
+      )}
+    </Form.Item>
   );
 }
 
@@ -133,6 +245,9 @@ function NewQuota({ open, onClose, consumer }: { open: boolean; onClose: () => v
   const refresh = useRefresh();
   const edit = useApiForm<Values>();
   const unit = Form.useWatch('unit', edit.form) ?? 'tokens';
+  const subject = Form.useWatch('subject', edit.form) ?? 'consumer';
+  const currency = Form.useWatch('currency', edit.form) ?? '';
+  const period = Form.useWatch('period', edit.form) ?? 'month';
   const close = () => {
     edit.form.resetFields();
     edit.clear();
@@ -164,7 +279,7 @@ function NewQuota({ open, onClose, consumer }: { open: boolean; onClose: () => v
         name="new-quota"
         initialValues={{
           subject: 'consumer', who: consumer, unit: 'tokens', currency: 'USD', period: 'month',
-          time_zone: Intl.DateTimeFormat().resolvedOptions().timeZone || 'UTC', on_exceeded: 'refuse', thresholds: ['80'],
+          time_zone: Intl.DateTimeFormat().resolvedOptions().timeZone || 'UTC', on_exceeded: 'refuse', thresholds: ['80'], exchange: [], ...REFUSAL,
         }}
       >
         <ProblemAlert error={edit.error} rest={edit.rest} />
@@ -172,11 +287,13 @@ function NewQuota({ open, onClose, consumer }: { open: boolean; onClose: () => v
           <Input className="mono" spellCheck={false} placeholder="design-monthly" data-testid="quota-name" />
         </Form.Item>
         <Form.Item name="subject" label={t('quotas.subject')}>
-          <Radio.Group options={(['consumer', 'group', 'key'] as const).map((value) => ({ value, label: t(`quotas.subjects.${value}`) }))} data-testid="quota-subject" />
+          <Radio.Group
+            options={(['consumer', 'group', 'key'] as const).map((value) => ({ value, label: t(`quotas.subjects.${value}`) }))}
+            onChange={() => edit.form.setFieldValue('who', undefined)}
+            data-testid="quota-subject"
+          />
         </Form.Item>
-        <Form.Item name="who" label={t('quotas.who')} rules={[rules.required]}>
-          <Input className="mono" spellCheck={false} data-testid="quota-who" />
-        </Form.Item>
+        <WhoItem subject={subject} />
         <Form.Item name="unit" label={t('quotas.unit')}>
           <Radio.Group options={(['tokens', 'requests', 'money'] as const).map((value) => ({ value, label: t(`quotas.units.${value}`) }))} data-testid="quota-unit" />
         </Form.Item>
@@ -186,13 +303,15 @@ function NewQuota({ open, onClose, consumer }: { open: boolean; onClose: () => v
           </Form.Item>
         )}
         <LimitItem unit={unit} testId="quota" />
+        {unit === 'money' && <MoneyItems currency={currency} testId="quota" />}
         <Form.Item name="period" label={t('quotas.period')}>
           <FormSelect options={(['total', 'day', 'week', 'month'] as const).map((value) => ({ value, label: t(`quotas.periods.${value}`) }))} data-testid="quota-period" />
         </Form.Item>
-        <Form.Item name="time_zone" label={t('quotas.timeZone')}>
-          <Input spellCheck={false} data-testid="quota-zone" />
+        <Form.Item name="time_zone" label={t('quotas.timeZone')} hidden={period === 'total'} rules={[rules.required]}>
+          <Suggest options={zones} testId="quota-zone" />
         </Form.Item>
         <WhenUsedItems testId="quota" />
+        <MoreItems unit={unit} testId="quota" open={within(edit.faults, 'status', 'on_failure', 'assumed_tokens')} />
       </Form>
     </Modal>
   );
@@ -212,6 +331,14 @@ function Book({ quota, onClose }: { quota: Quota | null; onClose: () => void }) 
   const edit = useApiForm<Change>();
   const rules = useRules();
   const name = quota?.name ?? '';
+  const kind = Form.useWatch('kind', edit.form) ?? 'add';
+  /* Only setting it anew has an amount of its own: the limit. */
+  const number = {
+    validator: async (_: unknown, value?: string) => {
+      const empty = !value?.trim();
+      if (empty ? kind !== 'refresh' : amountOf(quota?.unit ?? 'tokens', value ?? '') === undefined) throw new Error(t('quotas.limitWrong'));
+    },
+  };
   const book = useQuery({
     queryKey: ['quotas', 'book', name],
     queryFn: () => need(api.GET('/quotas/{name}/entries', { params: { path: { name }, query: { limit: 50 } } })),
@@ -236,7 +363,7 @@ function Book({ quota, onClose }: { quota: Quota | null; onClose: () => void }) 
                 data-testid="quota-change-kind"
               />
             </Form.Item>
-            <Form.Item name="amount" label={t('quotas.amountLabel')}>
+            <Form.Item name="amount" label={t('quotas.amountLabel')} extra={kind === 'refresh' ? t('quotas.amountHelp') : undefined} dependencies={['kind']} rules={[number]}>
               <Input inputMode="decimal" placeholder={quota?.unit === 'money' ? microToText(quota.limit) : String(quota?.limit ?? '')} data-testid="quota-change-amount" />
             </Form.Item>
             <Form.Item name="reason" label={t('quotas.reason')} rules={[rules.required]}>
@@ -285,6 +412,7 @@ function QuotaRow({ quota, onBook, onEdit }: { quota: Quota; onBook: () => void;
           <strong className="break">{quota.name}</strong>{' '}
           <span className="muted">
             {t(`quotas.subjects.${subject}`)} {who} · {t(`quotas.periods.${quota.period}`)}
+            {quota.period === 'total' ? '' : ` · ${quota.time_zone}`}
             {quota.on_exceeded === 'allow' ? ` · ${t('quotas.exceeded.allow')}` : ''}
           </span>
         </span>

@@ -5,7 +5,9 @@ import { Button, DatePicker, Select, Table } from 'antd';
 import dayjs, { type Dayjs } from 'dayjs';
 import { useMemo, useState } from 'react';
 import { useTranslation } from 'react-i18next';
+import { useSearchParams } from 'react-router-dom';
 import { api, need, type Schemas } from '../api/client';
+import { useAllConsumers, useAllGroups, useAllProviders, useAllRoutes } from '../api/queries';
 import { Chart } from '../components/Chart';
 import { Empty, LoadingRows } from '../components/List';
 import { Card, Page } from '../components/Page';
@@ -18,6 +20,8 @@ const DIMS = ['consumer', 'group', 'key', 'route', 'provider', 'model'] as const
 type Dim = (typeof DIMS)[number];
 const BUCKETS = ['hour', 'day', 'week', 'month'] as const;
 type Bucket = (typeof BUCKETS)[number];
+/* What the report can be narrowed to; it stands in the address, so that it can be linked to. */
+const ONLY = ['consumer', 'group', 'route', 'provider'] as const;
 
 const zoneHere = Intl.DateTimeFormat().resolvedOptions().timeZone || 'UTC';
 
@@ -28,6 +32,9 @@ export interface UsageFilter {
   to: string;
   time_zone: string;
   consumer?: string;
+  group?: string;
+  route?: string;
+  provider?: string;
 }
 
 export function usageUrl(filter: UsageFilter): string {
@@ -91,7 +98,22 @@ export function UsagePage() {
   const [groups, setGroups] = useState<Dim[]>(['consumer', 'model']);
   const [bucket, setBucket] = useState<Bucket | undefined>();
   const [span, setSpan] = useState<[Dayjs, Dayjs]>(() => [dayjs().subtract(29, 'day').startOf('day'), dayjs().endOf('day')]);
+  const [params, setParams] = useSearchParams();
+  const names = { consumer: useAllConsumers().data, group: useAllGroups().data, route: useAllRoutes().data, provider: useAllProviders().data };
+  /* A key is reported by its id, which tells nobody anything. */
+  const keyNames = new Map((names.consumer ?? []).flatMap((consumer) => (consumer.keys ?? []).map((key) => [key.id, `${consumer.name} · ${key.name}`] as const)));
+  const narrow = (name: (typeof ONLY)[number], value: string | undefined) =>
+    setParams(
+      (old) => {
+        const next = new URLSearchParams(old);
+        if (value) next.set(name, value);
+        else next.delete(name);
+        return next;
+      },
+      { replace: true },
+    );
   const filter: UsageFilter = {
+    ...Object.fromEntries(ONLY.map((name) => [name, params.get(name) ?? undefined])),
     group_by: groups.join(','),
     bucket,
     from: span[0].toISOString(),
@@ -108,7 +130,11 @@ export function UsagePage() {
   });
   const columns = [
     ...(bucket ? [{ title: t('usage.columns.time'), dataIndex: 'time', render: (at: string) => dayjs(at).format(bucket === 'hour' ? 'YYYY-MM-DD HH:mm' : 'YYYY-MM-DD') }] : []),
-    ...groups.map((dim) => ({ title: t(`usage.dims.${dim}`), dataIndex: dim, render: (value: string) => <span className="table-name">{value || t('usage.none')}</span> })),
+    ...groups.map((dim) => ({
+      title: t(`usage.dims.${dim}`),
+      dataIndex: dim,
+      render: (value: string) => <span className="table-name">{(dim === 'key' && keyNames.get(value)) || value || t('usage.none')}</span>,
+    })),
     count('requests'),
     count('errors'),
     count('prompt_tokens'),
@@ -153,6 +179,22 @@ export function UsagePage() {
             aria-label={t('usage.span')}
             data-testid="usage-span"
           />
+        </div>
+        <div className="toolbar filters" role="search" aria-label={t('usage.only')}>
+          {ONLY.map((name) => (
+            <Select
+              key={name}
+              allowClear
+              showSearch
+              value={params.get(name)}
+              onChange={(value?: string | null) => narrow(name, value ?? undefined)}
+              placeholder={t(`usage.dims.${name}`)}
+              aria-label={t(`usage.dims.${name}`)}
+              options={(names[name] ?? []).map((item) => ({ value: item.name, label: item.name }))}
+              data-testid={`usage-only-${name}`}
+            />
+          ))}
+          <span className="muted">{t('usage.zone', { zone: zoneHere })}</span>
         </div>
         {totals && (
           <Card title={t('usage.total')} testId="usage-total">

@@ -5,7 +5,7 @@ import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useQuery } from '@tanstack/react-query';
 import { api, need, type Schemas } from '../../api/client';
-import { useMay, usePaged, useRefresh } from '../../api/queries';
+import { useAllConsumers, useAllProviders, useAllRoutes, useMay, usePaged, useRefresh } from '../../api/queries';
 import { DeleteButton } from '../../components/Bits';
 import { EnableSwitch } from '../../components/EnableSwitch';
 import { Empty, List, Row, useDebounced } from '../../components/List';
@@ -20,6 +20,7 @@ const WATCHES = ['series', 'provider_down', 'worker_lost', 'certificate_expiry',
 const METRICS = ['failures', 'errors', 'limited', 'refused', 'requests', 'tokens', 'duration', 'first_token', 'time_per_token', 'overhead', 'queue', 'counters_wait', 'loop_delay', 'in_flight', 'memory', 'attempts', 'fallbacks', 'cost'] as const;
 const STATISTICS = ['share', 'total', 'rate', 'p50', 'p95', 'p99', 'mean', 'value'] as const;
 const BY = ['none', 'route', 'provider', 'model', 'consumer', 'node'] as const;
+const ONLY = ['route', 'provider', 'consumer'] as const;
 const SEVERITIES = ['info', 'warning', 'critical'] as const;
 const FRESH: Partial<Write> = {
   severity: 'warning', watch: 'series', metric: 'failures', statistic: 'share', by: 'provider', op: 'above', threshold: 5, min_count: 20,
@@ -36,6 +37,7 @@ export function AlertRules() {
   const q = useDebounced(search);
   const query = usePaged(['alerts', 'list', q], (cursor) => need(api.GET('/alerts', { params: { query: { cursor, q: q || undefined, limit: 50 } } })));
   const channels = useQuery({ queryKey: ['alert-channels', 'all'], queryFn: async () => (await need(api.GET('/alert-channels', { params: { query: { limit: 500 } } }))).items });
+  const names = { route: useAllRoutes().data, provider: useAllProviders().data, consumer: useAllConsumers().data };
   const options = (words: readonly string[], of: 'watches' | 'metrics' | 'statistics' | 'bys' | 'severities' | 'ops') =>
     words.map((value) => ({ value, label: t(`alerts.${of}.${value}` as 'alerts.watches.series') }));
   const condition = (rule: Rule) =>
@@ -139,6 +141,15 @@ export function AlertRules() {
                         <Form.Item name="op" label={t('alerts.op')}>
                           <FormSelect options={options(['above', 'below'], 'ops')} data-testid="rule-op" />
                         </Form.Item>
+                      </div>
+                    )}
+                    {(watch === 'series' || watch === 'provider_down') && (
+                      <div className="fields-2">
+                        {ONLY.filter((name) => watch === 'series' || name === 'provider').map((name) => (
+                          <Form.Item key={name} name={['only', name]} label={t(`alerts.only.${name}`)} normalize={(value?: string) => value ?? ''} getValueProps={(value?: string) => ({ value: value || undefined })}>
+                            <FormSelect allowClear showSearch placeholder={t('alerts.only.any')} options={(names[name] ?? []).map((item) => ({ value: item.name, label: item.name }))} data-testid={`rule-only-${name}`} />
+                          </Form.Item>
+                        ))}
                       </div>
                     )}
                     <div className="fields-2">

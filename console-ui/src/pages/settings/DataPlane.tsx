@@ -19,7 +19,9 @@ const SIZES = [
   ['max_body_bytes', 1024, 1073741824, '33554432'],
   ['max_header_bytes', 1024, 1048576, '32768'],
   ['max_headers', 8, 1000, '100'],
+  ['max_request_line_bytes', 1024, 1048576, '16384'],
   ['stream_buffer_bytes', 4096, 16777216, '262144'],
+  ['max_connections', 1, 1000000, '10000'],
 ] as const;
 const TIMES = [
   ['header_timeout', '10s'],
@@ -37,6 +39,11 @@ const KEPT = [
   ['requests', '2160h'],
   ['usage_kept', '87600h'],
   ['prompts_kept', '168h'],
+] as const;
+
+const MOST = [
+  ['requests_max', 1000, 1000000000, '10000000'],
+  ['prompts_max', 100, 10000000, '100000'],
 ] as const;
 
 export function DataPlane() {
@@ -85,6 +92,9 @@ function SettingsForm({ stored }: { stored: Guarded<Schemas['Settings']> }) {
         <Form.Item name={['data_plane', 'trusted_proxies']} label={t('dataPlane.proxies')} extra={t('dataPlane.proxiesHelp')}>
           <FormSelect mode="tags" open={false} suffixIcon={null} tokenSeparators={[',', ' ']} placeholder="10.0.0.0/8" data-testid="settings-trusted-proxies" />
         </Form.Item>
+        <Form.Item name={['data_plane', 'cors_origins']} label={t('dataPlane.origins')} extra={t('dataPlane.originsHelp')}>
+          <FormSelect mode="tags" open={false} suffixIcon={null} tokenSeparators={[',', ' ']} placeholder="https://chat.example.com" data-testid="settings-cors-origins" />
+        </Form.Item>
       </Section>
       <Section title={t('dataPlane.limits')} lead={t('dataPlane.limitsLead')}>
         <div className="fields-2">
@@ -96,7 +106,7 @@ function SettingsForm({ stored }: { stored: Guarded<Schemas['Settings']> }) {
                 precision={0}
                 placeholder={normal}
                 style={{ width: 180 }}
-                addonAfter={name === 'max_headers' ? undefined : t('dataPlane.bytes')}
+                addonAfter={name.endsWith('_bytes') ? t('dataPlane.bytes') : undefined}
                 data-testid={`settings-${name}`}
               />
             </Form.Item>
@@ -132,6 +142,11 @@ function SettingsForm({ stored }: { stored: Guarded<Schemas['Settings']> }) {
         <div className="fields-2">
           {KEPT.map(([name, normal]) => (
             <DurationItem key={name} name={['retention', name.replace('_kept', '')]} label={t(`dataPlane.${name}`)} placeholder={normal} testId={`settings-${name}`} />
+          ))}
+          {MOST.map(([name, min, max, normal]) => (
+            <Form.Item key={name} name={['retention', name]} label={t(`dataPlane.${name}`)}>
+              <InputNumber min={min} max={max} precision={0} placeholder={normal} style={{ width: 180 }} data-testid={`settings-${name}`} />
+            </Form.Item>
           ))}
         </div>
       </Section>
