@@ -27,7 +27,9 @@
  * Calls, args → result:
  *   provider_test   {provider,model} → {ok,status,latency_ms,model,detail}      status null: no answer came
  *   provider_models {provider}       → {items:[{id}]}; the vendor's refusal is an error with code "vendor"
- *   provider_health {provider}       → {keys:[{name,state,cooldown_until,last_error,last_error_at,in_flight}],endpoints:[{url,…}]}
+ *   provider_health {provider}       → {keys:[{name,state,cooldown_until,last_error,last_error_at,in_flight}],endpoints:[{url,…,
+ *                                     pool,queue,resolved_at,expires_at,ttl_ms,lookup_error,addresses,addresses_left_out}]}; what
+ *                                     this worker has of an endpoint now, in the words of EndpointWorker in openapi.yaml
  *   provider_health_clear {provider,key|null,endpoint|null} → the same; forgets what stood against them, both null: all
  *   limits          {scope,name}     → {items:[{key,plugin,scope,who,owner_scope,owner,kind,unit,label,window_ms,limit,used,left,
  *                                     reset_ms,refusals,refused_at,shared,age_ms,seen_us}]}: counters of "consumer" "app1" and the like

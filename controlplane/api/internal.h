@@ -187,6 +187,14 @@ void cp_seal_alert_channel(struct cp_ctx *x, json_t *body, const json_t *old, co
 enum gw_rc cp_check_alert_channels(struct cp_ctx *x, struct cp_change *c, struct gw_error *err) GW_MUST_CHECK;
 void cp_seal_silence(struct cp_ctx *x, json_t *body, const json_t *old, const char *path);
 
+/* ---- what the workers have of a server now (endpoint_live.c) ---- */
+
+/* Of `pool`, `queue`, `addresses` and the like as yet nothing is known. */
+void cp_endpoint_live_begin(json_t *endpoint);
+#define CP_ENDPOINT_LIVE_ROOM 4096               /* addresses in one answer */
+/* One worker's word on the same endpoint.  *room counts down the addresses that the whole answer may still list. */
+void cp_endpoint_live_fold(json_t *endpoint, const json_t *theirs, const struct cp_node_live *w, size_t *room);
+
 /* ---- events (events.c) ---- */
 
 struct cp_pulse *cp_pulse_open(void);            /* owned */

@@ -141,8 +141,18 @@ static bool same_name(const json_t *a, const json_t *b)
 	return gw_str_eq(x, y);
 }
 
+static void take_state(json_t *ours, const json_t *theirs)
+{
+	static const char *const members[] = { "state", "cooldown_until", "last_error", "last_error_at" };
+	for (size_t i = 0; i < GW_COUNT(members); i++)
+		json_object_set(ours, members[i], json_object_get(theirs, members[i]));
+}
+
+/* One worker's answer on its way into ours. */
+struct answer { const struct cp_node_live *worker; size_t *room; };
+
 /* Merge one worker's list into ours, matched by `member`: in flight is added, the worse state wins. */
-static void merge(json_t *into, const json_t *from, const char *member)
+static void merge(json_t *into, const json_t *from, const char *member, const struct answer *of)
 {
 	size_t i, k;
 	json_t *theirs, *ours;
@@ -153,8 +163,10 @@ static void merge(json_t *into, const json_t *from, const char *member)
 			json_int_t sum = json_integer_value(json_object_get(ours, "in_flight")) +
 					 json_integer_value(json_object_get(theirs, "in_flight"));
 			if (badness(theirs) > badness(ours) || gw_str_is(gw_json_str(json_object_get(ours, "state")), "unknown"))
-				json_object_update_existing(ours, theirs);
+				take_state(ours, theirs);
 			json_object_set_new(ours, "in_flight", json_integer(sum));
+			if (of)
+				cp_endpoint_live_fold(ours, theirs, of->worker, of->room);
 		}
 }
 
@@ -170,6 +182,13 @@ static json_t *entry(const char *member, const json_t *value)
 	return o;
 }
 
+static json_t *endpoint(const json_t *url)
+{
+	json_t *o = entry("url", url);
+	cp_endpoint_live_begin(o);
+	return o;
+}
+
 /* What there is to report on, from the stored object: so a key that no worker used yet is shown as unknown. */
 static json_t *blank(struct cp_ctx *x, const json_t *spec)
 {
@@ -178,7 +197,7 @@ static json_t *blank(struct cp_ctx *x, const json_t *spec)
 	json_array_foreach(json_object_get(spec, "api_keys"), i, v)
 		json_array_append_new(keys, entry("name", json_object_get(v, "name")));
 	json_array_foreach(json_object_get(spec, "endpoints"), i, v)
-		json_array_append_new(endpoints, entry("url", json_object_get(v, "url")));
+		json_array_append_new(endpoints, endpoint(json_object_get(v, "url")));
 	const json_t *base = json_object_get(spec, "base_url");
 	if (json_array_size(endpoints) == 0 && !json_is_string(base)) {
 		struct gw_str type = gw_json_str(json_object_get(spec, "type"));
@@ -186,7 +205,7 @@ static json_t *blank(struct cp_ctx *x, const json_t *spec)
 		base = m != NULL ? json_object_get(m->about, "default_base_url") : NULL;
 	}
 	if (json_array_size(endpoints) == 0 && json_is_string(base))
-		json_array_append_new(endpoints, entry("url", base));
+		json_array_append_new(endpoints, endpoint(base));
 	json_object_set_new(o, "keys", keys);
 	json_object_set_new(o, "endpoints", endpoints);
 	return o;
@@ -218,6 +237,7 @@ static json_int_t gather(struct cp_ctx *x, const char *op, json_t *args, json_t 
 	struct cp_node_live *live = NULL;
 	struct gw_error err = { 0 };
 	json_int_t reported = 0;
+	size_t room = CP_ENDPOINT_LIVE_ROOM;
 	size_t n = cp_wait_begin(x) && w != NULL ? w->list(w->self, x->a, &live) : 0;
 	gw_json_set_str(args, "provider", x->param[0]);
 	for (size_t i = 0; i < n; i++) {
@@ -225,8 +245,8 @@ static json_int_t gather(struct cp_ctx *x, const char *op, json_t *args, json_t 
 		if (w->call(w->self, live[i].id, op, json_deep_copy(args), HEALTH_MS, &result, &err) != GW_OK)
 			continue;
 		reported++;
-		merge(json_object_get(o, "keys"), json_object_get(result, "keys"), "name");
-		merge(json_object_get(o, "endpoints"), json_object_get(result, "endpoints"), "url");
+		merge(json_object_get(o, "keys"), json_object_get(result, "keys"), "name", NULL);
+		merge(json_object_get(o, "endpoints"), json_object_get(result, "endpoints"), "url", &(struct answer){ &live[i], &room });
 		json_decref(result);
 	}
 	cp_wait_end(x);

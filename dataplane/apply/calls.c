@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "apply/survey.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "base/time.h"
@@ -105,12 +106,12 @@ static void start_probe(struct dp_loop *l, void *arg)
 	dp_probe(dp_loop_get(l), c->provider, c->kind, gw_str_c(c->model), probed, c);
 }
 
-/* ---- health needs no loop: the records are shared ---- */
+/* ---- health: the records are shared, connections and names are the loops' ---- */
 
 /* What to forget first, by name; absent: nothing of that kind. */
 struct forget { bool all; struct gw_str key, endpoint; };
 
-static json_t *health_of(const struct gw_provider *p, const struct forget *f)
+static json_t *health_of(struct dp_fleet *fleet, const struct gw_provider *p, const struct forget *f)
 {
 	json_t *o = json_object(), *keys = json_array(), *ends = json_array();
 	int64_t mono = gw_mono_ms(), wall = gw_now_ms();
@@ -133,6 +134,7 @@ static json_t *health_of(const struct gw_provider *p, const struct forget *f)
 		json_array_append_new(ends, dp_health_json(h, mono, wall));
 		dp_health_unref(&h);
 	}
+	dp_survey(fleet, p, ends);
 	json_object_set_new(o, "keys", keys);
 	json_object_set_new(o, "endpoints", ends);
 	return o;
@@ -159,7 +161,7 @@ static void about_provider(const struct dp_caller *caller, const struct gw_wire 
 			f.all = !f.key.n && !f.endpoint.n;
 			gw_log(GW_LOG_INFO, "provider", name, "an operator cleared its health", "key=%.*s endpoint=%.*s", GW_FMT(f.key), GW_FMT(f.endpoint));
 		}
-		caller->answer(caller->arg, result_of(c->id, health_of(c->provider, &f)));
+		caller->answer(caller->arg, result_of(c->id, health_of(caller->fleet, c->provider, &f)));
 		free_call(c);
 	} else {
 		c->kind = gw_str_is(w->op, "provider_models") ? DP_PROBE_MODELS : DP_PROBE_CHAT;

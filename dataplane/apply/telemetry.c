@@ -75,6 +75,7 @@ static void collect_pools(struct dp_shard *s, void *arg)
 			continue;
 		g->idle += c[i].idle;
 		g->busy += c[i].busy;
+		g->waiting += c[i].waiting;
 		/* Health is shared by all loops: each tells the same, as far as it has a pool. */
 		g->keys_out = c[i].keys_out > g->keys_out ? c[i].keys_out : g->keys_out;
 		g->endpoints_out = c[i].endpoints_out > g->endpoints_out ? c[i].endpoints_out : g->endpoints_out;

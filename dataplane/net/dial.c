@@ -10,6 +10,7 @@
 
 #include "base/str.h"
 #include "net/impl.h"
+#include "net/name.h"
 
 #define MIN_SHARE_MS 250
 
@@ -29,7 +30,7 @@ struct dp_dial {
 	void *arg;
 	struct dp_dns_wait wait;
 	bool dns_waiting;
-	struct dp_addr addr[DP_DNS_MAX_ADDRS];
+	struct dp_addr addr[DP_NAME_MAX_ADDRS];
 	size_t n, next;
 	struct dp_conn *conn;
 	struct dp_timer timer;
@@ -72,9 +73,20 @@ static void finish(struct dp_dial *d, struct dp_conn *c)
 	char text[sizeof d->text];
 
 	memcpy(text, d->text, sizeof text);
+	if (c)
+		dp_dns_note(d->loop, d->host, &c->peer, NULL);
 	d->conn = NULL;
 	free_dial(d);
 	done(arg, c, fault, c ? "" : text);
+}
+
+/* It is the address that failed, neither the look-up, nor the guard's rule, nor want of descriptors. */
+static void note_address(struct dp_dial *d, enum dp_net_fault f, const char *why)
+{
+	const char *slow = d->connected ? "timed out in the TLS handshake" : "timed out connecting";
+
+	if (d->next > 0 && (f == DP_NET_FAULT_REFUSED || f == DP_NET_FAULT_TIMEOUT || f == DP_NET_FAULT_TLS || f == DP_NET_FAULT_BROKEN))
+		dp_dns_note(d->loop, d->host, &d->addr[d->next - 1], why ? why : f == DP_NET_FAULT_TIMEOUT ? slow : "it spoke before it was asked");
 }
 
 static void note(struct dp_dial *d, enum dp_net_fault f, const char *what, const char *why)
@@ -86,6 +98,7 @@ static void note(struct dp_dial *d, enum dp_net_fault f, const char *what, const
 		dp_addr_text(&d->addr[d->next - 1], at);
 	snprintf(d->text, sizeof d->text, "%s %.*s%s%s%s%s%s", what, d->host.n < 80 ? (int)d->host.n : 80, d->host.p,
 	         at[0] ? " at " : "", at, why ? ": " : "", why ? why : "", "");
+	note_address(d, f, why);
 }
 
 /* ---- TLS ---- */

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "net/impl.h"
+#include "net/name.h"
 
 #define KEEP_GOOD_MS 30000         /* when no one says how long: /etc/hosts, a container's own resolver */
 #define KEEP_MIN_MS  1000
@@ -23,6 +24,13 @@
 #define KEEP_BAD_MS  5000
 #define STALE_MS     3600000       /* how long an answer serves when no newer one can be had */
 #define MAX_ENTRIES  4096
+
+/* How connecting to an address went; to be shown. */
+struct met {
+	int64_t good_ms, bad_ms;
+	uint16_t port;
+	char why[80];
+};
 
 struct dp_dns_entry {
 	struct gw_str name;           /* owned */
@@ -34,8 +42,10 @@ struct dp_dns_entry {
 	struct dp_deferred later;
 	int64_t expires_ms, good_ms;  /* ask again from then on; when the addresses were learnt */
 	int64_t keep_ms;              /* as the name server last said */
-	struct dp_addr addr[DP_DNS_MAX_ADDRS];
-	size_t n;
+	bool keep_said;               /* it did */
+	struct dp_addr addr[DP_NAME_MAX_ADDRS];
+	struct met met[DP_NAME_MAX_ADDRS];
+	size_t n, left_out;
 	char text[96];
 	struct gw_node waiters;
 	struct {                      /* the thread's, between queueing and its end */
@@ -76,21 +86,42 @@ static void drop_expired(struct dp_dns *d)
 		drop_entry(old[--n]);
 }
 
+/* false: of a family that nobody dials. */
+static bool addr_of(const struct addrinfo *ai, struct dp_addr *out)
+{
+	memset(out, 0, sizeof *out);
+	out->v6 = ai->ai_family == AF_INET6;
+	if (ai->ai_family == AF_INET)
+		memcpy(out->ip, &((const struct sockaddr_in *)(const void *)ai->ai_addr)->sin_addr, 4);
+	else if (out->v6)
+		memcpy(out->ip, &((const struct sockaddr_in6 *)(const void *)ai->ai_addr)->sin6_addr, 16);
+	else
+		return false;
+	return true;
+}
+
+/* What was met at an address that is still there is kept. */
 static void take_answer(struct dp_dns_entry *e, const struct addrinfo *ai)
 {
-	e->n = 0;
-	for (; ai && e->n < DP_DNS_MAX_ADDRS; ai = ai->ai_next) {
-		struct dp_addr *a = &e->addr[e->n];
+	struct dp_addr old[DP_NAME_MAX_ADDRS], a;
+	struct met met[DP_NAME_MAX_ADDRS];
+	size_t n_old = e->n;
 
-		memset(a, 0, sizeof *a);
-		if (ai->ai_family == AF_INET) {
-			memcpy(a->ip, &((const struct sockaddr_in *)(const void *)ai->ai_addr)->sin_addr, 4);
-		} else if (ai->ai_family == AF_INET6) {
-			a->v6 = true;
-			memcpy(a->ip, &((const struct sockaddr_in6 *)(const void *)ai->ai_addr)->sin6_addr, 16);
-		} else {
+	memcpy(old, e->addr, n_old * sizeof *old);
+	memcpy(met, e->met, n_old * sizeof *met);
+	e->n = e->left_out = 0;
+	for (; ai; ai = ai->ai_next) {
+		if (!addr_of(ai, &a))
+			continue;
+		if (e->n == DP_NAME_MAX_ADDRS) {
+			e->left_out++;
 			continue;
 		}
+		e->addr[e->n] = a;
+		e->met[e->n] = (struct met){ 0 };
+		for (size_t i = 0; i < n_old; i++)
+			if (dp_addr_same_ip(&old[i], &a))
+				e->met[e->n] = met[i];
 		e->n++;
 	}
 }
@@ -187,6 +218,7 @@ static void on_ttl(uv_work_t *w, int cancelled)
 	if (cancelled || e->found.ttl_ms < 0)
 		return;
 	e->keep_ms = keep_for(e->found.ttl_ms);
+	e->keep_said = true;
 	if (!e->asking && !e->failing)
 		e->expires_ms = e->good_ms + e->keep_ms;
 }
@@ -307,6 +339,51 @@ void dp_dns_ask(struct dp_loop *l, struct gw_str host, struct dp_dns_wait *w)
 void dp_dns_cancel(struct dp_dns_wait *w)
 {
 	gw_list_del(&w->node);
+}
+
+/* ---- what is shown ---- */
+
+void dp_dns_note(struct dp_loop *l, struct gw_str host, const struct dp_addr *a, const char *why)
+{
+	struct dp_dns_entry *e = l->dns ? gw_map_get(l->dns->map, host) : NULL;
+
+	for (size_t i = 0; e && i < e->n; i++) {
+		struct met *m = &e->met[i];
+
+		if (!dp_addr_same_ip(&e->addr[i], a))
+			continue;
+		if (m->port != a->port)
+			*m = (struct met){ .port = a->port };
+		if (why) {
+			m->bad_ms = dp_loop_now(l);
+			snprintf(m->why, sizeof m->why, "%s", why);
+		} else {
+			m->good_ms = dp_loop_now(l);
+		}
+		return;
+	}
+}
+
+bool dp_name_look(const struct dp_loop *l, struct gw_str host, uint16_t port, struct dp_name *out)
+{
+	const struct dp_dns_entry *e = l->dns ? gw_map_get(l->dns->map, host) : NULL;
+
+	if (!e)
+		return false;
+	*out = (struct dp_name){ .resolved_ms = e->good_ms, .expires_ms = e->expires_ms, .ttl_ms = e->keep_said ? e->keep_ms : -1, .n = e->n,
+		                 .left_out = e->left_out };
+	memcpy(out->error, e->text, sizeof out->error);
+	for (size_t i = 0; i < e->n; i++) {
+		const struct met *m = &e->met[i];
+
+		out->v[i].addr = e->addr[i];
+		if (m->port != port)
+			continue;
+		out->v[i].good_ms = m->good_ms;
+		out->v[i].bad_ms = m->bad_ms;
+		memcpy(out->v[i].why, m->why, sizeof out->v[i].why);
+	}
+	return true;
 }
 
 void dp_dns_call_off(struct dp_dns *d)

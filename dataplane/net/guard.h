@@ -27,6 +27,11 @@ bool dp_addr_parse(struct gw_str text, uint16_t port, struct dp_addr *out);
 #define DP_ADDR_TEXT 64
 /* "10.0.0.7:80" or "[2001:db8::1]:80"; without the port when it is 0 and without brackets then. */
 const char *dp_addr_text(const struct dp_addr *a, char out[DP_ADDR_TEXT]);
+/* The same machine, whatever the ports. */
+static inline bool dp_addr_same_ip(const struct dp_addr *a, const struct dp_addr *b)
+{
+	return a->v6 == b->v6 && memcmp(a->ip, b->ip, a->v6 ? 16 : 4) == 0;
+}
 /* Is `a` inside "10.0.0.0/8", "::1", …?  A list entry that is no CIDR never matches. */
 bool dp_addr_in(const struct dp_addr *a, struct gw_str cidr);
 

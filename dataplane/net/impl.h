@@ -119,13 +119,14 @@ struct dp_conn {
 struct dp_tls_spec { struct gw_str host, server_name, ca_pem; uint16_t port; bool verify, only_13; };
 
 /* dns.c: `done` runs once, always from the loop and never from inside; n == 0: failed, text says why. */
-#define DP_DNS_MAX_ADDRS 16
 struct dp_dns_wait {
 	struct gw_node node;
 	void (*done)(struct dp_dns_wait *w, const struct dp_addr *v, size_t n, const char *text);
 };
 void dp_dns_ask(struct dp_loop *l, struct gw_str host, struct dp_dns_wait *w);
 void dp_dns_cancel(struct dp_dns_wait *w);           /* fine when it is over */
+/* How connecting to it went; why NULL: well.  Names and addresses that nobody has asked for are fine. */
+void dp_dns_note(struct dp_loop *l, struct gw_str host, const struct dp_addr *a, const char *why);
 
 extern atomic_size_t dp_net_open_fds;
 

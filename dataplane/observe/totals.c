@@ -274,6 +274,12 @@ static void write_gauges(struct page *p, const struct dp_gauges *g)
 		gw_metric_label(p->out, "state", i % 2 ? GW_STR("busy") : GW_STR("idle"));
 		end(p, i % 2 ? pool->busy : pool->idle);
 	}
+	gw_metric_head(p->out, GW_METRIC_UPSTREAM_WAITING);
+	for (size_t i = 0; i < g->n_pools; i++) {
+		gw_buf_printf(p->out, "%s{", gw_metric_name(GW_METRIC_UPSTREAM_WAITING));
+		gw_metric_label(p->out, "provider", g->pools[i].provider);
+		end(p, g->pools[i].waiting);
+	}
 	gw_metric_head(p->out, GW_METRIC_UPSTREAM_OUT);
 	for (size_t i = 0; i < 2 * g->n_pools; i++) {
 		const struct dp_pool_gauge *pool = &g->pools[i / 2];

@@ -31,7 +31,7 @@ struct dp_gauges {
 	int64_t access_written, access_dropped, spans_sent, spans_dropped, captures_kept, captures_dropped;
 	int64_t memory_limit, bodies;
 	const char *memory_by;             /* who set the limit; no label is escaped here */
-	const struct dp_pool_gauge { struct gw_str provider; size_t idle, busy, keys_out, endpoints_out; bool is_out; } *pools;
+	const struct dp_pool_gauge { struct gw_str provider; size_t idle, busy, waiting, keys_out, endpoints_out; bool is_out; } *pools;
 	size_t n_pools;
 };
 /* The whole page; any thread, `m` are the sets of all loops. */

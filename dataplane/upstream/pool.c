@@ -824,3 +824,37 @@ size_t dp_pools_count(const struct dp_pools *ps, struct dp_pool_count *out, size
 	}
 	return n;
 }
+
+static void count_peer(struct dp_endpoint_count *c, const struct dp_addr *a)
+{
+	size_t i = 0;
+
+	while (i < c->n_peers && !dp_addr_same_ip(&c->peers[i].addr, a))
+		i++;
+	if (i == DP_POOL_MAX_PEERS) {
+		c->unlisted++;
+		return;
+	}
+	if (i == c->n_peers)
+		c->peers[c->n_peers++].addr = *a;
+	c->peers[i].n++;
+}
+
+void dp_pools_count_endpoint(const struct dp_pools *ps, struct gw_str provider, struct gw_str url, struct dp_endpoint_count *c)
+{
+	const struct dp_pool *p = gw_map_get(ps->map, provider);
+
+	for (const struct gw_node *n = p ? p->endpoints.next : NULL; p && n != &p->endpoints; n = n->next) {
+		const struct dp_endpoint *e = GW_CONTAINER(n, struct dp_endpoint, node);
+
+		if (!gw_str_is(url, e->url))
+			continue;
+		c->connecting += e->n_connecting;
+		c->idle += e->n[UP_IDLE];
+		c->busy += e->n[UP_BUSY];
+		c->waiting += e->n_waiting;
+		for (int at = 0; at < UP_PLACES; at++)
+			for (const struct gw_node *u = e->on[at].next; u != &e->on[at]; u = u->next)
+				count_peer(c, dp_conn_peer(GW_CONTAINER(u, struct dp_up, node)->conn));
+	}
+}

@@ -121,4 +121,17 @@ struct dp_pool_count {
 /* Fills up to cap rows; on the loop.  Strings are borrowed from the pools. */
 size_t dp_pools_count(const struct dp_pools *p, struct dp_pool_count *out, size_t cap);
 
+#define DP_POOL_MAX_PEERS 32           /* addresses of one endpoint that are told apart */
+/* One endpoint's connections, and those of each address they lead to. */
+struct dp_endpoint_count {
+	size_t connecting, idle, busy, waiting;
+	struct dp_endpoint_peer { struct dp_addr addr; size_t n; } peers[DP_POOL_MAX_PEERS];
+	size_t n_peers, unlisted;      /* connections to addresses beyond these */
+};
+/*
+ * Adds what this loop has to *out; on the loop.  Connections made under earlier TLS settings count as long as they are
+ * open.  Walks all connections, so it is for people who look, not for every request.
+ */
+void dp_pools_count_endpoint(const struct dp_pools *p, struct gw_str provider, struct gw_str url, struct dp_endpoint_count *out);
+
 #endif

@@ -1,8 +1,11 @@
-"""A provider's failover settings by clicking, and its health, live: cooldown counted down, cleared by a button."""
+"""A provider's failover settings by clicking, and its health, live: cooldown counted down, cleared by a button; pool, queue, addresses."""
+import threading
+
 import pytest
 
 from harness.gateway import ADMIN, PASSWORD
-from harness.worker import Upstream
+from harness.rawhttp import Talk
+from harness.worker import Upstream, request
 
 GOOD, SLOW = "sk-canary-e2e-good-11aa22", "sk-canary-e2e-slow-33bb44"
 
@@ -53,6 +56,44 @@ def test_health_is_live_and_can_be_cleared(gateway, upstream, open_window, langu
     window.picture("cooling")
     window.click("health-clear-key slow")
     window.page.locator('[data-testid="health-key slow"][data-state="healthy"]').wait_for()
+
+
+@pytest.mark.parametrize("language, width, scheme", [("en", 1280, "light"), ("zh", 400, "dark")])
+def test_pool_queue_and_addresses_are_live(gateway, open_window, language, width, scheme):
+    """Nothing is clicked: a connection, a request that waits for it and the name's address appear, and the queue empties again."""
+    let_go = threading.Event()
+
+    def script(wire):
+        while True:
+            wire.request()
+            assert let_go.wait(120)
+            wire.json()
+    vendor = Upstream(script)
+    gateway.secrets.add(GOOD)
+    gateway.admin.post("providers", {"name": "pool", "type": "openai", "base_url": "http://localhost:%d/v1" % vendor.port,
+                                     "api_keys": [{"name": "good", "value": GOOD}], "pool": {"max_connections": 1, "max_queue": 4},
+                                     "timeouts": {"queue": "100s"}})
+    gateway.route("r", "m", ("pool", None))
+    key = gateway.key("app")
+    window = logged_in(open_window(gateway, language, width, scheme), "/providers/pool")
+    window.page.locator('[data-testid="live-pool"][data-connections="0"]').wait_for()
+    talks = [Talk(gateway.data_port, 120).send(request(key=key)) for _ in range(3)]
+    window.page.locator('[data-testid="live-pool"][data-connections="1"][data-busy="1"]').wait_for(timeout=20_000)
+    window.page.locator('[data-testid="live-queue"][data-waiting="2"]').wait_for(timeout=20_000)
+    texts = [window.get(name).inner_text() for name in ("live-pool", "live-queue", "address-127.0.0.1", "live-lookup")]
+    wanted = [("1 of 1 connections", "1 busy, 0 idle"), ("2 requests wait", "at most 4, each for 100s"), ("IPv4", "in use"), ("Looked up", "again")] \
+        if language == "en" else [("连接 1 / 1", "使用中 1，空闲 0"), ("2 个请求排队", "最多 4 个，各等待至多 100s"), ("IPv4", "使用中"), ("域名解析于", "重新解析")]
+    assert all(word in text for text, words in zip(texts, wanted) for word in words), texts
+    assert window.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+    assert not window.axe()
+    window.picture("live")
+    let_go.set()
+    assert [talk.answer()[0] for talk in talks] == [200] * 3
+    window.page.locator('[data-testid="live-queue"][data-waiting="0"]').wait_for(timeout=20_000)
+    for talk in talks:
+        talk.close()
+    vendor.close()
+    assert not vendor.errors
 
 
 def test_settings_are_kept_and_saved(gateway, upstream, open_window):

@@ -2,97 +2,20 @@
 
 A name server of our own on a loopback address, and a worker whose /etc/resolv.conf (in a mount namespace) names it.
 """
-import os
-import random
-import shutil
-import socket
-import struct
-import subprocess
-import threading
-
 import pytest
 
-from harness.daemon import bin_dir
+from harness.names import NameServer, may_mount, worker_that_asks
 from harness.waiting import wait_until
 from harness.worker import Upstream, Worker, answer_plainly, config, request
-
-
-def may_mount():
-    """Only root may bind port 53 and mount; containers often forbid the latter even to it."""
-    return os.geteuid() == 0 and shutil.which("unshare") and subprocess.run(
-        ["unshare", "-m", "mount", "--bind", "/etc/hostname", "/etc/hostname"], capture_output=True).returncode == 0
 
 
 pytestmark = pytest.mark.skipif(not may_mount(), reason="needs root and mount namespaces")
 
 
-class NameServer:
-    """
-    Answers A queries from `records`: a list of addresses, None for NXDOMAIN, "silent", an int (that code, 2 is SERVFAIL), a float (so many
-    seconds late, 127.0.0.1) or "loop" (the name is an alias of itself).
-    """
-
-    def __init__(self):
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        while True:
-            self.address = "127.%d.%d.%d" % tuple(random.randrange(2, 250) for _ in range(3))
-            try:
-                self.socket.bind((self.address, 53))
-                break
-            except OSError:
-                continue
-        self.records, self.ttl, self.asked = {}, 1, []
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self):
-        while True:
-            try:
-                query, whom = self.socket.recvfrom(512)
-            except OSError:
-                return
-            labels, at = [], 12
-            while query[at]:
-                labels.append(query[at + 1:at + 1 + query[at]].decode())
-                at += 1 + query[at]
-            kind = struct.unpack("!H", query[at + 1:at + 3])[0]
-            name = ".".join(labels)
-            self.asked.append((name, kind))
-            found = self.records.get(name)
-            if found == "silent":
-                continue
-            if isinstance(found, float):
-                threading.Timer(found, self._answer, (query, at, whom, kind, ["127.0.0.1"])).start()
-            else:
-                self._answer(query, at, whom, kind, found)
-
-    def _answer(self, query, at, whom, kind, found):
-        code, records = 3 if found is None else found if isinstance(found, int) else 0, []
-        if found == "loop":
-            records = [b"\xc0\x0c" + struct.pack("!HHIH", 5, 1, self.ttl, 2) + b"\xc0\x0c"]
-        elif isinstance(found, list) and kind == 1:
-            records = [b"\xc0\x0c" + struct.pack("!HHIH", 1, 1, self.ttl, 4) + socket.inet_aton(a) for a in found]
-        try:
-            self.socket.sendto(query[:2] + struct.pack("!HHHHH", 0x8180 | code, 1, len(records), 0, 0) + query[12:at + 5] + b"".join(records), whom)
-        except OSError:
-            pass                       # it was closed meanwhile
-
-    def close(self):
-        self.socket.close()
-
-
 @pytest.fixture
 def rig(tmp_path, monkeypatch):
     names, made = NameServer(), []
-    resolv, nsswitch, programs = tmp_path / "resolv.conf", tmp_path / "nsswitch.conf", tmp_path / "bin"
-    resolv.write_text("nameserver %s\noptions timeout:1 attempts:1\n" % names.address)
-    nsswitch.write_text("hosts: files dns\n")
-    programs.mkdir()
-    real = bin_dir()
-    wrapper = programs / "tidegate-worker"
-    wrapper.write_text('#!/bin/sh\nexec unshare -m --propagation private sh -c \'mount --bind %s /etc/resolv.conf && '
-                       'mount --bind %s /etc/nsswitch.conf && exec "$@"\' x %s "$@"\n' % (resolv, nsswitch, real / "tidegate-worker"))
-    wrapper.chmod(0o755)
-    monkeypatch.setenv("TIDEGATE_BIN", str(programs))
+    monkeypatch.setenv("TIDEGATE_BIN", str(worker_that_asks(names, tmp_path)))
 
     def make(upstream, host="api.vendor.test", **provider):
         worker = Worker(tmp_path, config(upstream, provider={

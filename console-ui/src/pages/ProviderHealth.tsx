@@ -1,7 +1,6 @@
-/* How the workers see a provider's keys and servers, live: state, time until they are back, last error, requests now. */
+/* How the workers see a provider's keys and servers, live: state, time until they are back, last error, requests, connections. */
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { Button } from 'antd';
-import { useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { api, need, type Schemas } from '../api/client';
 import { useMay } from '../api/queries';
@@ -9,6 +8,7 @@ import { Ago, State, useAction } from '../components/Bits';
 import { LoadingRows } from '../components/List';
 import { ProblemAlert } from '../components/Problem';
 import { durationText } from '../lib/duration';
+import { EndpointLive, useSecondsUntil } from './EndpointLive';
 
 type Health = Schemas['ProviderHealth'];
 type HealthState = Health['keys'][number]['state'];
@@ -28,12 +28,7 @@ const REFRESH_MS = 3_000;
 /** "back in 27s", counted down between two answers of the server. */
 function Countdown({ until }: { until: string }) {
   const { t } = useTranslation();
-  const [now, setNow] = useState(() => Date.now());
-  useEffect(() => {
-    const timer = setInterval(() => setNow(Date.now()), 1000);
-    return () => clearInterval(timer);
-  }, []);
-  const seconds = Math.ceil((new Date(until).getTime() - now) / 1000);
+  const seconds = useSecondsUntil(until);
   return <span className="faint nowrap">{seconds > 0 ? t('health.backIn', { time: durationText(seconds * 1000) }) : t('health.backNow')}</span>;
 }
 
@@ -46,12 +41,13 @@ interface Entry {
   last_error_at: string | null;
   in_flight: number;
   clear: Clear;
+  endpoint?: Health['endpoints'][number];
 }
 
 function entriesOf(health: Health, keyTitle: (name: string) => string): Entry[] {
   return [
     ...health.keys.map(({ name, ...rest }) => ({ ...rest, id: `key ${name}`, title: keyTitle(name), clear: { key: name } })),
-    ...health.endpoints.map(({ url, ...rest }) => ({ ...rest, id: url, title: url, clear: { endpoint: url } })),
+    ...health.endpoints.map((endpoint) => ({ ...endpoint, id: endpoint.url, title: endpoint.url, clear: { endpoint: endpoint.url }, endpoint })),
   ];
 }
 
@@ -74,6 +70,7 @@ function Row({ entry, onClear, busy }: { entry: Entry; onClear?: (what: Clear) =
           {entry.last_error} {entry.last_error_at && <Ago at={entry.last_error_at} />}
         </span>
       )}
+      {entry.endpoint && <EndpointLive endpoint={entry.endpoint} />}
     </li>
   );
 }
