@@ -57,6 +57,15 @@ class Window:
         self.get(test_id).click()
         return self
 
+    def save(self, test_id, path):
+        """Clicks, and waits until the API has stored what is at that path: the word of success is gone after three seconds."""
+        def stores(answer):
+            return answer.request.method in ("PUT", "PATCH") and answer.url.endswith("/api/v1" + path)
+        with self.page.expect_response(stores) as stored:
+            self.click(test_id)
+        assert stored.value.ok, stored.value.status
+        return self
+
     def fill(self, test_id, text):
         """Fills the field of that name, also where the name stands on the box around it."""
         box = self.get(test_id)

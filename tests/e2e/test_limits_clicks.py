@@ -19,8 +19,7 @@ def limit_with_fallback(window):
     window.choose("fallback-0-provider", "qwq").fill("fallback-0-model", "qwq-32b")
     window.page.keyboard.press("Escape")
     window.picture("limit")
-    window.click("route-save")
-    window.page.locator(".ant-message-success").wait_for()
+    window.save("route-save", "/routes/my-deepseek-r1")
 
 
 def call_until_limited(client, sim):

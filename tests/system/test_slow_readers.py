@@ -8,6 +8,8 @@ import socket
 import threading
 import time
 
+import pytest
+
 from harness.crowd import Clients
 from harness.daemon import MEMORY_IS_MEASURED
 from harness.waiting import wait_until
@@ -61,7 +63,7 @@ class Pairs:
     that what is left of a difference is the readers' doing.
     """
 
-    def __init__(self, crowded, alone, rounds=3, n=400):
+    def __init__(self, crowded, alone, rounds=2, n=400):
         self.taken, workers, data = ([], []), (crowded, alone), request(model="q")
         talks, before = [worker.talk(20) for worker in workers], [worker.ran() for worker in workers]
         for i in range(rounds * n):
@@ -99,6 +101,7 @@ def unnoticed(crowded, alone, **limits):
     return tries[-1]
 
 
+@pytest.mark.timeout(480)
 def test_200_slow_readers_of_50_megabytes(tmp_path):
     """
     Memory is what the process holds resident, before and after. A sanitizer's quarantine of freed memory is kept small, so that it counts
