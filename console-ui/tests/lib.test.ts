@@ -9,7 +9,7 @@ import { passwordStrength } from '../src/lib/password';
 import { fieldOf, parsePointer } from '../src/lib/pointer';
 import { storedSecret } from '../src/lib/secret';
 import { detectLanguage } from '../src/lib/preferences';
-import { baseUrlFor, dataPlaneUrl, exampleFor, modelFor, snippet } from '../src/lib/snippets';
+import { baseUrlFor, dataPlaneUrl, exampleFor, modelFor, packageOf, snippet } from '../src/lib/snippets';
 
 type Route = Schemas['Route'];
 
@@ -148,6 +148,34 @@ describe('usage snippets', () => {
     expect(python).toContain('"写一首\\"七言诗\\""');
     expect(python).toContain('stream=True');
     expect(snippet('node', example)).toContain('for await (const chunk of stream)');
+  });
+  it('speak Anthropic’s API where no target speaks the other', () => {
+    const providers = [{ name: 'claude', type: 'anthropic', models: [] }, { name: 'own', type: 'vllm', models: [] }] as unknown as Schemas['Provider'][];
+    const types = [
+      { type: 'anthropic', dialects: ['anthropic-messages'] },
+      { type: 'vllm', dialects: ['openai-chat', 'anthropic-messages'] },
+    ] as unknown as Schemas['ProviderType'][];
+    const to = (...names: string[]) =>
+      exampleFor(route({ match: { models: [{ type: 'exact', value: 'claude' }] }, targets: names.map((provider) => ({ provider })) }), providers, 'http://x:1', {
+        stream: names.length > 1,
+        prompt: 'p',
+        key: 'tgk_k',
+        types,
+      });
+    expect(to('own').api).toBe('openai');
+    expect(to('claude', 'own').api).toBe('openai');
+    expect(exampleFor(route({ targets: [{ provider: 'gone' }] }), providers, 'http://x:1', { stream: false, prompt: 'p', types }).api).toBe('openai');
+    const plain = to('claude');
+    const stream = to('claude', 'claude');
+    expect(plain.baseUrl).toBe('http://x:1');
+    expect(snippet('curl', plain)).toContain('curl http://x:1/v1/messages');
+    expect(snippet('curl', plain)).toContain('"max_tokens":1000');
+    expect(snippet('python', plain)).toContain('Anthropic(api_key="tgk_k", base_url="http://x:1")');
+    expect(snippet('python', stream)).toContain('with client.messages.stream(');
+    expect(snippet('node', plain)).toContain('client.messages.create(');
+    expect(snippet('node', stream)).toContain('client.messages.stream(');
+    expect([packageOf('curl', plain), packageOf('python', plain), packageOf('node', plain)]).toEqual([undefined, 'pip install anthropic', 'npm install @anthropic-ai/sdk']);
+    expect(packageOf('python', to('own'))).toBe('pip install openai');
   });
   it('say that no key is needed where none is', () => {
     const open = exampleFor(route({ auth: { required: false } }), [], 'http://x:1', { stream: false, prompt: 'p' });

@@ -3,8 +3,8 @@ import { Segmented, Switch } from 'antd';
 import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import type { Schemas } from '../api/client';
-import { useAllProviders, useOverview } from '../api/queries';
-import { dataPlaneUrl, exampleFor, snippet, type SnippetLanguage } from '../lib/snippets';
+import { useAllProviders, useOverview, useProviderTypes } from '../api/queries';
+import { dataPlaneUrl, exampleFor, packageOf, snippet, type SnippetLanguage } from '../lib/snippets';
 import { CodeBlock } from './Copy';
 
 const LANGUAGES: { value: SnippetLanguage; label: string }[] = [
@@ -17,13 +17,16 @@ export function UsageSnippet({ route, consumerKey }: { route: Schemas['Route'] |
   const { t } = useTranslation();
   const overview = useOverview();
   const providers = useAllProviders();
+  const types = useProviderTypes();
   const [language, setLanguage] = useState<SnippetLanguage>('curl');
   const [stream, setStream] = useState(false);
   const example = exampleFor(route, providers.data ?? [], dataPlaneUrl(overview.data, window.location), {
     stream,
     prompt: t('snippet.prompt'),
     key: consumerKey,
+    types: types.data,
   });
+  const install = packageOf(language, example);
   return (
     <div className="stack gap-12" data-testid="snippet">
       <div className="line gap-16">
@@ -39,9 +42,9 @@ export function UsageSnippet({ route, consumerKey }: { route: Schemas['Route'] |
         </label>
       </div>
       <CodeBlock code={snippet(language, example)} testId="snippet-code" label={t('snippet.code')} />
-      {language !== 'curl' && (
+      {install && (
         <p className="faint">
-          {t('snippet.install')} <code>{language === 'python' ? 'pip install openai' : 'npm install openai'}</code>
+          {t('snippet.install')} <code>{install}</code>
         </p>
       )}
       <dl className="line gap-24">

@@ -4,7 +4,9 @@ import type { Schemas } from '../api/client';
 export const KEY_PLACEHOLDER = '<consumer key>';
 
 export interface CallExample {
-  /** Ends with /v1, as SDKs want it. */
+  /** Whose API: OpenAI's chat, or Anthropic's Messages where no target speaks the other. */
+  api: 'openai' | 'anthropic';
+  /** As the SDK of that API wants it: with /v1 at its end for OpenAI's, without for Anthropic's. */
   baseUrl: string;
   model: string;
   headers: Record<string, string>;
@@ -56,17 +58,29 @@ export function modelFor(route: Schemas['Route'] | undefined, providers: Schemas
   return offered[0] ?? '<model>';
 }
 
+/** OpenAI's API, unless all that is known of the targets is that they speak Anthropic's only. */
+export function apiFor(route: Schemas['Route'] | undefined, providers: Schemas['Provider'][], types: Schemas['ProviderType'][] = []): CallExample['api'] {
+  const spoken = (route?.targets ?? []).map((target) => {
+    const kind = providers.find((provider) => provider.name === target.provider)?.type;
+    return types.find((type) => type.type === kind)?.dialects ?? ['openai-chat'];
+  });
+  return spoken.length > 0 && spoken.every((dialects) => dialects.includes('anthropic-messages') && !dialects.includes('openai-chat')) ? 'anthropic' : 'openai';
+}
+
 export function exampleFor(
   route: Schemas['Route'] | undefined,
   providers: Schemas['Provider'][],
   dataPlane: string,
-  options: { stream: boolean; prompt: string; key?: string },
+  options: { stream: boolean; prompt: string; key?: string; types?: Schemas['ProviderType'][] },
 ): CallExample {
   const headers: Record<string, string> = {};
   for (const header of route?.match.headers ?? []) headers[header.name] = header.type === 'regex' ? '…' : header.value;
   const open = route !== undefined && route.auth.required === false;
+  const api = apiFor(route, providers, options.types);
+  const baseUrl = baseUrlFor(route, dataPlane);
   return {
-    baseUrl: baseUrlFor(route, dataPlane),
+    api,
+    baseUrl: api === 'anthropic' ? baseUrl.replace(/\/v1$/, '') : baseUrl,
     model: modelFor(route, providers),
     headers,
     key: options.key ?? (open ? 'unused' : KEY_PLACEHOLDER),
@@ -78,17 +92,64 @@ export function exampleFor(
 const py = (text: string): string => JSON.stringify(text);
 const sh = (text: string): string => `'${text.replace(/'/g, `'\\''`)}'`;
 
+/** What the SDKs want to be told, whatever the answer needs. */
+const MAX_TOKENS = 1000;
+
 function curl(example: CallExample): string {
+  const messages = example.api === 'anthropic';
   const body = {
     model: example.model,
+    ...(messages ? { max_tokens: MAX_TOKENS } : {}),
     messages: [{ role: 'user', content: example.prompt }],
     ...(example.stream ? { stream: true } : {}),
   };
   const headers = { Authorization: `Bearer ${example.key}`, 'Content-Type': 'application/json', ...example.headers };
   return [
-    `curl ${example.stream ? '-N ' : ''}${example.baseUrl}/chat/completions \\`,
+    `curl ${example.stream ? '-N ' : ''}${example.baseUrl}${messages ? '/v1/messages' : '/chat/completions'} \\`,
     ...Object.entries(headers).map(([name, value]) => `  -H ${sh(`${name}: ${value}`)} \\`),
     `  -d ${sh(JSON.stringify(body))}`,
+  ].join('\n');
+}
+
+function pythonMessages(example: CallExample): string {
+  const extra = Object.keys(example.headers).length > 0 ? `, default_headers=${py2(example.headers)}` : '';
+  const head = ['from anthropic import Anthropic', '', `client = Anthropic(api_key=${py(example.key)}, base_url=${py(example.baseUrl)}${extra})`];
+  const call = [
+    `    model=${py(example.model)},`,
+    `    max_tokens=${MAX_TOKENS},`,
+    `    messages=[{"role": "user", "content": ${py(example.prompt)}}],`,
+  ];
+  if (!example.stream) return [...head, 'message = client.messages.create(', ...call, ')', 'print(message.content[0].text)'].join('\n');
+  return [
+    ...head,
+    'with client.messages.stream(',
+    ...call,
+    ') as stream:',
+    '    for text in stream.text_stream:',
+    '        print(text, end="", flush=True)',
+  ].join('\n');
+}
+
+function nodeMessages(example: CallExample): string {
+  const extra = Object.keys(example.headers).length > 0 ? `, defaultHeaders: ${JSON.stringify(example.headers)}` : '';
+  const head = [
+    'import Anthropic from "@anthropic-ai/sdk";',
+    '',
+    `const client = new Anthropic({ apiKey: ${py(example.key)}, baseURL: ${py(example.baseUrl)}${extra} });`,
+  ];
+  const call = [
+    `  model: ${py(example.model)},`,
+    `  max_tokens: ${MAX_TOKENS},`,
+    `  messages: [{ role: "user", content: ${py(example.prompt)} }],`,
+    '});',
+  ];
+  if (!example.stream) return [...head, 'const message = await client.messages.create({', ...call, 'console.log(message.content[0].text);'].join('\n');
+  return [
+    ...head,
+    'const stream = client.messages.stream({',
+    ...call,
+    'stream.on("text", (text) => process.stdout.write(text));',
+    'await stream.finalMessage();',
   ].join('\n');
 }
 
@@ -156,6 +217,14 @@ function node(example: CallExample): string {
   ].join('\n');
 }
 
+/** What has to be installed for it. */
+export function packageOf(language: SnippetLanguage, example: CallExample): string | undefined {
+  if (language === 'curl') return undefined;
+  if (language === 'python') return `pip install ${example.api}`;
+  return example.api === 'anthropic' ? 'npm install @anthropic-ai/sdk' : 'npm install openai';
+}
+
 export function snippet(language: SnippetLanguage, example: CallExample): string {
+  if (example.api === 'anthropic') return { curl, python: pythonMessages, node: nodeMessages }[language](example);
   return { curl, python, node }[language](example);
 }
