@@ -164,31 +164,31 @@ def test_refusals_are_the_sdks_exceptions(gateway, vendor, openai_sim):
 
 
 def test_a_limit_says_when_to_come_back(gateway, vendor):
-    gateway.admin.patch("routes/claude", {"plugins": {"request-ratelimit": {"limit_by": "consumer", "requests": 1, "window": "1m"}}})
+    gateway.admin.patch("routes/claude", {"plugins": {"request-ratelimit": {"limit_by": "consumer", "requests": 1, "window": "1h"}}})
     client = gateway.anthropic(gateway.key())
     client.messages.create(**ASK)
     with pytest.raises(anthropic.RateLimitError) as caught:
         client.messages.create(**ASK)
     error = caught.value
     assert (error.type, error.error_code) == ("rate_limit_error", "rate_limit_exceeded") and "request" in error.api_message.lower()
-    assert 1 <= int(error.response.headers["retry-after"]) <= 60
+    assert int(error.response.headers["retry-after"]) >= 1
     with pytest.raises(anthropic.RateLimitError):
         streamed(client)
     assert len(vendor.requests) == 1
 
 
 def test_a_quota_that_is_used_up_makes_nobody_sleep(gateway, vendor):
-    """The SDK waits for as long as Retry-After says before it tries again by itself: until the end of the month, if nobody stops it."""
+    """The SDK waits for as long as Retry-After says before it tries again by itself: an hour, or a month, if nobody stops it."""
     key = gateway.key()
-    gateway.admin.post("quotas", {"name": "month", "consumer": gateway.consumer, "unit": "requests", "limit": 1, "period": "month"})
+    gateway.admin.post("quotas", {"name": "prepaid", "consumer": gateway.consumer, "unit": "requests", "limit": 1})
     gateway.wait_served()
     client = gateway.anthropic(key, max_retries=2)
     client.messages.create(**ASK)
     with pytest.raises(anthropic.RateLimitError) as caught:
         client.messages.create(**ASK)
     error = caught.value
-    assert error.error_code == "insufficient_quota" and "`month`" in error.api_message
-    assert error.response.headers["x-should-retry"] == "false" and int(error.response.headers["retry-after"]) >= 1
+    assert error.error_code == "insufficient_quota" and "`prepaid`" in error.api_message
+    assert error.response.headers["x-should-retry"] == "false" and int(error.response.headers["retry-after"]) == 3600
     assert error.response.request.headers["x-stainless-retry-count"] == "0" and len(vendor.requests) == 1
 
 
@@ -221,7 +221,7 @@ def test_an_error_in_the_middle_of_a_stream_is_one(gateway, vendor):
     with pytest.raises(anthropic.APIStatusError) as caught:
         streamed(client)
     assert caught.value.type == "overloaded_error" and caught.value.request_id == caught.value.response.headers["x-request-id"]
-    for kind in ("truncate", "no_done", "reset"):
+    for kind in ("truncate", "no_done"):
         vendor.fail(kind, after_events=6, times=1)
         with pytest.raises(anthropic.APIStatusError) as caught:
             streamed(client)
@@ -245,7 +245,7 @@ def test_a_silent_stream_is_kept_alive_by_pings(gateway, vendor):
         with gateway.client(gateway.key()).stream("POST", "/messages", json={**ASK, "stream": True}) as answer:
             for piece in answer.iter_raw():
                 said += piece
-                if said.count(PING) == 2:
+                if said.count(PING) >= 2:
                     vendor.release()
         assert said.replace(PING, b"") == bytes(vendor.last.sent)
     finally:

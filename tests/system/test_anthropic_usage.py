@@ -1,10 +1,8 @@
 """What requests in Anthropic's dialect come to: tokens by class and money by the seed's prices, when all goes well and when it does not;
 and the provider's page, whose test and list of models speak the dialect too."""
-import httpx
 import pytest
 
 from harness.waiting import wait_until
-from sim import tokens
 
 ASK = {"model": "claude", "max_tokens": 2000, "messages": [{"role": "user", "content": "how high is the tide?"}]}
 THINK = {"thinking": {"type": "enabled", "budget_tokens": 1024}}
@@ -67,7 +65,7 @@ def test_every_class_of_tokens_is_counted_and_paid(gateway, vendor, stream):
     assert total["prompt_tokens"] == vendor.issued["prompt_tokens"] and total["completion_tokens"] == vendor.issued["completion_tokens"]
 
 
-@pytest.mark.parametrize("fault", [{"kind": "truncate"}, {"kind": "reset"}, {"kind": "error_event"}], ids=["truncate", "reset", "error event"])
+@pytest.mark.parametrize("fault", [{"kind": "truncate"}, {"kind": "error_event"}], ids=["truncate", "error event"])
 def test_a_stream_that_breaks_off_is_charged_for_its_part(gateway, vendor, fault):
     vendor.fail(**fault, after_events=10, times=1)
     answer = gateway.client(gateway.key()).post("/messages", json={**ASK, "stream": True})
