@@ -160,9 +160,16 @@ static void tell_fleet(struct cp_hub *h)
 	}
 }
 
-static bool token_still_there(struct cp_hub *h, const char *id)
+/* Without the lock: whoever holds a view of the store may ask for the hub's lock, never the other way round. */
+static bool token_still_there(struct cp_hub *h, uint64_t connection)
 {
 	struct cp_txn *t = NULL;
+	char id[32] = "";
+	pthread_mutex_lock(&h->lock);
+	const struct cp_session *s = cp_session_find(h, connection);
+	if (s)
+		memcpy(id, s->token_id, sizeof id);
+	pthread_mutex_unlock(&h->lock);
 	struct cp_record r;
 	struct gw_arena *a = gw_arena_open(0);
 	bool there = cp_txn_begin(&t, h->o.store, NULL) == GW_OK &&
@@ -172,7 +179,7 @@ static bool token_still_there(struct cp_hub *h, const char *id)
 	return there;
 }
 
-static void on_hello(struct cp_hub *h, struct cp_session *s, const struct gw_wire *w)
+static void on_hello(struct cp_hub *h, struct cp_session *s, const struct gw_wire *w, bool invited)
 {
 	if (s->greeted) {
 		dismiss(h, s, "it said hello twice");
@@ -186,7 +193,7 @@ static void on_hello(struct cp_hub *h, struct cp_session *s, const struct gw_wir
 		return;
 	}
 	uint8_t id[16];
-	if (!gw_unhex(id, sizeof id, w->node_id) || !token_still_there(h, s->token_id)) {
+	if (!gw_unhex(id, sizeof id, w->node_id) || !invited) {
 		dismiss(h, s, w->node_id.n == 32 ? "its join token is no longer valid" : "its node_id is not 32 hex digits");
 		return;
 	}
@@ -336,14 +343,14 @@ static void on_series(struct cp_hub *h, struct cp_session *s, const struct gw_wi
 		dismiss(h, s, "series cannot be stored fast enough; keep them and come back");
 }
 
-static void on_message(struct cp_hub *h, struct cp_session *s, const struct gw_wire *w)
+static void on_message(struct cp_hub *h, struct cp_session *s, const struct gw_wire *w, bool invited)
 {
 	if (!s->greeted && w->type != GW_WIRE_HELLO) {
 		dismiss(h, s, "hello must come first");
 		return;
 	}
 	switch (w->type) {
-	case GW_WIRE_HELLO: on_hello(h, s, w); break;
+	case GW_WIRE_HELLO: on_hello(h, s, w, invited); break;
 	case GW_WIRE_ACK: on_ack(h, s, w); break;
 	case GW_WIRE_NACK: on_nack(h, s, w); break;
 	case GW_WIRE_HEARTBEAT: on_heartbeat(s, w); break;
@@ -471,12 +478,13 @@ static void on_text(void *arg, uint64_t connection, struct gw_str message)
 	struct gw_wire w;
 	struct gw_error err = { 0 };
 	enum gw_rc rc = gw_wire_parse(&w, message, &err);
+	bool invited = rc == GW_OK && w.type == GW_WIRE_HELLO && token_still_there(h, connection);
 	pthread_mutex_lock(&h->lock);
 	struct cp_session *s = heard(h, connection);
 	if (s && rc != GW_OK) {
 		refuse(h, s, &err);
 	} else if (s) {
-		on_message(h, s, &w);
+		on_message(h, s, &w, invited);
 		pthread_cond_broadcast(&h->changed);
 	}
 	pthread_mutex_unlock(&h->lock);

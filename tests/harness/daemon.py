@@ -26,7 +26,7 @@ def environment(home):
             if name in os.environ}
     return {**keep, "HOME": str(home), "TZ": "UTC",
             "ASAN_OPTIONS": "exitcode=99:detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=0",
-            "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1", "TSAN_OPTIONS": "exitcode=99:halt_on_error=1"}
+            "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1", "TSAN_OPTIONS": "exitcode=99:halt_on_error=1:second_deadlock_stack=1:suppressions=%s" % (Path(__file__).parent / "tsan.supp")}
 
 
 class Daemon:
