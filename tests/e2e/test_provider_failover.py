@@ -78,8 +78,8 @@ def test_pool_queue_and_addresses_are_live(gateway, open_window, language, width
     window = logged_in(open_window(gateway, language, width, scheme), "/providers/pool")
     window.page.locator('[data-testid="live-pool"][data-connections="0"]').wait_for()
     talks = [Talk(gateway.data_port, 120).send(request(key=key)) for _ in range(3)]
-    window.page.locator('[data-testid="live-pool"][data-connections="1"][data-busy="1"]').wait_for(timeout=20_000)
-    window.page.locator('[data-testid="live-queue"][data-waiting="2"]').wait_for(timeout=20_000)
+    window.page.locator('[data-testid="live-pool"][data-connections="1"][data-busy="1"]').wait_for()
+    window.page.locator('[data-testid="live-queue"][data-waiting="2"]').wait_for()
     texts = [window.get(name).inner_text() for name in ("live-pool", "live-queue", "address-127.0.0.1", "live-lookup")]
     wanted = [("1 of 1 connections", "1 busy, 0 idle"), ("2 requests wait", "at most 4, each for 100s"), ("IPv4", "in use"), ("Looked up", "again")] \
         if language == "en" else [("连接 1 / 1", "使用中 1，空闲 0"), ("2 个请求排队", "最多 4 个，各等待至多 100s"), ("IPv4", "使用中"), ("域名解析于", "重新解析")]
@@ -89,7 +89,7 @@ def test_pool_queue_and_addresses_are_live(gateway, open_window, language, width
     window.picture("live")
     let_go.set()
     assert [talk.answer()[0] for talk in talks] == [200] * 3
-    window.page.locator('[data-testid="live-queue"][data-waiting="0"]').wait_for(timeout=20_000)
+    window.page.locator('[data-testid="live-queue"][data-waiting="0"]').wait_for()
     for talk in talks:
         talk.close()
     vendor.close()

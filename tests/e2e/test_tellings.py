@@ -67,8 +67,7 @@ def test_a_budget_knows_other_currencies_and_the_report_is_narrowed(start_gatewa
 
 def test_what_the_api_knows_the_console_knows(start_gateway, open_window, vllm_sim):
     gateway, window = a_gateway(start_gateway, open_window, vllm_sim)
-    window.open("/settings").fill("settings-max_connections", "5000").fill("settings-requests_max", "20000").click("settings-save")
-    window.page.locator(".ant-message-success").wait_for()
+    window.open("/settings").fill("settings-max_connections", "5000").fill("settings-requests_max", "20000").save("settings-save", "/settings")
     settings = gateway.admin.get("settings").json()
     assert (settings["data_plane"]["max_connections"], settings["retention"]["requests_max"]) == (5000, 20000)
     window.open("/alerts/rules").click("rule-add").fill("rule-name", "of-own").choose("rule-only-provider", "own").click("rule-save")

@@ -60,7 +60,7 @@ def asked(gateway, openai_sim, judge):
     """asked(**settings) gives a client whose route asks the judge."""
     def make(plugins=None, **settings):
         gateway.provider("p", openai_sim, served=False)
-        gateway.route("r", ["m", "模型 %"], ("p", "gpt-4o-mini"), plugins={**(plugins or {}), "ext-auth": {"urls": [judge.url], **settings}}, served=False)
+        gateway.route("r", ["m", "模型 %"], ("p", "gpt-4o-mini"), plugins={**(plugins or {}), "ext-auth": {"urls": [judge.url], "timeout": "20s", **settings}}, served=False)
         make.key = gateway.key()
         gateway.wait_served()
         return gateway.client(make.key)

@@ -65,7 +65,7 @@ def ruled(gateway, openai_sim, agent):
     """ruled(**settings) gives a client whose route asks the agent."""
     def make(**settings):
         gateway.provider("p", openai_sim, served=False)
-        gateway.route("r", ["m"], ("p", "gpt-4o-mini"), plugins={"opa": {"urls": [agent.url], **settings}}, served=False)
+        gateway.route("r", ["m"], ("p", "gpt-4o-mini"), plugins={"opa": {"urls": [agent.url], "timeout": "20s", **settings}}, served=False)
         key = gateway.key()
         gateway.wait_served()
         return gateway.client(key)
