@@ -18,6 +18,7 @@ struct cp_node_live {
 	struct gw_str last_error;        /* last nack; absent: none */
 	struct gw_strv providers_out;    /* of which it can use no key or no server now */
 	bool draining;
+	bool counters_away;              /* it cannot reach the shared counters */
 	uint64_t revision;               /* served; 0: none yet */
 	int64_t last_seen_ms, started_at_ms, requests, in_flight;
 };

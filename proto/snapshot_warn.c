@@ -343,6 +343,21 @@ static void warn_issuer(struct report *out, const struct gw_jwt_issuer *i, struc
 		    "tokens that were issued for any other application are accepted too");
 }
 
+/* A slip in a name is not refused, since prices may come before their provider; but it prices nothing. */
+static void warn_price(struct report *out, const struct gw_snapshot *s, const struct gw_price *p, struct gw_arena *a)
+{
+	if (p->enabled && !p->seed && p->provider.n > 0 && !gw_snapshot_provider(s, p->provider))
+		warn(out, "unused_price", path_of(a, GW_KIND_PRICE, p->name, "/provider"),
+		    "there is no provider `%.*s`, so nothing is priced by this", GW_FMT(p->provider));
+}
+
+static void warn_quota(struct report *out, const struct gw_snapshot *s, const struct gw_quota *q, struct gw_arena *a)
+{
+	if (q->enabled && q->subject == GW_QUOTA_GROUP && s->kinds[GW_KIND_GROUP].count && !gw_snapshot_group(s, q->who))
+		warn(out, "undefined_group", path_of(a, GW_KIND_QUOTA, q->name, "/group"),
+		    "there is no group `%.*s`; only consumers that name it all the same are counted", GW_FMT(q->who));
+}
+
 json_t *gw_snapshot_warnings(const struct gw_snapshot *s)
 {
 	GW_CHECK(s, GW_SNAPSHOT_MAGIC);
@@ -367,6 +382,12 @@ json_t *gw_snapshot_warnings(const struct gw_snapshot *s)
 		warn_groups_of_consumer(&out, s, v[i]->view, a);
 		warn_no_model(&out, v[i]->view, a);
 	}
+	v = gw_snapshot_sorted(s, GW_KIND_PRICE, a, &n);
+	for (size_t i = 0; i < n; i++)
+		warn_price(&out, s, v[i]->view, a);
+	v = gw_snapshot_sorted(s, GW_KIND_QUOTA, a, &n);
+	for (size_t i = 0; i < n; i++)
+		warn_quota(&out, s, v[i]->view, a);
 	gw_arena_close(&a);
 	return out.list;
 }
@@ -387,6 +408,10 @@ json_t *gw_snapshot_warnings_of(const struct gw_snapshot *s, enum gw_kind k, str
 		warn_groups_of_route(&out, s, r, a);
 	} else if (e && k == GW_KIND_JWT_ISSUER) {
 		warn_issuer(&out, e->view, a);
+	} else if (e && k == GW_KIND_PRICE) {
+		warn_price(&out, s, e->view, a);
+	} else if (e && k == GW_KIND_QUOTA) {
+		warn_quota(&out, s, e->view, a);
 	} else if (e && k == GW_KIND_CONSUMER) {
 		warn_consumer_of(&out, s, e->view, a);
 		warn_groups_of_consumer(&out, s, e->view, a);

@@ -82,6 +82,7 @@ static const struct member members[] = {
 	M(HEARTBEAT, "connections", INT, false, connections),
 	M(HEARTBEAT, "rss_bytes", INT, false, rss_bytes),
 	M(HEARTBEAT, "usage_dropped", INT, false, usage_dropped),
+	M(HEARTBEAT, "counters_away", INT, false, counters_away),
 	M(HEARTBEAT, "providers_out", ARRAY, false, items),
 	M(USAGE, "boot_id", TEXT, true, boot_id),
 	M(USAGE, "records", ARRAY, true, records),

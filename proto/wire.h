@@ -16,6 +16,7 @@
  *   nack   {revision,path,text}                               call  {id,op,args}   op: provider_test provider_models
  *   heartbeat {revision,state,in_flight,requests,errors,                           provider_health drain
  *           connections,rss_bytes,usage_dropped,              bye   {reason}
+ *           counters_away:0|1,        shared counters that it cannot reach
  *           providers_out:[name,…]}   of which no key or no server can be used, as of the last cut of series
  *   rows   (binary) {type,boot_id}\n…   records of the ledger, as in usage.h
  *   usage  {boot_id,records:[…]}   the same as JSON, seq inside each record: what the first release sent
@@ -94,7 +95,7 @@ struct gw_wire {
 	int64_t workers;                      /* FLEET */
 	int64_t protocol, revision, heartbeat_ms, pid, started_at_ms, apply_ms, unknown, seq;
 	int64_t base, deltas;
-	int64_t in_flight, requests, errors, connections, rss_bytes, usage_dropped, layout, ago_ms, span_ms;
+	int64_t in_flight, requests, errors, connections, rss_bytes, usage_dropped, counters_away, layout, ago_ms, span_ms;
 	struct gw_str name, node_id, boot_id, version, catalog_digest, listen, admin;
 	struct gw_str epoch, digest, snapshot_state, path, text, reason, state, id, op, control_version;
 	struct gw_str serving_epoch, serving_digest, serving_state;

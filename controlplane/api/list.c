@@ -26,15 +26,39 @@ static struct gw_str sort_key(struct cp_ctx *x, const struct cp_record *r, struc
 	return gw_arena_copy(x->a, r->name);
 }
 
+static bool says(const struct gather *g, const json_t *text)
+{
+	struct gw_str s = gw_json_str(text);
+	return s.p && cp_contains_nocase(s, g->q);
+}
+
+/* What a list shows of an object beside its name, and people therefore search for: the models of a route and where it goes
+ * to, whose a quota is. */
+static bool says_elsewhere(const struct gather *g, const json_t *spec)
+{
+	static const char *const whose[] = { "consumer", "group", "key" };
+	size_t i;
+	json_t *o;
+	json_array_foreach(json_object_get(json_object_get(spec, "match"), "models"), i, o)
+		if (says(g, json_object_get(o, "value")))
+			return true;
+	json_array_foreach(json_object_get(spec, "targets"), i, o)
+		if (says(g, json_object_get(o, "provider")) || says(g, json_object_get(o, "model")))
+			return true;
+	for (i = 0; i < GW_COUNT(whose); i++)
+		if (says(g, json_object_get(spec, whose[i])))
+			return true;
+	return false;
+}
+
 static bool wanted(const struct gather *g, const struct cp_record *r, const json_t *spec)
 {
-	struct gw_str description = gw_json_str(json_object_get(spec, "description"));
-	struct gw_str name = gw_json_str(json_object_get(spec, "name")); /* of tokens, whose own name is an id */
 	struct gw_str rest = cp_query_text(g->x, "subject"), subject = rest.n > 0 ? gw_str_cut(&rest, ':') : GW_STR_NONE;
 	if (subject.n > 0 && !gw_str_eq(gw_json_str(json_object_get(spec, gw_arena_c(g->x->a, subject))), rest))
 		return false;
-	return g->q.n == 0 || cp_contains_nocase(r->name, g->q) || (description.p && cp_contains_nocase(description, g->q)) ||
-	       (name.p && cp_contains_nocase(name, g->q));
+	/* The member `name` is of tokens, whose own name is an id. */
+	return g->q.n == 0 || cp_contains_nocase(r->name, g->q) || says(g, json_object_get(spec, "description")) ||
+	       says(g, json_object_get(spec, "name")) || says_elsewhere(g, spec);
 }
 
 static bool add(void *arg, const struct cp_record *r)

@@ -29,6 +29,7 @@ static json_t *node_json(struct cp_ctx *x, const struct cp_node_row *r, const st
 	json_object_set_new(o, "started_at", cp_time_json(l != NULL ? l->started_at_ms : r->started_at_ms));
 	json_object_set_new(o, "requests", json_integer(l != NULL ? l->requests : 0));
 	json_object_set_new(o, "in_flight", json_integer(l != NULL ? l->in_flight : 0));
+	json_object_set_new(o, "counters_away", json_boolean(l != NULL && l->counters_away));
 	return o;
 }
 

@@ -172,7 +172,7 @@ static size_t hub_list(void *self, struct gw_arena *a, struct cp_node_live **out
 			.address = text(a, s->address), .listen = text(a, s->listen),
 			.last_error = text(a, s->last_error), .draining = s->draining, .revision = s->revision,
 			.last_seen_ms = s->seen_ms, .started_at_ms = s->started_at_ms, .requests = s->requests,
-			.in_flight = s->in_flight, .providers_out = names(a, s->providers_out),
+			.in_flight = s->in_flight, .counters_away = s->counters_away != 0, .providers_out = names(a, s->providers_out),
 		};
 	}
 	pthread_mutex_unlock(&h->lock);

@@ -293,6 +293,7 @@ static void on_heartbeat(struct cp_session *s, const struct gw_wire *w)
 	s->connections = w->connections;
 	s->rss_bytes = w->rss_bytes;
 	s->usage_dropped = w->usage_dropped;
+	s->counters_away = w->counters_away;
 	json_decref(s->providers_out);
 	s->providers_out = json_array_size(w->items) <= GW_WIRE_PROVIDERS_OUT ? json_incref(w->items) : NULL;
 }

@@ -42,7 +42,7 @@ struct cp_session {
 	int64_t lag_ms;                  /* commit to ACK of the last one */
 	bool draining;
 	int64_t seen_ms, seen_mono_ms, first_seen_ms, started_at_ms;
-	int64_t requests, errors, in_flight, connections, rss_bytes, usage_dropped;
+	int64_t requests, errors, in_flight, connections, rss_bytes, usage_dropped, counters_away;
 	json_t *providers_out;           /* as it told last; owned, may be NULL */
 };
 

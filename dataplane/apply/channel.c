@@ -139,6 +139,7 @@ static void heartbeat(struct dp_channel *c)
 {
 	json_t *m = gw_wire_new(GW_WIRE_HEARTBEAT);
 	struct gw_snapshot *s = dp_fleet_snapshot(c->s.fleet);
+	struct dp_counters_figures counters;
 
 	json_object_set_new(m, "revision", json_integer(s ? (json_int_t)gw_snapshot_revision(s) : 0));
 	put_text(m, "state", atomic_load(&c->draining) ? "draining" : s ? "serving" : "starting");
@@ -148,6 +149,8 @@ static void heartbeat(struct dp_channel *c)
 	json_object_set_new(m, "connections", json_integer((json_int_t)dp_client_count()));
 	json_object_set_new(m, "rss_bytes", json_integer(rss_bytes()));
 	json_object_set_new(m, "usage_dropped", json_integer(dp_ledger_dropped(c->s.ledger)));
+	dp_counters_figures(dp_fleet_counters(c->s.fleet), &counters);
+	json_object_set_new(m, "counters_away", json_integer(counters.away != 0));
 	json_object_set_new(m, "providers_out", dp_telemetry_providers_out(c->telemetry));
 	gw_snapshot_unref(&s);
 	send_doc(c, m);

@@ -35,6 +35,8 @@ def test_counters_in_redis_by_clicks(start_gateway, open_window, language):
         told = settings(gateway, "counters")
         assert told["backend"] == "redis" and told["url"] == redis.url and told["password"]["last4"] == PASSWORD[-4:]
         assert PASSWORD not in window.page.content()
+        assert window.get("counters-away").count() == 0
+    window.get("counters-away").get_by_text("worker-1").wait_for()     # Redis is gone, and the page says who misses it
 
 
 def test_tls_by_clicks(start_gateway, open_window, tmp_path):

@@ -20,6 +20,13 @@ def test_warnings_of_every_form_are_told(start_gateway, open_window, vllm_sim):
     assert gateway.admin.get("providers/own").json()["tls"]["verify"] is False
 
 
+def test_a_long_text_does_not_widen_the_page(start_gateway, open_window, vllm_sim):
+    gateway, window = a_gateway(start_gateway, open_window, vllm_sim)
+    gateway.admin.patch("providers/own", {"description": "d" * 1000})
+    window.open("/providers/own").get("provider-save").wait_for()
+    assert window.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
 def test_a_rollback_says_which_keys_end(start_gateway, open_window, vllm_sim):
     gateway, window = a_gateway(start_gateway, open_window, vllm_sim, "zh")
     before = gateway.admin.get("overview").json()["revision"]

@@ -127,6 +127,30 @@ def test_rollback_brings_secrets_back(admin):
     assert admin.get("providers/p0").json()["api_keys"][0]["value"]["fingerprint"] == before["api_keys"][0]["value"]["fingerprint"]
 
 
+def test_a_slip_in_a_name_is_warned_about(admin):
+    told = lambda answer: [(w["path"], w["code"]) for w in answer.json()["warnings"]]
+    price = {"name": "mine", "models": ["m"], "currency": "USD", "rates": {"input": 1}, "provider": "depseek"}
+    assert told(admin.put("prices/mine", price)) == [("/provider", "unused_price")]
+    admin.post("providers", provider("depseek"))
+    assert told(admin.put("prices/mine", price)) == []
+    quota = {"name": "q1", "group": "desing", "unit": "tokens", "limit": 5}
+    assert told(admin.post("quotas?dry_run=true", quota, expect=200)) == []       # groups may be words alone
+    admin.post("groups", {"name": "design"})
+    assert told(admin.post("quotas", quota)) == [("/group", "undefined_group")]
+
+
+def test_lists_are_searched_by_what_they_show(admin):
+    admin.post("providers", provider("elsewhere"))
+    admin.post("providers", provider("p0"))
+    admin.post("routes", route("r1", model="Sonnet-9"))
+    admin.post("routes", {**route("r2", model="other"), "targets": [{"provider": "elsewhere", "model": "far-model"}]})
+    admin.post("consumers", consumer("c1"))
+    admin.post("quotas", {"name": "q1", "consumer": "c1", "unit": "tokens", "limit": 5})
+    found = lambda kind, q: [i["name"] for i in admin.get("%s?q=%s" % (kind, q)).json()["items"]]
+    assert (found("routes", "sonnet"), found("routes", "elsewhere"), found("routes", "FAR-")) == (["r1"], ["r2"], ["r2"])
+    assert (found("quotas", "c1"), found("routes", "c1"), found("consumers", "sonnet")) == (["q1"], [], [])
+
+
 def test_keys_do_not_come_back_and_that_is_said(admin):
     start = admin.post("providers", provider("p0")).json()["revision"]
     admin.post("consumers", consumer("c1"))

@@ -28,6 +28,10 @@ def away(gateway):
     return [gateway.metrics(i)["tidegate_shared_counters_away"] for i in range(gateway.workers)]
 
 
+def told_away(gateway):
+    return [node["counters_away"] for node in gateway.admin.get("nodes").json()["items"]]
+
+
 def reached(gateway):
     """Every loop of every worker says so in its log."""
     return wait_until(lambda: gateway.logs().count("shared counters are reached") >= gateway.workers, 10, "Redis reached by all workers")
@@ -289,6 +293,7 @@ def test_start_without_redis(one, policy, answers):
     client = one(nobody, ALL_KINDS, wait=False, on_failure=policy)
     wait_until(lambda: away(one.gateway) == [1], 10, "Redis missed")
     assert [chat(client).status_code for _ in range(5)] == answers
+    wait_until(lambda: told_away(one.gateway) == [True], 30, "the worker says so with its next heartbeat")
     with running(nobody):
         wait_until(lambda: away(one.gateway) == [0], 20, "Redis found")
         three_then_no_more_requests = [chat(client, max_tokens=5).status_code for _ in range(4)]

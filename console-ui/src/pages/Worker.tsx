@@ -1,5 +1,6 @@
 /* One worker: what it did and how it feels. */
 import { useQuery } from '@tanstack/react-query';
+import { Alert } from 'antd';
 import { useTranslation } from 'react-i18next';
 import { useParams } from 'react-router-dom';
 import { api, need } from '../api/client';
@@ -24,6 +25,8 @@ export function WorkerPage() {
           <LoadingRows rows={2} />
         </div>
       )}
+      {node.data?.counters_away && <Alert type="warning" showIcon style={{ marginBottom: 16 }} message={t('workers.countersAway')} description={t('workers.countersAwayText')} data-testid="counters-away" />}
+      {node.data?.last_error && <Alert type="error" showIcon style={{ marginBottom: 16 }} message={t('workers.lastError')} description={node.data.last_error} data-testid="worker-error" />}
       <SeriesFrame>
         <div className="stack gap-16">
           <TrafficCharts filter={filter} />

@@ -13,7 +13,7 @@ import { JoinTokenMaker } from './JoinTokenMaker';
 
 function levelOf(node: Schemas['Node']): 'ok' | 'warn' | 'bad' | 'idle' {
   if (node.state === 'disconnected') return 'idle';
-  if (node.state === 'draining' || node.lag > 0) return 'warn';
+  if (node.state === 'draining' || node.lag > 0 || node.counters_away) return 'warn';
   return 'ok';
 }
 
@@ -71,6 +71,7 @@ export function WorkersPage() {
                 <State level={levelOf(node)}>
                   {t(`workers.state.${node.state}`)}
                   {node.state === 'connected' && node.lag > 0 && `, ${t('workers.behind', { count: node.lag })}`}
+                  {node.counters_away && `, ${t('workers.countersAway')}`}
                 </State>
               }
               off={node.state === 'disconnected'}

@@ -57,9 +57,9 @@ START_TEST(every_other_type)
 	ck_assert(gw_str_is(w.path, "/a") && gw_str_is(w.text, "no"));
 	gw_wire_fini(&w);
 	ck_assert_int_eq(parse("{\"type\":\"heartbeat\",\"revision\":3,\"state\":\"serving\",\"in_flight\":2,\"requests\":9,"
-	                       "\"errors\":1,\"connections\":5,\"rss_bytes\":1000,\"usage_dropped\":0}"), GW_OK);
+	                       "\"errors\":1,\"connections\":5,\"rss_bytes\":1000,\"usage_dropped\":0,\"counters_away\":1}"), GW_OK);
 	ck_assert(gw_str_is(w.state, "serving"));
-	ck_assert_int_eq(w.in_flight + w.requests + w.errors + w.connections + w.rss_bytes, 1017);
+	ck_assert_int_eq(w.in_flight + w.requests + w.errors + w.connections + w.rss_bytes + w.counters_away, 1018);
 	gw_wire_fini(&w);
 	ck_assert_int_eq(parse("{\"type\":\"usage\",\"boot_id\":\"b\",\"records\":[{},{}]}"), GW_OK);
 	ck_assert_uint_eq(json_array_size(w.records), 2);

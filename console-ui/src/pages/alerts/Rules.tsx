@@ -42,7 +42,7 @@ export function AlertRules() {
     words.map((value) => ({ value, label: t(`alerts.${of}.${value}` as 'alerts.watches.series') }));
   const condition = (rule: Rule) =>
     rule.watch === 'series'
-      ? `${t(`alerts.metrics.${rule.metric as 'errors'}`)}, ${t(`alerts.statistics.${rule.statistic}`)} ${rule.op === 'above' ? '>' : '<'} ${rule.threshold} (${rule.window})`
+      ? `${t(`alerts.metrics.${rule.metric as 'errors'}`)}, ${t(`alerts.statistics.${rule.statistic}`)} ${rule.op === 'above' ? '>' : '<'} ${rule.threshold} (${rule.window})${ONLY.map((name) => (rule.only[name] ? ` · ${t(`alerts.bys.${name}`)} ${rule.only[name]}` : '')).join('')}`
       : t(`alerts.watches.${rule.watch}`);
   const stored: Partial<Write> = editing && editing !== 'new' ? { ...editing, warnings: undefined } : FRESH;
   return (

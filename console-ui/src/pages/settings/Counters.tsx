@@ -1,7 +1,8 @@
 /* Where limits, quotas and budgets are counted: in each worker, or together in Redis. */
-import { Checkbox, Form, Input, Radio } from 'antd';
+import { useQuery } from '@tanstack/react-query';
+import { Alert, Checkbox, Form, Input, Radio } from 'antd';
 import { useTranslation } from 'react-i18next';
-import type { Schemas } from '../../api/client';
+import { api, need, type Schemas } from '../../api/client';
 import { storedSecret } from '../../lib/secret';
 import { Section } from '../../components/Page';
 import { FormSelect } from '../../forms/FormSelect';
@@ -64,9 +65,12 @@ function Redis({ stored }: { stored: Counters }) {
   const mode: unknown = Form.useWatch(['counters', 'mode'], form) ?? 'single';
   const url: unknown = Form.useWatch(['counters', 'url'], form);
   const tls = typeof url === 'string' && url.startsWith('rediss:');
+  const nodes = useQuery({ queryKey: ['nodes', 'counters'], queryFn: () => need(api.GET('/nodes', { params: { query: { limit: 100 } } })), refetchInterval: 5_000 });
+  const away = (nodes.data?.items ?? []).filter((node) => node.counters_away).map((node) => node.name);
   return (
     <>
       <Section title={t('counters.server')} lead={t('counters.serverLead')}>
+        {away.length > 0 && <Alert type="warning" showIcon style={{ marginBottom: 16 }} message={t('workers.countersAwayOf', { names: away.join(', ') })} data-testid="counters-away" />}
         <Form.Item name={['counters', 'mode']} label={t('counters.mode')}>
           <Radio.Group data-testid="counters-mode">
             {MODES.map((value) => (
