@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Schemas } from '../src/api/client';
 import { lonely, unlike } from '../src/components/Chart';
+import { pageOf } from '../src/components/Problem';
 import { condense, diffJson } from '../src/lib/diff';
 import { durationMs, durationText } from '../src/lib/duration';
 import { isoOf } from '../src/lib/expiry';
@@ -191,6 +192,14 @@ describe('charts', () => {
   });
   it('says nothing twice beside an axis', () => {
     expect(unlike(['0', '0', '1', '1', '1', '2'])).toEqual(['0', '', '1', '', '', '2']);
+  });
+});
+
+describe('what refers to something', () => {
+  it('is found on a page that there is', () => {
+    expect(pageOf('/api/v1/routes/a')).toBe('/routes/a');
+    expect(pageOf('/api/v1/quotas/q1')).toBe('/quotas');
+    expect(pageOf('/api/v1/alerts/errors')).toBe('/alerts/rules');
   });
 });
 

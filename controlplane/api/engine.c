@@ -36,6 +36,8 @@ void cp_read(struct cp_ctx *x, enum gw_kind k, struct gw_str name)
 
 /* ---- references ---- */
 
+#define MAX_REFERRERS 100 /* that are told */
+
 struct referrers { struct cp_ctx *x; enum gw_kind kind; struct gw_str name; json_t *out; };
 
 static bool names_provider(const json_t *targets, struct gw_str name)
@@ -66,7 +68,7 @@ static bool refers(const struct referrers *f, enum gw_kind k, const json_t *spec
 	if (k == GW_KIND_JWT_ISSUER)
 		return gw_str_eq(gw_json_str(json_object_get(spec, "default_consumer")), f->name);
 	if (k == GW_KIND_QUOTA)
-		return gw_str_eq(gw_json_str(json_object_get(spec, "consumer")), f->name);
+		return gw_str_eq(gw_json_str(json_object_get(spec, f->kind == GW_KIND_GROUP ? "group" : "consumer")), f->name);
 	if (k == GW_KIND_ALERT)
 		return lists(json_object_get(spec, "channels"), f->name);
 	if (k == GW_KIND_CONSUMER)
@@ -91,20 +93,20 @@ static bool check_referrer(void *arg, const struct cp_record *r)
 	cp_fault_add(f->out, "", "referenced", "%s \"%.*s\" refers to it", cp_kind_singular(shown), GW_FMT(name));
 	json_t *last = json_array_get(f->out, json_array_size(f->out) - 1);
 	gw_json_set_str(last, "url", gw_arena_printf(f->x->a, "/api/v1/%s/%.*s", gw_kind_path(shown), GW_FMT(name)));
-	return json_array_size(f->out) < 100;
+	return json_array_size(f->out) < MAX_REFERRERS;
 }
 
 static const struct { enum gw_kind of, by; } who[] = {
 	{ GW_KIND_PROVIDER, GW_KIND_ROUTE }, { GW_KIND_CONSUMER, GW_KIND_ROUTE }, { GW_KIND_CONSUMER, GW_KIND_JWT_ISSUER },
 	{ GW_KIND_GROUP, GW_KIND_ROUTE }, { GW_KIND_GROUP, GW_KIND_CONSUMER }, { GW_KIND_JWT_ISSUER, GW_KIND_CREDENTIAL },
-	{ GW_KIND_ALERT_CHANNEL, GW_KIND_ALERT }, { GW_KIND_CONSUMER, GW_KIND_QUOTA },
+	{ GW_KIND_ALERT_CHANNEL, GW_KIND_ALERT }, { GW_KIND_CONSUMER, GW_KIND_QUOTA }, { GW_KIND_GROUP, GW_KIND_QUOTA },
 };
 
 json_t *cp_referrers(struct cp_ctx *x, struct cp_txn *t, enum gw_kind k, struct gw_str name, struct gw_error *err)
 {
 	struct referrers f = { x, k, name, json_array() };
 	enum gw_rc rc = GW_OK;
-	for (size_t i = 0; i < GW_COUNT(who) && rc == GW_OK && json_array_size(f.out) < 100; i++)
+	for (size_t i = 0; i < GW_COUNT(who) && rc == GW_OK && json_array_size(f.out) < MAX_REFERRERS; i++)
 		if (who[i].of == k)
 			rc = cp_each(t, who[i].by, GW_STR_NONE, check_referrer, &f, err);
 	if (rc == GW_OK)
@@ -449,8 +451,8 @@ void cp_remove(struct cp_ctx *x, enum gw_kind k, struct gw_str name)
 	if (json_array_size(referrers) > 0) {
 		bool routes = k == GW_KIND_PROVIDER;
 		cp_change_abort(&c);
-		cp_problem(x, 409, "in-use", referrers, "%zu %s%s refer%s to %s \"%.*s\": change or delete %s first",
-			   json_array_size(referrers), routes ? "route" : "object", json_array_size(referrers) == 1 ? "" : "s",
+		cp_problem(x, 409, "in-use", referrers, "%s%zu %s%s refer%s to %s \"%.*s\": change or delete %s first",
+			   json_array_size(referrers) < MAX_REFERRERS ? "" : "at least ", json_array_size(referrers), routes ? "route" : "object", json_array_size(referrers) == 1 ? "" : "s",
 			   json_array_size(referrers) == 1 ? "s" : "", cp_kind_singular(k), GW_FMT(name),
 			   json_array_size(referrers) == 1 ? "it" : "them");
 		return;

@@ -127,6 +127,18 @@ def test_rollback_brings_secrets_back(admin):
     assert admin.get("providers/p0").json()["api_keys"][0]["value"]["fingerprint"] == before["api_keys"][0]["value"]["fingerprint"]
 
 
+def test_a_group_with_a_budget_is_in_use(admin):
+    admin.post("groups", {"name": "design"})
+    admin.post("quotas", {"name": "q1", "group": "design", "unit": "tokens", "limit": 5})
+    told = admin.delete("groups/design", expect=409).json()
+    assert [e["url"] for e in told["errors"]] == ["/api/v1/quotas/q1"] and told["detail"].startswith("1 object refers")
+    admin.put("config", {"format": 1, "consumers": [consumer("c%03d" % i, groups=["design"]) for i in range(101)]})
+    assert admin.delete("groups/design", expect=409).json()["detail"].startswith("at least 100 objects refer")
+    admin.put("config", {"format": 1, "consumers": []})
+    admin.delete("quotas/q1")
+    admin.delete("groups/design")
+
+
 def test_a_slip_in_a_name_is_warned_about(admin):
     told = lambda answer: [(w["path"], w["code"]) for w in answer.json()["warnings"]]
     price = {"name": "mine", "models": ["m"], "currency": "USD", "rates": {"input": 1}, "provider": "depseek"}

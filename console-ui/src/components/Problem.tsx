@@ -5,9 +5,13 @@ import { Link } from 'react-router-dom';
 import { asApiError, type ApiError, type ProblemError } from '../api/errors';
 import type { Schemas } from '../api/client';
 
+/* Kinds without a page for each object are edited in their list. */
+const LISTS: Record<string, string> = { quotas: '/quotas', alerts: '/alerts/rules', 'jwt-issuers': '/jwt-issuers' };
+
 /** "/api/v1/routes/a" is shown to people as the page that edits it. */
 export function pageOf(url: string): string {
-  return url.replace(/^.*\/api\/v1/, '');
+  const page = url.replace(/^.*\/api\/v1/, '');
+  return LISTS[page.split('/')[1] ?? ''] ?? page;
 }
 
 export function useProblemText(): (error: ApiError) => string {
@@ -82,6 +86,9 @@ interface ProblemProps {
   onRetry?: () => void;
 }
 
+/* A hundred lines push the buttons out of sight. */
+const SHOWN = 12;
+
 export function ProblemAlert({ error, rest, onRetry }: ProblemProps) {
   const { t } = useTranslation();
   const text = useProblemText();
@@ -101,12 +108,13 @@ export function ProblemAlert({ error, rest, onRetry }: ProblemProps) {
         <div className="stack gap-4">
           {faults.length > 0 && (
             <ul className="stack gap-4">
-              {faults.map((fault, i) => (
+              {faults.slice(0, SHOWN).map((fault, i) => (
                 <li key={i} className="break">
                   {fault.url ? <Link to={pageOf(fault.url)}>{words(fault)}</Link> : words(fault)}
                   {!fault.url && fault.path && <code className="faint"> {fault.path}</code>}
                 </li>
               ))}
+              {faults.length > SHOWN && <li className="faint">{t('problem.more', { count: faults.length - SHOWN })}</li>}
             </ul>
           )}
           {problem.requestId && <span className="faint">{t('problem.requestId', { id: problem.requestId })}</span>}

@@ -1,5 +1,6 @@
 /* English.  zh.ts has the same keys; a test compares them. */
 import { alerts, charts, requests } from './en.observability';
+import { problemEn } from './problem.en';
 import { moneyEn } from './money.en';
 import { identity } from './identity.en';
 import { settingsParts } from './settings.en';
@@ -32,60 +33,7 @@ export const en = {
     liveSoon: 'Live on every worker within a second; running requests are not disturbed.',
     warnings: 'Saved, but have a look',
   },
-  problem: {
-    unreachable: 'The control plane does not answer. Check that it is running and that you can reach it.',
-    wait: 'Too many attempts. Wait a moment and try again.',
-    waitSeconds: 'Too many attempts. Try again in {{seconds}} seconds.',
-    noWorker: 'No worker is connected, so nothing can be tried right now.',
-    stale: 'Somebody else has changed this in the meantime. Reload the page to see the current state, then change it again.',
-    inUse: 'This is still in use:',
-    inUseHint: 'Change or delete these first, or switch it off instead of deleting it.',
-    badCredentials: 'The user name or the password is wrong.',
-    csrf: 'Your session is not valid any more. Reload the page.',
-    status: 'The control plane answered with status {{status}}.',
-    requestId: 'Request {{id}}',
-  },
-  /* The server's sentences are English already; other languages put their own word before them. */
-  fault: {
-    required: '{{message}}',
-    unknown_member: '{{message}}',
-    read_only: '{{message}}',
-    wrong_type: '{{message}}',
-    out_of_range: '{{message}}',
-    too_long: '{{message}}',
-    too_short: '{{message}}',
-    bad_format: '{{message}}',
-    bad_enum: '{{message}}',
-    duplicate: '{{message}}',
-    unknown_reference: '{{message}}',
-    masked_secret: '{{message}}',
-    secret_required: '{{message}}',
-    referenced: '{{message}}',
-    weak_password: '{{message}}',
-    unsupported: '{{message}}',
-    too_many: '{{message}}',
-    conflict: '{{message}}',
-    malformed: '{{message}}',
-  },
-  warning: {
-    shadowed_route: '{{message}}',
-    unreachable_fallback: '{{message}}',
-    zero_weight: '{{message}}',
-    disabled_reference: '{{message}}',
-    unknown_model: '{{message}}',
-    no_auth: '{{message}}',
-    insecure_tls: '{{message}}',
-    secret_missing: '{{message}}',
-    duplicate_target: '{{message}}',
-    unused_consumer: '{{message}}',
-    undefined_group: '{{message}}',
-    any_audience: '{{message}}',
-    prompts_off: '{{message}}',
-    unused_price: '{{message}}',
-    keys_end: '{{message}}',
-    keys_missing: '{{message}}',
-  },
-  faultAt: { setup_token: 'The setup token is wrong.', current_password: 'The current password is wrong.' },
+  ...problemEn,
   broken: {
     title: 'This page could not be shown',
     text: 'Perhaps Tidegate has just been upgraded. Loading the page again usually helps.',

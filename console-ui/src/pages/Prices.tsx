@@ -30,14 +30,13 @@ interface Values {
   currency: string;
   rates: Partial<Record<Rate, string>>;
   variants: string;
-  valid_from?: Dayjs | null;
+  valid_from?: string | null;
 }
 
 /** What stands in the form; of a stored price everything else as it is. */
-export function priceFromForm({ rates, variants, provider, provider_type: type, valid_from, ...rest }: Values, stored?: Price): Schemas['PriceWrite'] {
-  const from = stored?.valid_from && valid_from?.isSame(stored.valid_from) ? stored.valid_from : (valid_from?.toISOString() ?? null);
+export function priceFromForm({ rates, variants, provider, provider_type: type, ...rest }: Values, stored?: Price): Schemas['PriceWrite'] {
   const micro = Object.fromEntries(RATES.map((rate) => [rate, textToMicro(rates[rate]) ?? null]));
-  const sent = { ...rest, provider: provider || null, provider_type: type || null, valid_from: from, rates: micro, variants: variants.trim() ? JSON.parse(variants) : [] } as Schemas['PriceWrite'];
+  const sent = { ...rest, provider: provider || null, provider_type: type || null, rates: micro, variants: variants.trim() ? JSON.parse(variants) : [] } as Schemas['PriceWrite'];
   return stored ? keepUnseen(stored, priceToForm(stored), sent) : sent;
 }
 
@@ -46,7 +45,7 @@ export function priceToForm(price: Price | undefined): Values {
   const rates = Object.fromEntries(RATES.map((rate) => [rate, microToText(price.rates[rate])])) as Record<Rate, string>;
   return {
     name: price.name, provider: price.provider ?? undefined, provider_type: price.provider_type ?? undefined, models: price.models,
-    currency: price.currency ?? 'USD', rates, valid_from: price.valid_from ? dayjs(price.valid_from) : null, variants: (price.variants ?? []).length > 0 ? JSON.stringify(price.variants, null, 1) : '',
+    currency: price.currency ?? 'USD', rates, valid_from: price.valid_from ?? null, variants: (price.variants ?? []).length > 0 ? JSON.stringify(price.variants, null, 1) : '',
   };
 }
 
@@ -106,7 +105,13 @@ function EditPrice({ price, onClose }: { price: Price | 'new' | null; onClose: (
             <Input maxLength={3} data-testid="price-currency" />
           </Form.Item>
         </div>
-        <Form.Item name="valid_from" label={t('prices.validFrom')} extra={t('prices.validFromHelp')}>
+        <Form.Item
+          name="valid_from"
+          label={t('prices.validFrom')}
+          extra={t('prices.validFromHelp')}
+          getValueProps={(value?: string | null) => ({ value: value ? dayjs(value) : null })}
+          normalize={(value: Dayjs | null) => value?.toISOString() ?? null}
+        >
           <DatePicker showTime={{ format: 'HH:mm' }} format="YYYY-MM-DD HH:mm" data-testid="price-valid-from" />
         </Form.Item>
         <p className="muted" style={{ marginBottom: 12 }}>{t('prices.ratesHelp')}</p>

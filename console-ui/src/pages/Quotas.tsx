@@ -117,7 +117,7 @@ function MoneyItems({ currency, testId }: { currency: string; testId: string }) 
               <div key={rate.key} className="line gap-8" style={{ alignItems: 'baseline' }}>
                 <span>1</span>
                 <Form.Item name={[rate.name, 'currency']} rules={[{ required: true, pattern: /^[A-Z]{3}$/, message: t('quotas.currencyHelp') }]} style={{ flex: '1 1 90px', marginBottom: 8 }}>
-                  <Input maxLength={3} placeholder="USD" aria-label={t('quotas.currency')} data-testid={`${testId}-rate-${i}-currency`} />
+                  <Input maxLength={3} aria-label={t('quotas.currency')} data-testid={`${testId}-rate-${i}-currency`} />
                 </Form.Item>
                 <span>=</span>
                 <Form.Item name={[rate.name, 'worth']} rules={[worth]} style={{ flex: '1 1 90px', marginBottom: 8 }}>
