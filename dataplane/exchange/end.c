@@ -263,5 +263,7 @@ void dp_x_finish(struct dp_exchange *x, enum gw_end_reason why)
 	x->end_reason = why;
 	dp_attempt_hang_up(x);
 	dp_conn_want_drain(x->client->conn);
+	if (!x->refused)
+		x->decided = x->step;
 	dp_x_step(x, DP_STEP_FLUSH);
 }

@@ -197,6 +197,8 @@ void dp_x_note_refusal(struct dp_exchange *x, const struct dp_refusal *why)
 {
 	if (!x->refusal)
 		x->refusal = gw_arena_alloc(x->a, sizeof *x->refusal);
+	if (!x->refused)
+		x->decided = x->step;
 	*x->refusal = *why;
 	x->refused = true;
 }

@@ -246,6 +246,7 @@ struct dp_exchange {
 
 	/* progress */
 	enum dp_step step;
+	enum dp_step decided;              /* FLUSH, or refused: the step in which the end was decided */
 	int64_t step_ms;                   /* when it began, monotonic */
 	struct dp_timer timer;
 	struct dp_plan plan;

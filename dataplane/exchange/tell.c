@@ -11,10 +11,20 @@ static bool sampled(const struct dp_exchange *x, const struct gw_usage_record *r
 	return (int64_t)(gw_hash(gw_str_c(x->id)) % 100) < percent;
 }
 
+/* Every answer is taken by its client in the end; what is of interest is what came before that. */
+static enum dp_step last_step(const struct dp_exchange *x, const struct gw_usage_record *r)
+{
+	if (r->end_reason == GW_END_COMPLETE)
+		return DP_STEP_DONE;
+	if (r->end_reason == GW_END_CLIENT_CLOSED)
+		return x->step;
+	return x->refused || x->step == DP_STEP_FLUSH ? x->decided : x->step;
+}
+
 static void tell_access_log(struct dp_exchange *x, const struct gw_usage_record *r)
 {
 	const struct gw_dp_settings *st = x->settings;
-	struct dp_access_facts f = { .step = gw_str_c(dp_step_name(x->step)) };
+	struct dp_access_facts f = { .step = gw_str_c(dp_step_name(last_step(x, r))) };
 
 	if (!x->shard->ring || !st || !st->access_log_enabled || !sampled(x, r, st->access_log_sample_percent))
 		return;

@@ -63,12 +63,40 @@ def test_access_log_line(rig, tmp_path):
     assert good["prompt_tokens"] == 7 and good["completion_tokens"] == 3 and good["usage_source"] == "provider"
     assert good["user_agent"] == "probe\"\\" and good["client_ip"] == "127.0.0.1" and good["method"] == "POST"
     assert good["total_ms"] >= good["first_byte_ms"] >= 0 and good["stream"] is False
+    assert good["step"] == "done" and refused["step"] == "head"
     assert refused["status"] == 401 and refused["end_reason"] == "rejected" and refused["error_code"] and refused["consumer"] == ""
     assert query["path"] == "/v1/chat/completions"
     text = (tmp_path / "log/access.log").read_text()
     for secret in (KEY, "canary", "sk-upstream", "hi"):
         assert secret not in text, secret
     assert os.stat(tmp_path / "log/access.log").st_mode & 0o077 == 0
+
+
+def test_the_step_is_where_it_failed(rig, tmp_path):
+    """Not where the answer was taken, which all have in common."""
+    def streams(wire):
+        wire.request()
+        wire.sse()
+        wire.event(chunk("hel"))
+        wire.gone(60)
+
+    def refuses(wire):
+        wire.request()
+        wire.json(500, {"error": {"message": "no"}}, "connection: close\r\n")
+    worker, upstream = rig([streams, refuses])
+    gone = worker.talk()
+    gone.send(request(stream=True))
+    while b"hel" not in gone.rest:
+        gone._fill()
+    gone.close()
+    lines(tmp_path, 1)
+    assert ask(worker) == [500]
+    upstream.close()
+    assert ask(worker) == [502]
+    left, failed, refused = lines(tmp_path, 3)
+    assert (left["end_reason"], left["step"]) == ("client_closed", "relay")
+    assert (failed["end_reason"], failed["step"]) == ("upstream_error", "wait")
+    assert (refused["end_reason"], refused["step"]) == ("upstream_error", "connect")
 
 
 def test_access_log_reopens_on_sighup(rig, tmp_path):
