@@ -22,8 +22,8 @@ static const struct gw_field rule_fields[] = {
 	DP_LIMIT_BY_FIELD(struct dp_limit, ),
 	DP_LIMIT_NAME_FIELD(struct dp_limit, ),
 	DP_LIMIT_WHOM_FIELDS,
-	GW_FIELD_INT(struct dp_limit, amount, "tokens", 1, 1000000000000, 60000, "Tokens per window.", "每个窗口允许的 token 数。"),
-	GW_FIELD_ENUM(struct dp_limit, count, "count", dp_limit_count_words, DP_COUNT_TOTAL, "Which tokens count.", "计入哪些 token：全部、输入或输出。"),
+	GW_FIELD_INT(struct dp_limit, amount, "tokens", 1, 1000000000000, 60000, "Tokens per window.", "每个窗口允许的令牌数。"),
+	GW_FIELD_ENUM(struct dp_limit, count, "count", dp_limit_count_words, DP_COUNT_TOTAL, "Which tokens count.", "计入哪些令牌：全部、输入或输出。"),
 	DP_LIMIT_WINDOW_FIELDS(struct dp_limit, , 0),
 	GW_FIELD_END
 };
@@ -32,12 +32,12 @@ static const struct gw_field fields[] = {
 	DP_LIMIT_BY_FIELD(struct conf, limits.base.),
 	DP_LIMIT_NAME_FIELD(struct conf, limits.base.),
 	GW_FIELD_INT(struct conf, limits.base.amount, "tokens", 0, 1000000000000, 60000,
-	             "Tokens that each may use per window; 0: only the rules below count.", "每个对象在每个窗口内可用的 token 数；0 表示仅按下面的规则。"),
-	GW_FIELD_ENUM(struct conf, limits.base.count, "count", dp_limit_count_words, DP_COUNT_TOTAL, "Which tokens count.", "计入哪些 token：全部、输入或输出。"),
+	             "Tokens that each may use per window; 0: only the rules below count.", "每个对象在每个窗口内可用的令牌数；0 表示仅按下面的规则。"),
+	GW_FIELD_ENUM(struct conf, limits.base.count, "count", dp_limit_count_words, DP_COUNT_TOTAL, "Which tokens count.", "计入哪些令牌：全部、输入或输出。"),
 	DP_LIMIT_WINDOW_FIELDS(struct conf, limits.base., 0),
 	GW_FIELD_INT(struct conf, reserve, "reserve", 0, 1000000, 256,
 	             "Tokens to reserve for the answer when the client gives no max_tokens; the real ones are charged.",
-	             "客户端未给出 max_tokens 时为回答预留的 token 数；最终按实际用量计。"),
+	             "客户端未给出 max_tokens 时为回答预留的令牌数；最终按实际用量计。"),
 	GW_FIELD_OBJECTS(struct conf, limits.rules, "rules", DP_LIMIT_RULES_MAX, struct dp_limit, rule_fields,
 	                 "Further limits, and exceptions for certain values. Rules of the same limit_by, name, count and window "
 	                 "replace each other, the most exact first; others add up.",
@@ -102,9 +102,9 @@ static void on_end(struct dp_call *c, const struct dp_outcome *o)
 
 extern const struct dp_plugin dp_plugin_token_ratelimit;
 const struct dp_plugin dp_plugin_token_ratelimit = {
-	.abi = DP_PLUGIN_ABI, .name = NAME, .label = "Token rate limit", .label_zh = "Token 限流", .rank = DP_RANK_LIMIT,
+	.abi = DP_PLUGIN_ABI, .name = NAME, .label = "Token rate limit", .label_zh = "令牌限流", .rank = DP_RANK_LIMIT,
 	.adds_up = true,
-	.doc = "Limits how many tokens are used per window.", .doc_zh = "限制单位时间内使用的 token 数。",
+	.doc = "Limits how many tokens are used per window.", .doc_zh = "限制单位时间内使用的令牌数。",
 	.fields = fields, .conf_size = sizeof(struct conf), .state_size = sizeof(struct state),
 	.on = { [DP_HOOK_BODY] = on_body }, .on_admission = on_admission, .on_end = on_end,
 };

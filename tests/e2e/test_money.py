@@ -102,6 +102,7 @@ def test_prices_stand_in_folds_and_a_search_opens_them(served, open_window, lang
     line = window.get("price-" + seed["name"])
     assert total > 50 and not line.is_visible()
     assert window.page.evaluate("document.documentElement.scrollHeight") < 1800
+    assert "Google Gemini" in window.get("prices-group-gemini").inner_text(), "a vendor has a name, with a type of provider or without"
     window.picture("prices-folded")
     faults = window.axe()
     window.get("prices-group-deepseek").locator("summary").click()

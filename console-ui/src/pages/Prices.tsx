@@ -21,6 +21,8 @@ import { usePreferences } from '../lib/preferences';
 type Price = Schemas['Price'];
 const RATES = ['input', 'cached_input', 'cache_write', 'cache_write_1h', 'output', 'reasoning', 'audio_input', 'audio_output', 'image', 'request'] as const;
 type Rate = (typeof RATES)[number];
+/** Vendors of the delivered list that no type of provider is made for: their models are called through others. */
+const VENDORS: Record<string, string> = { gemini: 'Google Gemini' };
 
 interface Values {
   name: string;
@@ -165,7 +167,8 @@ export function PricesPage() {
   const types = useProviderTypes();
   const local = useLocalText();
   const formats = useFormats();
-  const vendor = (type: string | null | undefined) => local(types.data?.find((entry) => entry.type === type)?.label) || type || t('prices.anyProvider');
+  const vendor = (type: string | null | undefined) =>
+    local(types.data?.find((entry) => entry.type === type)?.label) || (type && VENDORS[type]) || type || t('prices.anyProvider');
   const query = usePaged(['prices', 'list', q, source], async (cursor) => {
     const page = (await need(
       api.GET('/prices', { params: { query: { cursor, q: q || undefined, source: source || undefined, limit: 500 } } }),
