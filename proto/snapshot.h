@@ -314,11 +314,11 @@ void gw_builder_drop(struct gw_builder **b);                  /* consumed; NULL 
 
 /*
  * Legal but surely not meant: {"path","code","message"} each, the path in the whole document ("/routes/a/targets").
- * Codes: shadowed_route zero_weight unreachable_fallback duplicate_target disabled_reference secret_missing no_auth
- * insecure_tls unused_consumer undefined_group any_audience prompts_off unused_price.
+ * Codes: shadowed_route model_taken takes_model zero_weight unreachable_fallback duplicate_target disabled_reference
+ * secret_missing no_auth insecure_tls unused_consumer undefined_group any_audience prompts_off unused_price.
  */
 json_t *gw_snapshot_warnings(const struct gw_snapshot *s);    /* owned array */
-/* Those about one object only, in time that does not grow with the rest. */
+/* Those about one object only, in time that does not grow with the rest; and `takes_model`, what it takes from others. */
 json_t *gw_snapshot_warnings_of(const struct gw_snapshot *s, enum gw_kind k, struct gw_str name);
 
 /*

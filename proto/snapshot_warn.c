@@ -19,7 +19,7 @@ static void warn(struct report *r, const char *code, struct gw_str path, const c
     GW_PRINTF(4, 5);
 static void warn(struct report *r, const char *code, struct gw_str path, const char *fmt, ...)
 {
-	char message[320];
+	char message[700];
 	va_list ap;
 	va_start(ap, fmt);
 	vsnprintf(message, sizeof message, fmt, ap);
@@ -104,13 +104,16 @@ static struct gw_str path_of(struct gw_arena *a, enum gw_kind k, struct gw_str n
 	return gw_arena_printf(a, "/%s/%.*s%s", gw_kind_path(k), GW_FMT(name), below);
 }
 
-static void warn_shadow(struct report *out, const struct gw_route *r, const struct gw_route *other, struct gw_arena *a)
+static bool warn_shadow(struct report *out, const struct gw_route *r, const struct gw_route *other, struct gw_arena *a)
 {
 	if (other)
 		warn(out, "shadowed_route", path_of(a, GW_KIND_ROUTE, r->name, ""),
 		    "no request ever reaches it: the route `%.*s` has the same predicates and comes "
 		    "first by name", GW_FMT(other->name));
+	return other != NULL;
 }
+
+static void warn_taken(struct report *out, const struct gw_snapshot *s, const struct gw_route *r, struct gw_arena *a);
 
 /* Equal predicates tie on everything but the name, so by name is the order that decides. */
 static void warn_shadows(struct report *out, const struct gw_snapshot *s, struct gw_arena *a)
@@ -120,7 +123,8 @@ static void warn_shadows(struct report *out, const struct gw_snapshot *s, struct
 	struct gw_map *ways = gw_map_open(n);
 	for (size_t i = 0; i < n; i++) {
 		const struct gw_route *r = v[i]->view;
-		warn_shadow(out, r, r->enabled ? visit(ways, a, r) : NULL, a);
+		if (!warn_shadow(out, r, r->enabled ? visit(ways, a, r) : NULL, a))
+			warn_taken(out, s, r, a);
 	}
 	gw_map_close(&ways);
 }
@@ -166,9 +170,151 @@ static void warn_shadow_of(struct report *out, const struct gw_snapshot *s, cons
 	struct gw_map *ways = gw_map_open(l.n);
 	for (size_t i = 0; i < l.n; i++)
 		visit(ways, a, l.v[i]);
-	warn_shadow(out, r, visit(ways, a, r), a);
+	if (!warn_shadow(out, r, visit(ways, a, r), a))
+		warn_taken(out, s, r, a);
 	gw_map_close(&ways);
 	free(l.v);
+}
+
+/* ---- models that two routes name ---- */
+
+#define TAKEN_MODELS_MAX 256     /* models of a route that are looked at */
+#define TAKEN_RIVALS_MAX 8       /* routes that are named, for each of the two ways */
+#define TAKEN_LOOKED_AT  64      /* routes that may have lost something */
+
+/* Text that such a predicate lets through; false: a regex, for which nobody can make one up. */
+static bool samples_of(struct gw_arena *a, struct gw_pair **out, const struct gw_matcher *v, size_t n)
+{
+	*out = gw_arena_array(a, n + 1, sizeof **out);
+	for (size_t i = 0; i < n; i++) {
+		if (v[i].type == GW_MATCH_REGEX)
+			return false;
+		(*out)[i] = (struct gw_pair){ v[i].name, v[i].value };
+	}
+	return true;
+}
+
+static void add_escaped(struct gw_buf *b, struct gw_str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		gw_buf_printf(b, "%%%02X", (unsigned char)s.p[i]);
+}
+
+/*
+ * The plainest request that a route is made for: its first host, a chat below its path, its headers and query.  false: a
+ * regex stands in the way.
+ */
+static bool sample_of(struct gw_arena *a, const struct gw_route *r, struct gw_match_input *in)
+{
+	struct gw_pair *headers, *query;
+	struct gw_str host = r->hosts.n ? r->hosts.v[0] : GW_STR("localhost"), path = r->path_prefix;
+	struct gw_buf b;
+	if (!samples_of(a, &headers, r->headers, r->n_headers) || !samples_of(a, &query, r->query, r->n_query))
+		return false;
+	gw_buf_init(&b, 1u << 20);
+	for (size_t i = 0; i < r->n_query; i++) {
+		gw_buf_add_c(&b, i ? "&" : "");
+		add_escaped(&b, query[i].name);
+		gw_buf_add_byte(&b, '=');
+		add_escaped(&b, query[i].value);
+	}
+	while (path.n && path.p[path.n - 1] == '/')
+		path.n--;
+	size_t at;
+	bool complete = gw_str_find(path, GW_STR("/v1"), &at); /* a prefix may reach into the API's own path */
+	*in = (struct gw_match_input){
+		.host = host.n && host.p[0] == '*' ? gw_arena_printf(a, "x%.*s", (int)host.n - 1, host.p + 1) : host,
+		.path = complete ? path : gw_arena_printf(a, "%.*s/v1/chat/completions", GW_FMT(path)),
+		.headers = headers, .n_headers = r->n_headers, .query = gw_arena_copy(a, gw_buf_str(&b)),
+	};
+	gw_buf_fini(&b);
+	return true;
+}
+
+struct taken { const struct gw_route *rival; struct gw_str model; size_t n; };
+
+static void note_taken(struct taken v[TAKEN_RIVALS_MAX], const struct gw_route *rival, struct gw_str model)
+{
+	for (size_t i = 0; i < TAKEN_RIVALS_MAX; i++) {
+		if (v[i].rival && v[i].rival != rival)
+			continue;
+		if (!v[i].rival)
+			v[i] = (struct taken){ rival, model, 0 };
+		v[i].n++;
+		return;
+	}
+}
+
+struct beside {
+	const struct gw_snapshot *s;
+	const struct gw_route *of;
+	struct gw_arena *a;
+	size_t budget;                  /* rivals that may still be looked at */
+	struct taken *won;
+};
+
+static bool names(const struct gw_route *r, struct gw_str model)
+{
+	for (size_t i = 0; i < r->n_models; i++)
+		if (r->models[i].type == GW_MATCH_EXACT && gw_str_eq(r->models[i].value, model))
+			return true;
+	return false;
+}
+
+/* Does `of` take what the other was made for? */
+static void look_beside(void *arg, const struct gw_route *other)
+{
+	struct beside *l = arg;
+	struct gw_match_input in;
+	if (l->budget == 0 || !other->enabled)
+		return;
+	l->budget--;
+	if (!sample_of(l->a, other, &in))
+		return;
+	for (size_t m = 0; m < l->of->n_models && m < TAKEN_MODELS_MAX; m++) {
+		in.model = l->of->models[m].value;
+		if (l->of->models[m].type == GW_MATCH_EXACT && names(other, in.model) && gw_match(l->s, &in) == l->of)
+			note_taken(l->won, other, in.model);
+	}
+}
+
+static void tell_taken(struct report *out, const struct gw_route *r, const struct taken *t, bool lost, struct gw_arena *a)
+{
+	struct gw_str more = t->n > 1 ? gw_arena_printf(a, " (and %zu more)", t->n - 1) : GW_STR("");
+	warn(out, lost ? "model_taken" : "takes_model", path_of(a, GW_KIND_ROUTE, r->name, "/match/models"),
+	    "requests for the model `%.*s`%.*s that both fit go to the route `%.*s` and not to `%.*s`: the most specific route "
+	    "wins, among equals the first by name", GW_FMT(t->model), GW_FMT(more), GW_FMT(lost ? t->rival->name : r->name),
+	    GW_FMT(lost ? r->name : t->rival->name));
+}
+
+/*
+ * An exact model of this route that another one takes, by the rule that workers use: a request made up for the route is
+ * matched.  Routes for different hosts, paths or headers take nothing from each other and are not named.
+ */
+static void warn_taken(struct report *out, const struct gw_snapshot *s, const struct gw_route *r, struct gw_arena *a)
+{
+	struct taken lost[TAKEN_RIVALS_MAX] = { { 0 } };
+	struct gw_match_input in;
+	if (!r->enabled || !sample_of(a, r, &in))
+		return;
+	for (size_t m = 0; m < r->n_models && m < TAKEN_MODELS_MAX; m++) {
+		in.model = r->models[m].value;
+		const struct gw_route *winner = r->models[m].type == GW_MATCH_EXACT ? gw_match(s, &in) : NULL;
+		if (winner && winner != r)
+			note_taken(lost, winner, in.model);
+	}
+	for (size_t i = 0; i < TAKEN_RIVALS_MAX && lost[i].rival; i++)
+		tell_taken(out, r, &lost[i], true, a);
+}
+
+/* The other way round, for whoever changes one route: in a list of all of them it stands with the loser. */
+static void warn_takes(struct report *out, const struct gw_snapshot *s, const struct gw_route *r, struct gw_arena *a)
+{
+	struct taken won[TAKEN_RIVALS_MAX] = { { 0 } };
+	struct beside l = { s, r, a, TAKEN_LOOKED_AT, won };
+	gw_match_beside(s, r, look_beside, &l);
+	for (size_t i = 0; i < TAKEN_RIVALS_MAX && won[i].rival; i++)
+		tell_taken(out, r, &won[i], false, a);
 }
 
 /* ---- targets ---- */
@@ -402,8 +548,10 @@ json_t *gw_snapshot_warnings_of(const struct gw_snapshot *s, enum gw_kind k, str
 		warn_provider(&out, e->view, a);
 	} else if (e && k == GW_KIND_ROUTE) {
 		const struct gw_route *r = e->view;
-		if (r->enabled)
+		if (r->enabled) {
 			warn_shadow_of(&out, s, r, a);
+			warn_takes(&out, s, r, a);
+		}
 		warn_route(&out, s, r, a);
 		warn_groups_of_route(&out, s, r, a);
 	} else if (e && k == GW_KIND_JWT_ISSUER) {

@@ -379,7 +379,8 @@ START_TEST(warnings_of_one_object)
 		json_array_foreach(mine, i, w) {
 			size_t at;
 			json_t *v;
-			bool there = false;
+			bool there = strcmp(json_string_value(json_object_get(w, "code")), "takes_model") == 0;
+			sum -= there; /* in the list of all it stands with the loser */
 			json_array_foreach(all, at, v)
 				there = there || json_equal(v, w);
 			ck_assert_msg(there, "%s", json_string_value(json_object_get(w, "path")));

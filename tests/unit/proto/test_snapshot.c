@@ -318,6 +318,53 @@ static void expect_warning(json_t *list, const char *code, const char *path)
 
 #define T "'targets':[{'provider':'p'}]"
 
+static size_t told(const json_t *list, const char *code, const char *text)
+{
+	size_t i, n = 0;
+	json_t *w;
+	json_array_foreach((json_t *)list, i, w)
+		n += strcmp(json_string_value(json_object_get(w, "code")), code) == 0 &&
+		     strstr(json_string_value(json_object_get(w, "message")), text) != NULL;
+	return n;
+}
+
+#define MODEL(m) "{" T ",'match':{'models':[{'type':'exact','value':'" m "'}]}"
+
+/* Two routes that name one model: said on both sides of the change, by the rule that decides; not where both have their own. */
+START_TEST(a_model_that_two_routes_name)
+{
+	begin(true);
+	add(GW_KIND_PROVIDER, "p", "{'type':'deepseek','api_keys':[{'name':'a','value':'k'}]}");
+	add(GW_KIND_ROUTE, "b", "{" T ",'match':{'models':[{'type':'exact','value':'m'},{'type':'exact','value':'n'}]}}");
+	add(GW_KIND_ROUTE, "a", MODEL("m") "}");
+	add(GW_KIND_ROUTE, "wide", MODEL("deep") "}");
+	add(GW_KIND_ROUTE, "deeper", "{" T ",'path_prefix':'/v1','match':{'models':[{'type':'exact','value':'deep'}]}}");
+	add(GW_KIND_ROUTE, "team", "{" T ",'path_prefix':'/team','match':{'models':[{'type':'exact','value':'deep'}]}}");
+	add(GW_KIND_ROUTE, "host", "{" T ",'hosts':['*.x.test'],'match':{'models':[{'type':'exact','value':'m'}]}}");
+	add(GW_KIND_ROUTE, "canary", "{" T ",'match':{'models':[{'type':'exact','value':'m'}],'headers':[{'type':'exact','name':'x-c','value':'1'}]}}");
+	add(GW_KIND_ROUTE, "q1", "{" T ",'match':{'models':[{'type':'exact','value':'m'}],'query':[{'type':'exact','name':'a b','value':'1&2'}]}}");
+	struct gw_snapshot *s = build();
+	json_t *w = gw_snapshot_warnings(s);
+	ck_assert_uint_eq(told(w, "model_taken", "the model `m` that both fit go to the route `a` and not to `b`"), 1);
+	ck_assert_uint_eq(told(w, "model_taken", "the model `deep` that both fit go to the route `deeper` and not to `wide`"), 1);
+	ck_assert_uint_eq(told(w, "model_taken", ""), 2);
+	ck_assert_uint_eq(told(w, "takes_model", ""), 0);
+	json_decref(w);
+	static const struct { const char *route, *code; size_t n; const char *text; } one[] = {
+		{ "b", "model_taken", 1, "go to the route `a`" }, { "a", "takes_model", 1, "and not to `b`" }, { "a", "model_taken", 0, "" },
+		{ "deeper", "takes_model", 1, "and not to `wide`" }, { "wide", "model_taken", 1, "go to the route `deeper`" }, { "wide", "takes_model", 0, "" },
+		{ "team", "model_taken", 0, "" }, { "team", "takes_model", 0, "" }, { "canary", "takes_model", 0, "" }, { "host", "model_taken", 0, "" },
+		{ "host", "takes_model", 0, "" }, { "q1", "model_taken", 0, "" }, { "q1", "takes_model", 0, "" },
+	};
+	for (size_t i = 0; i < GW_COUNT(one); i++) {
+		w = gw_snapshot_warnings_of(s, GW_KIND_ROUTE, gw_str_c(one[i].route));
+		ck_assert_msg(told(w, one[i].code, one[i].text) == one[i].n, "%s %s", one[i].route, one[i].code);
+		json_decref(w);
+	}
+	finish();
+}
+END_TEST
+
 START_TEST(warnings)
 {
 	begin(true);
@@ -378,5 +425,5 @@ START_TEST(no_warnings_without_cause)
 END_TEST
 
 UNIT_MAIN("snapshot", there_and_back, keys, canonical, encode_refuses, the_wrong_key_opens_nothing,
-          a_broken_part_fails_the_whole, every_cut_is_refused, unknown_is_counted, bounded, large, counted, warnings,
+          a_broken_part_fails_the_whole, every_cut_is_refused, unknown_is_counted, bounded, large, counted, warnings, a_model_that_two_routes_name,
           no_warnings_without_cause)
