@@ -22,6 +22,18 @@ static void set_text(json_t *o, const char *name, const char *text)
 		json_object_set_new(o, name, json_null());
 }
 
+/* What can be asked of it, behind "/v1": so that the control plane can tell that nobody on a route speaks an API. */
+static json_t *paths_of(const struct dp_provider *p)
+{
+	json_t *list = json_array();
+	const struct dp_operation *op;
+
+	for (size_t i = 0; (op = dp_operation_at(i)); i++)
+		if (op->dialect && dp_provider_speaks(p, op->dialect))
+			json_array_append_new(list, json_string(op->path));
+	return list;
+}
+
 static json_t *about_provider(const struct dp_provider *p)
 {
 	json_t *o = json_object(), *dialects = json_array(), *models = json_array();
@@ -35,6 +47,7 @@ static json_t *about_provider(const struct dp_provider *p)
 	for (size_t i = 0; p->dialects[i]; i++)
 		json_array_append_new(dialects, json_string(p->dialects[i]->name));
 	json_object_set_new(o, "dialects", dialects);
+	json_object_set_new(o, "paths", paths_of(p));
 	for (size_t i = 0; p->models && p->models[i]; i++)
 		json_array_append_new(models, json_string(p->models[i]));
 	json_object_set_new(o, "models", models);

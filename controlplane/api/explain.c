@@ -12,6 +12,7 @@ struct question {
 	struct gw_match_input in;
 	const struct gw_consumer *consumer;
 	struct gw_str consumer_name;
+	struct gw_str api;              /* "/chat/completions", what stands behind "/v1"; absent: no provider type says what it is */
 };
 
 static struct gw_str text_or(struct cp_ctx *x, const char *name, struct gw_str otherwise)
@@ -49,6 +50,33 @@ static struct gw_str query_text(struct cp_ctx *x, const json_t *o)
 	return out;
 }
 
+/* ---- the API that is called, as workers read it from the path ---- */
+
+static bool has_path(const struct gw_module *type, struct gw_str api)
+{
+	size_t i;
+	const json_t *v;
+	json_array_foreach(json_object_get(type->about, "paths"), i, v)
+		if (gw_str_eq(gw_json_str(v), api))
+			return true;
+	return false;
+}
+
+/* A route's prefix may stand before "/v1" ("/team-a/v1/messages"). */
+static struct gw_str api_of(const struct gw_catalog *c, struct gw_str path)
+{
+	const struct gw_module *type;
+	size_t at;
+	while (gw_str_find(path, GW_STR("/v1/"), &at)) {
+		struct gw_str api = gw_str_from(path, at + 3);
+		for (size_t i = 0; (type = gw_catalog_at(c, GW_CAT_PROVIDER_TYPES, i)) != NULL; i++)
+			if (has_path(type, api))
+				return api;
+		path = gw_str_from(path, at + 1);
+	}
+	return GW_STR_NONE;
+}
+
 static void read_question(struct cp_ctx *x, struct question *q, const struct gw_snapshot *s)
 {
 	json_t *headers = json_object_get(x->body, "headers"), *v;
@@ -62,17 +90,34 @@ static void read_question(struct cp_ctx *x, struct question *q, const struct gw_
 		.model = text_or(x, "model", GW_STR_NONE), .headers = pairs, .n_headers = n,
 		.query = query_text(x, json_object_get(x->body, "query")) },
 		.consumer_name = text_or(x, "consumer", GW_STR_NONE) };
+	q->api = api_of(x->app->catalog, q->in.path);
 	if (q->consumer_name.p != NULL)
 		q->consumer = gw_snapshot_consumer(s, q->consumer_name);
 }
 
-static bool has_usable_target(const struct gw_route *r)
+static bool speaks(const struct question *q, const struct gw_provider *p)
+{
+	return q->api.p == NULL || has_path(p->module, q->api);
+}
+
+static bool some_target_speaks(const struct question *q, const struct gw_route *r)
 {
 	for (size_t i = 0; i < r->n_targets; i++)
-		if (r->targets[i].weight > 0 && r->targets[i].provider->enabled)
+		if (speaks(q, r->targets[i].provider))
 			return true;
 	for (size_t i = 0; r->fallback.enabled && i < r->fallback.n_targets; i++)
-		if (r->fallback.targets[i].provider->enabled)
+		if (speaks(q, r->fallback.targets[i].provider))
+			return true;
+	return false;
+}
+
+static bool has_usable_target(const struct question *q, const struct gw_route *r)
+{
+	for (size_t i = 0; i < r->n_targets; i++)
+		if (r->targets[i].weight > 0 && r->targets[i].provider->enabled && speaks(q, r->targets[i].provider))
+			return true;
+	for (size_t i = 0; r->fallback.enabled && i < r->fallback.n_targets; i++)
+		if (r->fallback.targets[i].provider->enabled && speaks(q, r->fallback.targets[i].provider))
 			return true;
 	return false;
 }
@@ -102,8 +147,14 @@ static unsigned judge(struct cp_ctx *x, const struct question *q, const struct g
 		*why = gw_arena_printf(x->a, "consumer \"%.*s\" may not use the model \"%.*s\"", GW_FMT(c->name), GW_FMT(q->in.model));
 		return 403;
 	}
-	if (!has_usable_target(r)) {
-		*why = gw_arena_printf(x->a, "route \"%.*s\" has no target whose provider is enabled", GW_FMT(r->name));
+	if (!some_target_speaks(q, r)) {
+		*why = gw_arena_printf(x->a, "the model \"%.*s\" is not served at /v1%.*s: no provider of route \"%.*s\" speaks that API, so the "
+				       "client gets api_not_supported", GW_FMT(q->in.model), GW_FMT(q->api), GW_FMT(r->name));
+		return 404;
+	}
+	if (!has_usable_target(q, r)) {
+		*why = gw_arena_printf(x->a, "route \"%.*s\" has no target whose provider is enabled%s", GW_FMT(r->name),
+				       q->api.p != NULL ? " and speaks this API" : "");
 		return 502;
 	}
 	*why = gw_arena_printf(x->a, "route \"%.*s\" serves it", GW_FMT(r->name));
@@ -116,7 +167,7 @@ static json_t *target_json(const struct question *q, const struct gw_route *r, c
 	struct gw_str model = q->in.model;
 	gw_json_set_str(o, "provider", t->provider->name);
 	gw_json_set_str(o, "model", gw_target_model(t, model));
-	json_object_set_new(o, "usable", json_boolean(t->provider->enabled && gw_consumer_may(q->consumer, r, t, is_fallback, model)));
+	json_object_set_new(o, "usable", json_boolean(t->provider->enabled && speaks(q, t->provider) && gw_consumer_may(q->consumer, r, t, is_fallback, model)));
 	return o;
 }
 
