@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "compile/model.h"
 
 #define TEST_MS   35000
 #define MODELS_MS 20000
@@ -56,29 +57,100 @@ static enum gw_rc ask(struct cp_ctx *x, const char *op, json_t *args, int64_t ti
 	return rc;
 }
 
+/* ---- the model of a test, when nobody names one ---- */
+
+struct chosen { struct gw_str model; const char *from; };   /* arena */
+
+static bool choose(struct cp_ctx *x, struct chosen *c, struct gw_str model, const char *from)
+{
+	if (model.n == 0)
+		return false;
+	*c = (struct chosen){ gw_arena_copy(x->a, model), from };
+	return true;
+}
+
+/* What this route asks of the provider: by name, by its map, or what the client asks for. */
+static struct gw_str model_of(const struct gw_route *r, const struct gw_target *t)
+{
+	if (t->model.n > 0)
+		return t->model;
+	if (t->n_model_map > 0)
+		return t->model_map[0].value;
+	for (size_t i = 0; i < r->n_models; i++)
+		if (r->models[i].type == GW_MATCH_EXACT)
+			return r->models[i].value;
+	return GW_STR_NONE;
+}
+
+static bool choose_routed(struct cp_ctx *x, struct chosen *c)
+{
+	struct gw_snapshot *s = NULL;
+	struct gw_trie_at at = { 0 };
+	const struct gw_route *r;
+	bool found = false;
+	if (x->app->model == NULL || cp_model_latest(x->app->model, &s, NULL) != GW_OK)
+		return false;
+	while (!found && (r = gw_snapshot_next_route(s, &at)) != NULL) {
+		for (size_t i = 0; r->enabled && i < r->n_targets && !found; i++)
+			found = gw_str_eq(r->targets[i].provider->name, x->param[0]) && choose(x, c, model_of(r, &r->targets[i]), "route");
+		for (size_t i = 0; r->enabled && i < r->fallback.n_targets && !found; i++)
+			found = gw_str_eq(r->fallback.targets[i].provider->name, x->param[0]) &&
+				choose(x, c, model_of(r, &r->fallback.targets[i]), "route");
+	}
+	gw_snapshot_unref(&s);
+	return found;
+}
+
+static bool choose_known(struct cp_ctx *x, struct chosen *c, const json_t *spec)
+{
+	struct gw_str type = gw_json_str(json_object_get(spec, "type"));
+	const struct gw_module *m = gw_catalog_find(x->app->catalog, GW_CAT_PROVIDER_TYPES, type);
+	return choose(x, c, gw_json_str(json_object_get(x->body, "model")), "request") ||
+	       choose(x, c, gw_json_str(json_array_get(json_object_get(spec, "models"), 0)), "provider") ||
+	       choose_routed(x, c) ||
+	       (m != NULL && choose(x, c, gw_json_str(json_array_get(json_object_get(m->about, "models"), 0)), "type"));
+}
+
+/* The last resort: what the vendor lists first.  false: answered. */
+static bool choose_listed(struct cp_ctx *x, struct chosen *c)
+{
+	json_t *result = NULL;
+	struct gw_error err = { 0 };
+	enum gw_rc rc = ask(x, "provider_models", json_object(), MODELS_MS, &result, &err);
+	bool found = rc == GW_OK && choose(x, c, gw_json_str(json_object_get(json_array_get(json_object_get(result, "items"), 0), "id")), "vendor");
+	json_decref(result);
+	if (found)
+		return true;
+	if (rc == GW_NOTFOUND) {
+		no_worker(x);
+	} else if (rc == GW_INUSE) {
+		busy(x, &err);
+	} else {
+		cp_fault_add(x->faults, "/model", "required", "model must be given: neither the provider nor a route names one, and the vendor's list "
+			     "has none%s%s", rc == GW_OK ? "" : ": ", rc == GW_OK ? "" : err.text);
+		cp_problem_faults(x);
+	}
+	return false;
+}
+
 void cp_api_test_provider(struct cp_ctx *x)
 {
 	struct gw_error err = { 0 };
+	struct chosen c = { 0 };
 	json_t *spec = NULL, *result = NULL, *args;
 	if (load(x, &spec, &err) != GW_OK) {
 		cp_problem_error(x, &err);
 		return;
 	}
-	struct gw_str model = gw_json_str(json_object_get(x->body, "model"));
-	if (model.p == NULL)
-		model = gw_json_str(json_array_get(json_object_get(spec, "models"), 0));
-	if (model.p == NULL) {
-		json_decref(spec);
-		cp_fault_add(x->faults, "/model", "required", "model must be given, because the provider lists no models");
-		cp_problem_faults(x);
-		return;
-	}
-	args = json_object();
-	gw_json_set_str(args, "model", model);
-	model = gw_arena_copy(x->a, model);
+	bool known = choose_known(x, &c, spec);
 	json_decref(spec);
+	if (!known && !choose_listed(x, &c))
+		return;
+	args = json_object();
+	gw_json_set_str(args, "model", c.model);
 	enum gw_rc rc = ask(x, "provider_test", args, TEST_MS, &result, &err);
 	if (rc == GW_OK && json_is_object(result)) {
+		json_object_set_new(result, "model_from", json_string(c.from));
 		cp_answer(x, 200, result);
 	} else if (rc == GW_NOTFOUND) {
 		no_worker(x);
@@ -90,7 +162,8 @@ void cp_api_test_provider(struct cp_ctx *x)
 		json_object_set_new(o, "ok", json_false());
 		json_object_set_new(o, "status", json_null());
 		json_object_set_new(o, "latency_ms", json_integer(rc == GW_BUSY ? TEST_MS : 0));
-		gw_json_set_str(o, "model", model);
+		gw_json_set_str(o, "model", c.model);
+		json_object_set_new(o, "model_from", json_string(c.from));
 		gw_json_set_str(o, "detail", rc == GW_OK ? GW_STR("the worker's answer made no sense") : gw_str_c(err.text));
 		cp_answer(x, 200, o);
 	}

@@ -100,6 +100,11 @@ def test_warnings(admin):
     assert "no_auth" in [w["code"] for w in open_door["warnings"]]
     shadowed = admin.post("routes?dry_run=true", route("r3", model="m1"), expect=200).json()
     assert "shadowed_route" in [w["code"] for w in shadowed["warnings"]]
+    won = admin.post("routes?dry_run=true", route("a0", model="m1"), expect=200).json()["warnings"]
+    assert [w["path"] for w in won if w["code"] == "takes_model" and "to the route `a0` and not to" in w["message"]] == ["/match/models"]
+    part = {"models": [{"type": "exact", "value": m} for m in ("m1", "other")]}
+    lost = admin.post("routes?dry_run=true", route("z9", match=part), expect=200).json()["warnings"]
+    assert [w["path"] for w in lost if w["code"] == "model_taken" and "not to `z9`" in w["message"]] == ["/match/models"]
 
 
 def test_revisions_diff_and_rollback(admin):
@@ -265,6 +270,44 @@ def test_provider_test_and_models(admin, gateway, deepseek_sim):
     assert (told["ok"], told["status"]) == (False, 401) and told["detail"]
     health = admin.get("providers/deepseek/health").json()
     assert health["workers"] == 1 and [k["name"] for k in health["keys"]] == ["main"]
+
+
+def test_a_provider_test_finds_its_model_by_itself(admin, gateway, deepseek_sim, vllm_sim):
+    """The first that is listed, else what a route asks for, else what the type knows, else what the vendor lists; and it says which."""
+    def told(name="deepseek"):
+        answer = admin.post("providers/%s/test" % name, {}, expect=200).json()
+        return answer["ok"], answer["model"], answer["model_from"]
+    gateway.provider("deepseek", deepseek_sim, type="deepseek", models=["deepseek-chat"])
+    assert told() == (True, "deepseek-chat", "provider")
+    admin.patch("providers/deepseek", {"models": []})
+    assert told() == (True, "deepseek-reasoner", "type")
+    gateway.route("r", "mine", ("deepseek", "deepseek-chat"))
+    assert told() == (True, "deepseek-chat", "route")
+    assert admin.post("providers/deepseek/test", {"model": "deepseek-reasoner"}, expect=200).json()["model_from"] == "request"
+    gateway.provider("own", vllm_sim, type="vllm")
+    listed = admin.get("providers/own/models").json()["items"][0]["id"]
+    assert told("own") == (True, listed, "vendor")
+    admin.post("providers", provider("dead", type="openai-compatible", base_url="http://127.0.0.1:9/v1"))
+    problem = admin.post("providers/dead/test", {}, expect=400).json()
+    assert problem["errors"][0]["path"] == "/model" and "127.0.0.1" in problem["errors"][0]["message"], problem
+
+
+def test_explain_says_that_nobody_speaks_the_api(admin, gateway, deepseek_sim):
+    """The same as the worker answers, and which target is to blame."""
+    gateway.provider("deepseek", deepseek_sim, type="deepseek", models=["deepseek-chat"])
+    gateway.route("r", "m", ("deepseek", "deepseek-chat"))
+    key = gateway.key()
+    ask = {"model": "m", "consumer": gateway.consumer, "path": "/v1/messages"}
+    told = admin.post("routes/explain", ask, expect=200).json()
+    answer = gateway.client(key).post("messages", json={"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "x"}]})
+    assert (told["status"], told["allowed"], told["route"]) == (404, False, "r") and answer.status_code == 404
+    assert "speaks that API" in told["reason"] and "api_not_supported" in told["reason"] and not told["targets"][0]["usable"]
+    assert "no provider of the route `r` speaks that API" in answer.text
+    assert admin.post("routes/explain", {**ask, "path": "/v1/chat/completions"}, expect=200).json()["status"] == 200
+    admin.post("providers", {"name": "claude", "type": "anthropic", "enabled": False, "api_keys": [{"name": "k", "value": "sk-canary-claude-00aa"}]})
+    gateway.secrets.add("sk-canary-claude-00aa")
+    admin.patch("routes/r", {"targets": [{"provider": "deepseek"}, {"provider": "claude"}]})
+    assert admin.post("routes/explain", ask, expect=200).json()["status"] == 502, "one speaks it, and is switched off"
 
 
 def test_a_provider_that_speaks_no_http_is_told_so(admin, gateway):

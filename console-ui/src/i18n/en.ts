@@ -332,6 +332,8 @@ export const en = {
     failed: 'It does not work',
     status: 'status {{status}}',
     detail: '{{model}}: {{detail}}',
+    anyModel: 'Model to call (empty: one is chosen)',
+    from: { provider: '(the first of its models)', route: '(a route asks it for that)', type: '(the first that its type knows)', vendor: '(the first that the vendor lists)' },
   },
   health: {
     title: 'Health',
@@ -499,7 +501,7 @@ export const en = {
     host: 'Host',
     run: 'Explain',
     none: 'No route matches',
-    unusable: 'switched off',
+    unusable: 'cannot be used here',
     considered: 'What was looked at',
   },
   snippet: {

@@ -318,13 +318,15 @@ export const zh = {
   test: {
     heading: '连接测试',
     title: '测试 {{name}}',
-    lead: '由工作节点发送一个很小的请求，大约消耗一个 token。',
+    lead: '由工作节点发送一个很小的请求，大约消耗一个令牌。',
     model: '要调用的模型',
     run: '测试',
     ok: '连接正常，{{ms}} 毫秒内响应',
     failed: '连接失败',
     status: '状态码 {{status}}',
     detail: '{{model}}：{{detail}}',
+    anyModel: '要调用的模型（留空则自动选择）',
+    from: { provider: '（取自其模型列表）', route: '（取自路由的目标）', type: '（该类型的常用模型）', vendor: '（取自厂商列表的首个）' },
   },
   health: {
     title: '健康状态',
@@ -485,7 +487,7 @@ export const zh = {
     host: '主机名',
     run: '解释',
     none: '没有匹配的路由',
-    unusable: '已停用',
+    unusable: '此处不可用',
     considered: '比较过的路由',
   },
   snippet: {

@@ -26,13 +26,12 @@ export function TestPanel({ provider }: { provider: Schemas['Provider'] }) {
     <div className="stack gap-12" data-testid="test-panel">
       <div className="line gap-8">
         <div style={{ flex: '1 1 200px', minWidth: 0 }}>
-          <Suggest value={model} onChange={setModel} options={models} placeholder={t('test.model')} label={t('test.model')} testId="test-model" />
+          <Suggest value={model} onChange={setModel} options={models} placeholder={t('test.anyModel')} label={t('test.model')} testId="test-model" />
         </div>
         <Button
           type="primary"
           icon={<ThunderboltOutlined />}
           loading={test.isPending}
-          disabled={model === ''}
           onClick={() => test.mutate()}
           data-testid="test-run"
         >
@@ -48,7 +47,10 @@ export function TestPanel({ provider }: { provider: Schemas['Provider'] }) {
               <span className="grow">{result.ok ? t('test.ok', { ms: result.latency_ms }) : t('test.failed')}</span>
               {result.status !== null && <span className="chip mono">{t('test.status', { status: result.status })}</span>}
             </div>
-            <p className="muted break">{t('test.detail', { model: result.model, detail: result.detail })}</p>
+            <p className="muted break">
+              {t('test.detail', { model: result.model, detail: result.detail })}
+              {result.model_from !== 'request' && ` ${t(`test.from.${result.model_from}`)}`}
+            </p>
           </div>
         )}
       </div>
