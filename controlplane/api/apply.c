@@ -419,26 +419,28 @@ static enum gw_rc put_all(struct apply *a)
 	return rc;
 }
 
-/* How many keys and other credentials this consumer had in a configuration. */
-static size_t credentials_of(const json_t *config, const char *consumer)
+/* How many keys and other credentials each consumer had in a configuration: by its name, owned. */
+static json_t *credentials_by_owner(const json_t *config)
 {
 	const char *id;
-	json_t *o;
-	size_t n = 0;
-	json_object_foreach(json_object_get(config, gw_kind_path(GW_KIND_CREDENTIAL)), id, o)
-		n += gw_str_is(gw_json_str(json_object_get(o, "owner")), consumer);
-	return n;
+	json_t *o, *out = json_object();
+	json_object_foreach(json_object_get(config, gw_kind_path(GW_KIND_CREDENTIAL)), id, o) {
+		const char *owner = json_string_value(json_object_get(o, "owner"));
+		if (owner != NULL)
+			json_object_set_new(out, owner, json_integer(json_integer_value(json_object_get(out, owner)) + 1));
+	}
+	return out;
 }
 
 /* Keys are never brought back.  About each consumer of `from` that `others` lacks: `back`, it comes again, else it goes. */
 static void warn_keys(json_t *warnings, const json_t *from, const json_t *others, bool back)
 {
 	const char *path = gw_kind_path(GW_KIND_CONSUMER), *name;
-	json_t *o;
+	json_t *o, *had = credentials_by_owner(from);
 	json_object_foreach(json_object_get(from, path), name, o) {
 		char where[160], text[320];
-		size_t n = json_object_get(json_object_get(others, path), name) == NULL ? credentials_of(from, name) : 0;
-		if (n == 0)
+		size_t n = (size_t)json_integer_value(json_object_get(had, name));
+		if (n == 0 || json_object_get(json_object_get(others, path), name) != NULL)
 			continue;
 		snprintf(where, sizeof where, "/%s/%s", path, name);
 		snprintf(text, sizeof text, back ? "consumer `%.63s` comes back without its keys and credentials (%zu): issue new ones" :
@@ -449,6 +451,7 @@ static void warn_keys(json_t *warnings, const json_t *from, const json_t *others
 		gw_json_set_str(w, "message", gw_str_c(text));
 		json_array_append_new(warnings, w);
 	}
+	json_decref(had);
 }
 
 void cp_apply_finish(struct cp_ctx *x, struct cp_change **c, const json_t *before, const json_t *then)
