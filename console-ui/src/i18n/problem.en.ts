@@ -39,6 +39,8 @@ export const problemEn = {
   },
   warning: {
     shadowed_route: '{{message}}',
+    model_taken: '{{message}}',
+    takes_model: '{{message}}',
     unreachable_fallback: '{{message}}',
     zero_weight: '{{message}}',
     disabled_reference: '{{message}}',

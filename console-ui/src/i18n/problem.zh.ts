@@ -37,6 +37,8 @@ export const problemZh = {
   },
   warning: {
     shadowed_route: '被其他路由遮蔽（{{message}}）',
+    model_taken: '模型由其他路由接管（{{message}}）',
+    takes_model: '接管了其他路由的模型（{{message}}）',
     unreachable_fallback: '回退不会生效（{{message}}）',
     zero_weight: '权重为 0（{{message}}）',
     disabled_reference: '引用了已停用的对象（{{message}}）',
