@@ -21,6 +21,9 @@ struct dp_admin {
 	struct gw_node visitors;
 };
 
+/* Megabytes of metrics may go to a scraper that is busy with others: it may take nothing for so long before it is given up. */
+#define PATIENCE_MS 10000
+
 struct visitor {
 	struct gw_node node;
 	struct dp_admin *admin;
@@ -47,7 +50,7 @@ static void leave(struct visitor *v, bool politely)
 	gw_list_del(&v->node);
 	dp_timer_stop(&v->timer);
 	if (politely)
-		dp_conn_finish(&v->conn, 1000);
+		dp_conn_finish(&v->conn, PATIENCE_MS);
 	else
 		dp_conn_close(&v->conn);
 	dp_loop_defer(v->admin->loop, &v->dead, free_visitor);
