@@ -44,7 +44,9 @@ elseif(CMAKE_BUILD_TYPE STREQUAL "Release")
   endif()
 endif()
 # Our asserts guard our own invariants and stay in the shipped binary.
-string(REPLACE "-DNDEBUG" "" CMAKE_C_FLAGS_RELEASE "${CMAKE_C_FLAGS_RELEASE}")
+foreach(tg_config RELEASE RELWITHDEBINFO MINSIZEREL)
+  string(REPLACE "-DNDEBUG" "" CMAKE_C_FLAGS_${tg_config} "${CMAKE_C_FLAGS_${tg_config}}")
+endforeach()
 string(REPLACE "-O3" "-O2" CMAKE_C_FLAGS_RELEASE "${CMAKE_C_FLAGS_RELEASE}")
 
 # Tests are linked without link-time optimisation where that works: gcc's linker takes such libraries by itself, clang's

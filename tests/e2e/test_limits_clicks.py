@@ -1,4 +1,6 @@
 """The limit scene of the tutorial by clicks: what is above the limit goes to another model, and the console says so."""
+import re
+
 import pytest
 
 from sim import tokens
@@ -13,7 +15,7 @@ def limit_with_fallback(window):
     """On the route's page: 1,000 tokens a minute for each consumer, and QwQ for what is above."""
     window.open("/routes/my-deepseek-r1")
     window.click("plugin-add")
-    window.page.get_by_role("menuitem", name="token", exact=False).first.click()
+    window.page.get_by_role("menuitem", name=re.compile("token|令牌", re.I)).first.click()
     window.fill("field-plugins-token-ratelimit-tokens", "1000").fill("field-plugins-token-ratelimit-window", "1m")
     window.click("fallback-enabled").click("fallback-add")
     window.choose("fallback-0-provider", "qwq").fill("fallback-0-model", "qwq-32b")
