@@ -201,11 +201,12 @@ def test_half_a_handshake_is_heard_out(start_gateway, vllm_sim, tmp_path):
     into, out, worker = ssl.MemoryBIO(), ssl.MemoryBIO(), gateway.daemon("worker-0")
     side = ssl.create_default_context(cafile=authority.file).wrap_bio(into, out, server_hostname="127.0.0.1")
     with socket.create_connection(("127.0.0.1", gateway.data_port), timeout=20) as raw:
-        def until_done(step):
+        def until_done(step, send=True):
             while True:
                 try:
                     done = step()
-                    raw.sendall(out.read())
+                    if send:
+                        raw.sendall(out.read())
                     return done
                 except ssl.SSLWantReadError:
                     raw.sendall(out.read())
@@ -220,7 +221,7 @@ def test_half_a_handshake_is_heard_out(start_gateway, vllm_sim, tmp_path):
         wait_until(lambda: '"draining"' in worker.log(), 10, "the worker being told")
         time.sleep(0.6)                                  # longer than what is given to those who have said nothing
         assert worker.running
-        until_done(side.do_handshake)
+        until_done(side.do_handshake, send=False)        # our part goes with the request: who then says nothing is idle soon
         body = json.dumps(BODY).encode()
         until_done(lambda: side.write(b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer %s\r\ncontent-type: application/json\r\n"
                                       b"content-length: %d\r\n\r\n%s" % (key.encode(), len(body), body)))

@@ -208,7 +208,8 @@ def test_writes_that_fail_F32(house, vllm_sim):
     assert [name for name in refused if name.startswith("full-")] and "disk has space again" in house.daemon("control").log()
     check()
     for mode, n in BREAKS:
-        assert write("%s-%d" % (mode, n), mode, n) == 500
+        # A write of the control plane's own affairs may meet the fault in our stead; then the next of ours is refused.
+        assert 500 in (write("%s-%d-%d" % (mode, n, again), mode, n) for again in range(5))
         assert write("behind-%s-%d" % (mode, n)) == 500, "until it is restarted"
         assert "nothing is written until a restart" in house.daemon("control").log()
         assert call(house, key) == 200 and house.daemon("control").running
