@@ -110,12 +110,12 @@ def test_tokens_are_reserved_and_what_is_unused_comes_back(gateway, start_sim):
 def test_a_budget_of_money(gateway, start_sim):
     sim, key = setup(gateway, start_sim)
     gateway.admin.put("prices/p", {"name": "p", "models": ["m-one"], "currency": "CNY", "rates": {"request": 1_000_000}})
-    quota(gateway, unit="money", currency="USD", exchange={"CNY": 140_000}, limit=420_000, status=402, period="month", time_zone="Asia/Shanghai")
+    quota(gateway, "money", unit="money", currency="USD", exchange={"CNY": 140_000}, limit=420_000, status=402, period="month", time_zone="Asia/Shanghai")
     client = gateway.client(key)
     answers = [client.post("chat/completions", json=BODY) for _ in range(4)]
     assert [a.status_code for a in answers] == [200, 200, 200, 402]
-    used(gateway, 420_000)
-    until = balance(gateway)["until"]
+    used(gateway, 420_000, "money")
+    until = balance(gateway, "money")["until"]
     assert "T16:00:00" in until and until[:10] in answers[3].text, "until the month ends in Shanghai"
     strict = quota(gateway, "strict", unit="money", currency="EUR", limit=1000, unpriced="refuse")
     assert strict["balance"]["left"] == 1000
